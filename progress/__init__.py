@@ -1,0 +1,77 @@
+"""Live progress: a task says where it stands, everybody who may see it sees it.
+
+    import progress
+
+    for row in progress.track(rows, total=len(rows), unit="row"):
+        save(row)
+
+Every function acts on the running task. Outside one, `track` draws a bar where standard error is a terminal, and the
+others do nothing. Only the standard library is imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
+
+from .messages import Level
+from .reporter import Cancelled, Reporter, current
+
+__all__ = ["Cancelled", "Reporter", "advance", "current", "log", "set", "step", "track"]
+
+T = TypeVar("T")
+
+
+def set(
+    current: float | None = None,
+    total: float | None = None,
+    message: str | None = None,
+    unit: str | None = None,
+    *,
+    _reporter: Any = current,
+) -> None:
+    """Say where the running task stands; what is left out stays as it was.
+
+    `current` and `total` are numbers of any size in the same `unit` ("row", "bytes", …); `message` is one line of up
+    to 500 characters. Raises `Cancelled` when the task was asked to stop.
+    """
+    reporter = _reporter()
+    if reporter is not None:
+        reporter.set(current, total, message, unit)
+
+
+def advance(n: float = 1) -> None:
+    """Add `n` to where the running task stands. Raises `Cancelled` when the task was asked to stop."""
+    reporter = current()
+    if reporter is not None:
+        reporter.advance(n)
+
+
+def track(iterable: Iterable[T], total: float | None = None, unit: str = "", message: str | None = None) -> Iterator[T]:
+    """Yield from `iterable` and count. `total` is taken from its length where it has one and none is given.
+
+    Raises `Cancelled` when the task was asked to stop. Outside a task a terminal gets a bar of its own.
+    """
+    reporter = current()
+    if reporter is not None:
+        return reporter.track(iterable, total, unit, message)
+    from .terminal import track_in_terminal
+
+    return track_in_terminal(iterable, total, unit, message)
+
+
+def step(name: str, weight: float = 1) -> AbstractContextManager[Any]:
+    """A named part of the running task, with a bar and a duration of its own; steps nest.
+
+    After `progress.set(total=…)` with the sum of the weights, the percentage is that of the whole.
+    """
+    reporter = current()
+    return nullcontext() if reporter is None else reporter.step(name, weight)
+
+
+def log(text: str, level: Level = "info") -> None:
+    """Add a line to the running task's log. `level` is debug, info, warning or error."""
+    reporter = current()
+    if reporter is not None:
+        reporter.log(text, level)

@@ -1,0 +1,51 @@
+"""Many callers, one round trip: what is asked while an answer is on its way is asked together, next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+#: Questions in one batch: keeps a database's IN (…) below SQLite's limit of variables.
+MAX_BATCH = 400
+
+
+class Batch(Generic[Q, A]):
+    """Collects questions for `answer_many`, which gives one answer for each, in order.
+
+    One batch is under way at a time, so a thousand sockets that open at once cost a handful of round trips, and a
+    question is never answered by a reading that began before it was asked.
+    """
+
+    def __init__(self, answer_many: Callable[[Sequence[Q]], Awaitable[Sequence[A]]]) -> None:
+        self._answer_many = answer_many
+        self._asked: list[tuple[Q, asyncio.Future[A]]] = []
+        self._runner: asyncio.Task[None] | None = None
+
+    async def ask(self, question: Q) -> A:
+        """The answer to `question`; raises what `answer_many` raised."""
+        future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+        self._asked.append((question, future))
+        if self._runner is None:
+            self._runner = asyncio.create_task(self._run())
+        return await future
+
+    async def _run(self) -> None:
+        try:
+            while self._asked:
+                batch, self._asked = self._asked[:MAX_BATCH], self._asked[MAX_BATCH:]
+                try:
+                    answers = await self._answer_many([question for question, _ in batch])
+                except Exception as error:
+                    for _, future in batch:
+                        if not future.done():
+                            future.set_exception(error)
+                    continue
+                for (_, future), answer in zip(batch, answers, strict=True):
+                    if not future.done():  # its asker may have gone
+                        future.set_result(answer)
+        finally:
+            self._runner = None

@@ -1,0 +1,92 @@
+"""The channel layer: channels_redis' pub/sub layer, plus what a worker without an event loop needs of it.
+
+The pub/sub layer's format is private to channels_redis: a group's messages go to the Redis channel
+`{prefix}__group__{group}`, and their payload is `serialize(message)`. This file is the only one that knows it;
+`requirements.in` pins channels_redis 4.3, and `tests/live/test_layer.py` sends through both ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+import redis
+from channels_redis.pubsub import RedisPubSubChannelLayer
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+#: Seconds that a synchronous caller waits for Redis at most, to connect and for an answer.
+SYNC_TIMEOUT = 1.0
+
+
+def make_client(url: str, **options: Any) -> redis.Redis:
+    """A synchronous Redis client that gives up after `SYNC_TIMEOUT` and tries a broken connection once more."""
+    defaults: dict[str, Any] = {
+        "socket_timeout": SYNC_TIMEOUT,
+        "socket_connect_timeout": SYNC_TIMEOUT,
+        "retry": Retry(NoBackoff(), 1),
+        "health_check_interval": 10,
+    }
+    return redis.Redis.from_url(url, **{**defaults, **options})
+
+
+class ProgressChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]  # channels_redis has no types
+    """`RedisPubSubChannelLayer` with a synchronous `group_send` and a `receive_many`.
+
+    One Redis server (`hosts` with one entry) and no `symmetric_encryption_keys`: the record's Lua script writes the
+    payload itself. `progress.checks` says so at start.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.prefix: str = kwargs.get("prefix", "asgi")
+        hosts = kwargs.get("hosts") or [{"address": "redis://localhost:6379"}]
+        first = hosts[0]
+        self._url: str = first["address"] if isinstance(first, dict) else str(first)
+        self._client: redis.Redis | None = None
+
+    def group_channel(self, group: str) -> str:
+        """The Redis channel on which the messages of `group` travel."""
+        return f"{self.prefix}__group__{group}"
+
+    def sync_group_send(self, group: str, message: dict[str, Any]) -> None:
+        """`group_send` for code without an event loop: one PUBLISH on a kept connection. Raises `redis.RedisError`."""
+        if self._client is None:
+            self._client = make_client(self._url)
+        self._client.publish(self.group_channel(group), self.serialize(message))
+
+    async def receive_many(self, channel: str) -> list[dict[str, Any]]:
+        """All messages that have arrived on `channel`, at least one: who is behind sees at once how far."""
+        messages = [await self.receive(channel)]
+        # Let the receiver read what already stands in the socket, so that old news is known to be old.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        queue = self.channels.get(channel)
+        while queue is not None and not queue.empty():
+            messages.append(self.deserialize(queue.get_nowait()))
+        return messages
+
+
+class _OncePerOutage(logging.Filter):
+    """channels_redis writes a traceback a second while Redis is away; one line per half minute says as much."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, (redis.RedisError, OSError)):
+            return True
+        if time.monotonic() - self._last < 30:
+            return False
+        self._last = time.monotonic()
+        record.msg, record.args = f"The channel layer cannot reach Redis, will try again: {error}", ()
+        record.exc_info = None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return True
+
+
+logging.getLogger("channels_redis.pubsub").addFilter(_OncePerOutage())

@@ -1,0 +1,344 @@
+"""Every frame on the wire of `/ws/progress/…`, and the rule by which a viewer applies them.
+
+Standard library only. `docs/PROTOCOL.md` describes these shapes for people who write a client in another
+language; a test compares the two.
+
+A frame is one JSON object in one text frame. Server to browser: `Snapshot`, `Update`, `Log`, `Ping`, `Error`.
+Browser to server: `Pong`, `Resync`, `Cancel`, `Subscribe`, `Unsubscribe`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, Literal, TypedDict
+
+#: The protocol's version, `v` in every frame.
+VERSION: Final = 1
+
+State = Literal["PENDING", "STARTED", "RETRY", "SUCCESS", "FAILURE", "REVOKED"]
+Level = Literal["debug", "info", "warning", "error"]
+
+#: Celery's ready states: what is recorded is the end.
+FINAL_STATES: Final = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
+
+#: A browser's frame may have this many bytes; a longer one is refused.
+MAX_CLIENT_FRAME: Final = 4096
+
+#: A viewer keeps this many log lines; older ones are forgotten.
+MAX_VIEW_LINES: Final = 10_000
+
+
+class CloseCode:
+    """Why the server closes a socket. 4000–4399: come back. 1000 and 4400–4999: stay away."""
+
+    FINISHED: Final = 1000  # the final frame was sent
+    SHUTTING_DOWN: Final = 4001
+    UNAVAILABLE: Final = 4003  # the database did not answer
+    TOO_SLOW: Final = 4008  # sent, but not read: the acknowledged `seq` stays behind
+    NO_PONG: Final = 4012
+    BAD_FRAMES: Final = 4400  # five frames that were refused
+    NOT_FOUND: Final = 4404  # unknown, or not yours: one answer to both
+    TOO_MANY: Final = 4429  # more sockets than one visitor may have
+
+
+class Step(TypedDict):
+    """One `progress.step(...)`: `depth` counts from 0, `seconds` is null while it runs."""
+
+    name: str
+    state: Literal["running", "done", "failed"]
+    seconds: float | None
+    depth: int
+
+
+class Waiting(TypedDict, total=False):
+    """Why a task waits, and the sentence that says what to do."""
+
+    reason: Literal["queued", "no_worker", "broker_down", "retry"]
+    hint: str
+    position: int | None
+    next_retry_at: str | None
+
+
+class TaskError(TypedDict):
+    """What went wrong: the exception's class name and its text. Never a traceback."""
+
+    type: str
+    message: str
+
+
+class Changing(TypedDict, total=False):
+    """The part of a task's public state that changes while it runs; an `update` carries all of it.
+
+    `percent` is 0–100 or null without a total; `rate` is units a second; `eta` seconds; `ts` seconds since 1970.
+    `result` or `error` stand in a final one only.
+    """
+
+    state: State
+    attempt: int
+    current: float | None
+    total: float | None
+    percent: float | None
+    unit: str
+    message: str
+    step: str | None
+    steps: list[Step]
+    rate: float | None
+    eta: float | None
+    waiting: Waiting | None
+    cancel_requested: bool
+    ts: float
+    result: Any
+    error: TaskError | None
+
+
+class TaskState(Changing, total=False):
+    """The whole public state of a task: what never changes, its times (ISO 8601, UTC, or null), and `Changing`."""
+
+    id: str
+    name: str
+    max_attempts: int
+    queue: str
+    args_text: str
+    parent_id: str | None
+    retry_of: str | None
+    accepted_at: str | None
+    sent_at: str | None
+    started_at: str | None
+    finished_at: str | None
+    next_retry_at: str | None
+
+
+class LogLine(TypedDict):
+    """One line of a task's log; `n` counts from 1 and never repeats within an epoch."""
+
+    n: int
+    ts: float
+    level: Level
+    text: str
+
+
+class Snapshot(TypedDict):
+    """First frame of every connection, and the repair of everything that was missed.
+
+    `recovered` true: `log` carries only the lines after the `seq` that the viewer named (or none).
+    """
+
+    v: int
+    type: Literal["snapshot"]
+    task_id: str
+    epoch: str
+    seq: int
+    recovered: bool
+    task: TaskState
+    log: list[LogLine]
+
+
+class Update(Changing):
+    """The state changed. Carries the whole changing part, so a skipped one does no harm."""
+
+    v: int
+    type: Literal["update"]
+    task_id: str
+    epoch: str
+    seq: int
+
+
+class Log(TypedDict):
+    """New log lines, in order."""
+
+    v: int
+    type: Literal["log"]
+    task_id: str
+    epoch: str
+    seq: int
+    lines: list[LogLine]
+
+
+class Ping(TypedDict):
+    """Answer it with a `Pong` that carries the `seq` you hold. `epoch` is empty on a list socket."""
+
+    v: int
+    type: Literal["ping"]
+    epoch: str
+    seq: int
+
+
+class Error(TypedDict, total=False):
+    """A frame that the server refuses, and why. `task_id` where it is about one task of a list socket."""
+
+    v: int
+    type: Literal["error"]
+    code: Literal["bad_json", "bad_frame", "too_big", "not_found", "not_allowed", "too_many"]
+    message: str
+    task_id: str
+
+
+class Pong(TypedDict):
+    """The answer to a `Ping`: the newest `seq` that the viewer has applied."""
+
+    type: Literal["pong"]
+    seq: int
+
+
+class Resync(TypedDict, total=False):
+    """Asks for a `Snapshot`; with what the viewer holds, so that only missed log lines come."""
+
+    type: Literal["resync"]
+    task_id: str
+    epoch: str
+    seq: int
+
+
+class Cancel(TypedDict, total=False):
+    """Asks to cancel the task. `task_id` on a list socket."""
+
+    type: Literal["cancel"]
+    task_id: str
+
+
+class Subscribe(TypedDict):
+    """List socket only: watch these tasks."""
+
+    type: Literal["subscribe"]
+    task_ids: list[str]
+
+
+class Unsubscribe(TypedDict):
+    """List socket only: watch these tasks no longer."""
+
+    type: Literal["unsubscribe"]
+    task_ids: list[str]
+
+
+def dumps(value: Any) -> str:
+    """Compact JSON text, with characters outside ASCII as they are."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=str)
+
+
+def snapshot(
+    task_id: str, epoch: str, seq: int, task: TaskState, log: list[LogLine] | None = None, *, recovered: bool = False
+) -> Snapshot:
+    """A `Snapshot` of `task` as it is after frame `seq` of `epoch`."""
+    return {
+        "v": VERSION,
+        "type": "snapshot",
+        "task_id": task_id,
+        "epoch": epoch,
+        "seq": seq,
+        "recovered": recovered,
+        "task": task,
+        "log": log or [],
+    }
+
+
+def ping(epoch: str, seq: int) -> Ping:
+    """A `Ping` that names what was sent last."""
+    return {"v": VERSION, "type": "ping", "epoch": epoch, "seq": seq}
+
+
+def error(code: str, message: str, task_id: str | None = None) -> dict[str, Any]:
+    """An `Error` frame."""
+    frame: dict[str, Any] = {"v": VERSION, "type": "error", "code": code, "message": message}
+    if task_id is not None:
+        frame["task_id"] = task_id
+    return frame
+
+
+class FrameError(ValueError):
+    """A browser's frame that is refused; `code` is the one of the `Error` frame that answers it."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+#: What a browser may send: each type with its fields and what they must be.
+CLIENT_FRAMES: Final[dict[str, dict[str, type]]] = {
+    "pong": {"seq": int},
+    "resync": {"task_id": str, "epoch": str, "seq": int},
+    "cancel": {"task_id": str},
+    "subscribe": {"task_ids": list},
+    "unsubscribe": {"task_ids": list},
+}
+
+
+def parse_client_frame(text: str | None) -> dict[str, Any]:
+    """The browser's frame as a dict with a known `type` and fields of the right kind; raises `FrameError`."""
+    if text is None:
+        raise FrameError("bad_json", "Binary frames are not understood; send JSON text.")
+    if len(text) > MAX_CLIENT_FRAME:
+        raise FrameError("too_big", f"A frame may have {MAX_CLIENT_FRAME} characters, this one has {len(text)}.")
+    try:
+        frame = json.loads(text)
+    except (ValueError, RecursionError):
+        raise FrameError("bad_json", "The frame is not JSON.") from None
+    if not isinstance(frame, dict) or not isinstance(frame.get("type"), str) or frame["type"] not in CLIENT_FRAMES:
+        raise FrameError("bad_frame", f"type must be one of {', '.join(CLIENT_FRAMES)}.")
+    for field, kind in CLIENT_FRAMES[frame["type"]].items():
+        if field not in frame:
+            continue
+        value = frame[field]
+        good = isinstance(value, kind) and not isinstance(value, bool)
+        if kind is list:
+            good = good and all(isinstance(item, str) for item in value)
+        if not good:
+            name = {int: "a whole number", str: "a string", list: "a list of strings"}[kind]
+            raise FrameError("bad_frame", f"{field} must be {name}.")
+    return frame
+
+
+# --- the viewer's side ------------------------------------------------------------------------------------------------
+
+View = dict[str, Any]  # {"epoch", "seq", "task", "log", "resync"}
+
+
+def apply(view: View | None, frame: dict[str, Any]) -> View | None:
+    """The view after `frame`: what every client of this protocol does with a frame, in any order, loss or repetition.
+
+    A view is `{"epoch", "seq", "task", "log", "resync"}`; null before the first frame. A snapshot replaces it unless it
+    is older; an update or log is applied only when it is the same epoch and newer. A frame of another epoch sets
+    `resync`: ask for a snapshot. Final states are latched: nothing of the same or an older attempt follows them.
+    Frames of an unknown type, and frames that change nothing, give the same view back.
+    """
+    kind = frame.get("type")
+    if kind == "snapshot":
+        return _apply_snapshot(view, frame)
+    if kind not in ("update", "log"):
+        return view
+    if view is None:
+        return {"epoch": "", "seq": 0, "task": {}, "log": [], "resync": True}
+    if frame["epoch"] != view["epoch"]:
+        return {**view, "resync": True}
+    if frame["seq"] <= view["seq"]:
+        return view
+    if kind == "log":
+        return {**view, "seq": frame["seq"], "log": _append(view["log"], frame["lines"])}
+    changes = {key: value for key, value in frame.items() if key not in ("v", "type", "task_id", "epoch", "seq")}
+    if _is_old(view["task"], changes):
+        return {**view, "seq": frame["seq"]}
+    return {**view, "seq": frame["seq"], "task": {**view["task"], **changes}}
+
+
+def _apply_snapshot(view: View | None, frame: dict[str, Any]) -> View:
+    if view is None or not view["task"]:
+        log = _append([], frame["log"])
+        return {"epoch": frame["epoch"], "seq": frame["seq"], "task": frame["task"], "log": log, "resync": False}
+    if frame["epoch"] == view["epoch"] and frame["seq"] < view["seq"]:
+        return view
+    task = view["task"] if _is_old(view["task"], frame["task"]) else frame["task"]
+    log = _append(view["log"], frame["log"]) if frame["recovered"] else _append([], frame["log"])
+    return {"epoch": frame["epoch"], "seq": frame["seq"], "task": task, "log": log, "resync": False}
+
+
+def _is_old(task: dict[str, Any], changes: dict[str, Any]) -> bool:
+    """True if `changes` speak of an earlier attempt than `task`, or of the same one after its end."""
+    held, came = task.get("attempt", 0), changes.get("attempt", 0)
+    if came != held:
+        return bool(came < held)
+    return task.get("state") in FINAL_STATES and changes.get("state") not in FINAL_STATES
+
+
+def _append(log: list[LogLine], lines: list[LogLine]) -> list[LogLine]:
+    last = log[-1]["n"] if log else 0
+    merged = log + [line for line in lines if line["n"] > last]
+    return merged[-MAX_VIEW_LINES:]

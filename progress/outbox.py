@@ -1,0 +1,252 @@
+"""What one socket has still to be sent, and what it may be sent: the newest state, never a queue of old ones.
+
+Two bounds, because a web server may buffer for a slow reader without one (Daphne does):
+- while the server's `send` is busy, updates replace each other in a slot and log lines wait in a bounded queue;
+- `WINDOW` bytes may be under way that the browser has not acknowledged with a `pong`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import types
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any
+
+from .messages import CloseCode, dumps, ping
+
+#: Bytes that may be under way to a socket. 128 kB are some 400 updates, twenty seconds of a busy bar.
+WINDOW = 128 * 1024
+#: Bytes after which a ping goes out early, so that a healthy reader's window never fills.
+PING_AFTER = WINDOW // 4
+#: Frames of one task (log lines, snapshots) that wait for a busy socket; more are read again from the record.
+MAX_WAITING = 200
+#: Seconds between pings; browsers hide the protocol's own, and proxies close silent sockets.
+PING_INTERVAL = 15.0
+#: Seconds without a pong, or with a full window, after which a socket is closed.
+PATIENCE = 30.0
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Subscription:
+    """One socket's interest in one task: `seq` is the newest frame handed to the server."""
+
+    __slots__ = ("epoch", "outbox", "queue", "ready", "seq", "task_id", "update", "wants_log")
+
+    def __init__(self, outbox: Outbox, task_id: str, *, wants_log: bool) -> None:
+        self.outbox = outbox
+        self.task_id = task_id
+        self.wants_log = wants_log
+        #: False until the first snapshot is out, and while frames were lost that only the record still has.
+        self.ready = False
+        self.epoch = ""
+        self.seq = 0
+        #: Frames that must not be skipped, in order: (seq, text, is it the end?).
+        self.queue: deque[tuple[int, str, bool]] = deque()
+        #: The newest update, which replaces the one before it.
+        self.update: tuple[int, str, bool] | None = None
+
+    def next(self) -> tuple[int, str, bool] | None:
+        """Take the frame with the smallest `seq`."""
+        update = self.update
+        if self.queue and (update is None or self.queue[0][0] <= update[0]):
+            return self.queue.popleft()
+        self.update = None
+        return update
+
+
+class Outbox:
+    """One socket's way out. `lost` is called with a subscription whose frames overflowed."""
+
+    __slots__ = (
+        "_acked",
+        "_busy",
+        "_full_since",
+        "_lost",
+        "_pending",
+        "_ping",
+        "_pinged_at",
+        "_send",
+        "closed",
+        "closes_at_end",
+        "on_closed",
+        "sent",
+    )
+
+    def __init__(self, send: Send, lost: Callable[[Subscription], None], *, closes_at_end: bool) -> None:
+        self._send = send
+        self._lost = lost
+        self.closes_at_end = closes_at_end
+        self.closed = False
+        self.on_closed: Callable[[], None] | None = None
+        self.sent = 0  # bytes handed to the server
+        self._acked = 0  # of these, known to be read
+        self._busy: asyncio.Task[None] | None = None
+        self._pending: dict[Subscription, None] = {}  # an ordered set
+        self._ping: tuple[int, int, float] | None = None  # of the unanswered ping: seq, `sent`, when
+        self._pinged_at = asyncio.get_running_loop().time()
+        self._full_since: float | None = None
+
+    # --- sending ------------------------------------------------------------------------------------------------------
+
+    @property
+    def free(self) -> bool:
+        """True if a frame can go out at once."""
+        return self._busy is None and not self._pending and self.sent - self._acked < WINDOW and not self.closed
+
+    def put_update(self, subscription: Subscription, seq: int, text: str, event: dict[str, Any], end: bool) -> None:
+        """Send the newest state now, or keep it in the place of the one before. `event` is the ready ASGI message."""
+        if self._busy is None and not self._pending and self.sent - self._acked < WINDOW:
+            subscription.seq = seq
+            self._hand_over(event, len(text))
+            if end and self.closes_at_end:
+                self.close(CloseCode.FINISHED)
+        else:
+            subscription.update = (seq, text, end)
+            self._pending[subscription] = None
+
+    def put_frame(self, subscription: Subscription, seq: int, text: str, end: bool = False) -> None:
+        """Send a frame that must not be skipped, after those that wait."""
+        if len(subscription.queue) >= MAX_WAITING:
+            subscription.queue.clear()
+            subscription.update = None
+            subscription.ready = False
+            self._pending.pop(subscription, None)
+            self._lost(subscription)
+            return
+        subscription.queue.append((seq, text, end))
+        self._pending[subscription] = None
+        self._pump()
+
+    def put_answer(self, frame: Any) -> None:
+        """Send a small frame outside any task: an error. Dropped where the reader does not read."""
+        if not self.closed and self.sent - self._acked < WINDOW:
+            text = dumps(frame)
+            self._hand_over({"type": "websocket.send", "text": text}, len(text))
+
+    def forget(self, subscription: Subscription) -> None:
+        """Send nothing more of this task."""
+        self._pending.pop(subscription, None)
+
+    def close(self, code: int) -> None:
+        """Close the socket, after what is under way."""
+        if self.closed:
+            return
+        self.closed = True
+        self._pending.clear()
+        self._drive({"type": "websocket.close", "code": code})
+        if self.on_closed is not None:
+            self.on_closed()
+
+    def gone(self) -> None:
+        """The browser is away."""
+        self.closed = True
+        self._pending.clear()
+        if self._busy is not None:
+            self._busy.cancel()
+
+    def _pump(self) -> None:
+        """Send what waits, as long as the socket takes it at once."""
+        while self._pending and self._busy is None and self.sent - self._acked < WINDOW and not self.closed:
+            subscription = next(iter(self._pending))
+            frame = subscription.next()
+            if frame is None:
+                del self._pending[subscription]
+                continue
+            seq, text, end = frame
+            subscription.seq = max(subscription.seq, seq)
+            self._hand_over({"type": "websocket.send", "text": text}, len(text))
+            if end and self.closes_at_end:
+                self.close(CloseCode.FINISHED)
+
+    def _hand_over(self, event: dict[str, Any], size: int) -> None:
+        self.sent += size
+        self._drive(event)
+
+    def _drive(self, event: dict[str, Any]) -> None:
+        """Call the server's `send`, and take a task for it only where it has to wait.
+
+        A task and a turn of the event loop for each message and socket is what makes a fan-out slow. `send` nearly
+        always finishes without waiting; then running its coroutine by hand is one call.
+        """
+        if self._busy is not None:
+            self._busy = asyncio.create_task(self._after(self._busy, self._send(event)))
+            self._busy.add_done_callback(self._free_again)
+            return
+        coroutine = self._send(event)
+        try:
+            waits_for = coroutine.send(None)  # type: ignore[attr-defined]
+        except StopIteration:
+            return
+        except Exception:
+            self.closed = True  # the connection is gone; the server's disconnect event follows
+            return
+        self._busy = asyncio.create_task(_finish(coroutine, waits_for))  # type: ignore[arg-type]
+        self._busy.add_done_callback(self._free_again)
+
+    @staticmethod
+    async def _after(first: asyncio.Task[None], second: Awaitable[None]) -> None:
+        await asyncio.wait([first])
+        await second
+
+    def _free_again(self, task: asyncio.Task[None]) -> None:
+        if task is not self._busy:
+            return
+        self._busy = None
+        if task.cancelled():
+            return
+        if task.exception() is not None:
+            self.closed = True
+            return
+        self._pump()
+
+    # --- is anybody reading? ------------------------------------------------------------------------------------------
+
+    def tick(self, now: float, epoch: str, seq: int) -> None:
+        """Called every second: ping when it is time, close when nobody answers."""
+        if self.closed:
+            return
+        full = self.sent - self._acked >= WINDOW
+        if not full:
+            self._full_since = None
+        elif self._full_since is None:
+            self._full_since = now
+        elif now - self._full_since > PATIENCE:
+            self.close(CloseCode.TOO_SLOW)
+            return
+        if self._ping is not None:
+            if now - self._ping[2] > PATIENCE:
+                self.close(CloseCode.NO_PONG)
+        elif now - self._pinged_at > PING_INTERVAL or self.sent - self._acked > PING_AFTER:
+            text = dumps(ping(epoch, seq))
+            self._pinged_at = now
+            self._ping = (seq, self.sent, now)
+            self._hand_over({"type": "websocket.send", "text": text}, len(text))
+
+    def pong(self, seq: int) -> None:
+        """The browser has applied frames up to `seq`: what was sent before that ping is read."""
+        if self._ping is not None and seq >= self._ping[0]:
+            self._acked = self._ping[1]
+            self._ping = None
+            self._pump()
+
+
+async def _finish(coroutine: Coroutine[Any, Any, None], waits_for: Any) -> None:
+    """Go on with a coroutine that was begun by hand and now waits for `waits_for`."""
+
+    @types.coroutine
+    def rest() -> Generator[Any, Any, None]:
+        pending = waits_for
+        while True:
+            try:
+                try:
+                    value = yield pending
+                except BaseException as error:
+                    pending = coroutine.throw(error)
+                else:
+                    pending = coroutine.send(value)
+            except StopIteration:
+                return
+
+    await rest()

@@ -1,0 +1,250 @@
+"""The live record of a task in Redis: what a viewer who comes now must see. One Lua script a write.
+
+Two keys a task: a hash `{prefix}:progress:{id}` (epoch, seq, attempt, final, cancel, data, lines, trimmed) and a list
+`{prefix}:progress-log:{id}` of `seq|line`. `data` is the JSON text of `messages.Changing`, made by the worker and
+never parsed on its way to the browser.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import redis
+import redis.asyncio
+from channels.layers import get_channel_layer
+from django.conf import settings
+from django.core.signals import setting_changed
+
+from .layer import ProgressChannelLayer, make_client
+from .messages import Changing, LogLine, dumps
+from .reporter import Reply
+
+#: Seconds that a record outlives its last write.
+TTL = 24 * 3600
+#: Log lines held for each task: `PROGRESS_LOG_LINES`.
+LOG_LINES = 1_000
+
+# KEYS: hash, log list. ARGV: channel, task id, attempt, ttl, lines to hold, epoch for a new record, final ("1" or ""),
+# body (JSON object or ""), then log lines (JSON objects). Returns {refused, cancel}.
+PUBLISH = """
+local held = redis.call('HMGET', KEYS[1], 'attempt', 'final', 'epoch', 'cancel')
+local attempt, mine = tonumber(held[1] or '-1'), tonumber(ARGV[3])
+local cancel = held[4] or '0'
+if mine < attempt then return {1, cancel} end
+if mine == attempt and held[2] == '1' then return {0, cancel} end
+local epoch = held[3]
+if not epoch then
+  epoch = ARGV[6]
+  redis.call('HSET', KEYS[1], 'epoch', epoch)
+end
+local function tell(kind, rest, final)
+  local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
+  local text = '{"v":1,"type":"' .. kind .. '","task_id":"' .. ARGV[2] .. '","epoch":"' .. epoch ..
+    '","seq":' .. seq .. ',' .. rest
+  redis.call('PUBLISH', ARGV[1], cmsgpack.pack({
+    type = 'progress.frame', task_id = ARGV[2], epoch = epoch, seq = seq, kind = kind, final = final, text = text}))
+  return seq
+end
+if #ARGV > 8 then
+  local n = redis.call('HINCRBY', KEYS[1], 'lines', #ARGV - 8) - (#ARGV - 8)
+  local lines = {}
+  for i = 9, #ARGV do lines[i - 8] = '{"n":' .. (n + i - 8) .. ',' .. string.sub(ARGV[i], 2) end
+  local seq = tell('log', '"lines":[' .. table.concat(lines, ',') .. ']}', false)
+  for i = 1, #lines do redis.call('RPUSH', KEYS[2], seq .. '|' .. lines[i]) end
+  local over = redis.call('LLEN', KEYS[2]) - tonumber(ARGV[5])
+  if over > 0 then
+    local last = redis.call('LINDEX', KEYS[2], over - 1)
+    redis.call('HSET', KEYS[1], 'trimmed', string.match(last, '^%d+'))
+    redis.call('LTRIM', KEYS[2], over, -1)
+  end
+  redis.call('EXPIRE', KEYS[2], ARGV[4])
+end
+if ARGV[8] ~= '' then
+  redis.call('HSET', KEYS[1], 'attempt', mine, 'final', ARGV[7] == '1' and '1' or '0', 'data', ARGV[8])
+  tell('update', string.sub(ARGV[8], 2), ARGV[7] == '1')
+end
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return {0, cancel}
+"""
+
+# KEYS: hash, log list. ARGV: epoch and seq that the reader holds (or "", 0), "1" to read the log.
+# Returns {epoch, seq, data, cancel, recovered, {line, …}}.
+READ = """
+local held = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'data', 'cancel', 'trimmed')
+if not held[1] then return {'', 0, '', held[4] or '0', 0, {}} end
+local since, recovered = tonumber(ARGV[2]), 1
+if ARGV[1] ~= held[1] or since < tonumber(held[5] or '0') or since > tonumber(held[2] or '0') then
+  since, recovered = -1, 0
+end
+local lines = {}
+if ARGV[3] == '1' and since < tonumber(held[2] or '0') then
+  local newest = redis.call('LRANGE', KEYS[2], 0, -1)
+  if since >= 0 then
+    local first = #newest + 1
+    while first > 1 and tonumber(string.match(newest[first - 1], '^%d+')) > since do first = first - 1 end
+    for i = first, #newest do lines[#lines + 1] = newest[i] end
+  else
+    lines = newest
+  end
+end
+return {held[1], tonumber(held[2] or '0'), held[3] or '', held[4] or '0', recovered, lines}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the record says: `changing` is empty and `epoch` "" where Redis holds nothing."""
+
+    epoch: str = ""
+    seq: int = 0
+    changing: Changing = field(default_factory=lambda: cast(Changing, {}))
+    cancel_requested: bool = False
+    recovered: bool = False
+    log: list[LogLine] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What a reader already holds, and whether it wants the log."""
+
+    epoch: str = ""
+    seq: int = 0
+    log: bool = True
+
+
+def hash_key(task_id: str) -> str:
+    """The Redis key of the task's record."""
+    return f"{settings.PROGRESS_PREFIX}:progress:{task_id}"
+
+
+def log_key(task_id: str) -> str:
+    """The Redis key of the task's log lines."""
+    return f"{settings.PROGRESS_PREFIX}:progress-log:{task_id}"
+
+
+def group_name(task_id: str) -> str:
+    """The Channels group of the task's viewers."""
+    return f"progress.{task_id}"
+
+
+class Record:
+    """The worker's and the views' side: synchronous, one round trip a call. A `reporter.Sink`."""
+
+    def __init__(self, client: redis.Redis, layer: ProgressChannelLayer) -> None:
+        self._client = client
+        self._layer = layer
+        self._publish = client.register_script(PUBLISH)
+        self._log_lines = int(getattr(settings, "PROGRESS_LOG_LINES", LOG_LINES))
+        self._ttl = int(getattr(settings, "PROGRESS_TTL", TTL))
+
+    def publish(self, task_id: str, attempt: int, body: str | None, lines: list[str], *, final: bool) -> Reply:
+        """Store and send; see `reporter.Sink`. Raises `redis.RedisError` when Redis is away."""
+        refused, cancel = cast(
+            "tuple[int, bytes]",
+            self._publish(
+                keys=[hash_key(task_id), log_key(task_id)],
+                args=[
+                    self._layer.group_channel(group_name(task_id)),
+                    task_id,
+                    attempt,
+                    self._ttl,
+                    self._log_lines,
+                    secrets.token_hex(4),
+                    "1" if final else "",
+                    body or "",
+                    *lines,
+                ],
+            ),
+        )
+        return Reply(cancel_requested=cancel == b"1", stale=bool(refused))
+
+    def poll(self, task_id: str, attempt: int) -> Reply:
+        """What `publish` would reply, without publishing."""
+        held, cancel = cast("list[bytes | None]", self._client.hmget(hash_key(task_id), "attempt", "cancel"))
+        return Reply(cancel_requested=cancel == b"1", stale=int(held or -1) > attempt)
+
+    def tell(self, task_id: str, changing: Changing, *, final: bool) -> None:
+        """Publish a state from outside the task: a cancel of a queued run, a worker that was lost."""
+        self.publish(task_id, changing["attempt"], dumps(changing), [], final=final)
+
+    def request_cancel(self, task_id: str) -> None:
+        """Raise the flag that the task's next publish or poll sees."""
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.hset(hash_key(task_id), "cancel", "1")
+            pipe.expire(hash_key(task_id), self._ttl)
+            pipe.execute()
+
+    def read(self, task_id: str, since: Since | None = None) -> Held:
+        """What a viewer who comes now must see."""
+        since = since or Since()
+        script = self._client.register_script(READ)
+        return _held(script(keys=[hash_key(task_id), log_key(task_id)], args=_read_args(since)))
+
+
+class AsyncRecord:
+    """The web server's side: reads only, many tasks in one pipeline."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self._client = client
+        self._sha: str | None = None
+
+    async def read_many(self, wanted: Sequence[tuple[str, Since]]) -> list[Held]:
+        """The records of `wanted`, in its order, in one round trip. Raises `redis.RedisError`."""
+        for _ in range(2):
+            if self._sha is None:
+                self._sha = await self._client.script_load(READ)
+            async with self._client.pipeline(transaction=False) as pipe:
+                for task_id, since in wanted:
+                    pipe.evalsha(self._sha, 2, hash_key(task_id), log_key(task_id), *_read_args(since))
+                try:
+                    return [_held(answer) for answer in await pipe.execute()]
+                except redis.exceptions.NoScriptError:
+                    self._sha = None  # another server now, or its scripts were flushed
+        raise redis.RedisError("Redis forgot the read script twice in a row.")
+
+    async def positions(self, task_ids: Sequence[str]) -> list[tuple[str, int]]:
+        """(epoch, seq) of each task, ("", 0) for an unknown one, in one round trip."""
+        async with self._client.pipeline(transaction=False) as pipe:
+            for task_id in task_ids:
+                pipe.hmget(hash_key(task_id), "epoch", "seq")
+            answers = await pipe.execute()
+        return [((epoch or b"").decode(), int(seq or 0)) for epoch, seq in answers]
+
+
+def _read_args(since: Since) -> list[Any]:
+    return [since.epoch, since.seq, "1" if since.log else ""]
+
+
+def _held(answer: Any) -> Held:
+    epoch, seq, data, cancel, recovered, lines = answer
+    return Held(
+        epoch=epoch.decode(),
+        seq=int(seq),
+        changing=json.loads(data) if data else cast(Changing, {}),
+        cancel_requested=cancel == b"1",
+        recovered=bool(recovered),
+        log=[json.loads(line.split(b"|", 1)[1]) for line in lines],
+    )
+
+
+_record: Record | None = None
+
+
+def get_record() -> Record:
+    """This process's synchronous record. Threads share it; redis-py's pool gives each its connection."""
+    global _record
+    if _record is None:
+        _record = Record(make_client(settings.PROGRESS_REDIS_URL), cast(ProgressChannelLayer, get_channel_layer()))
+    return _record
+
+
+def _forget(**_: Any) -> None:
+    global _record
+    _record = None
+
+
+setting_changed.connect(_forget)

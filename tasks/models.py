@@ -1,0 +1,106 @@
+"""TaskRun: one row for each accepted task. Only `tasks.runs` moves its state."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+
+def new_id() -> str:
+    """An id that cannot be guessed."""
+    return str(uuid.uuid4())
+
+
+class State(models.TextChoices):
+    """Celery's states. PENDING → STARTED → one of the three ends, with RETRY between two attempts."""
+
+    PENDING = "PENDING", "waiting"
+    STARTED = "STARTED", "running"
+    RETRY = "RETRY", "waiting for its next attempt"
+    SUCCESS = "SUCCESS", "done"
+    FAILURE = "FAILURE", "failed"
+    REVOKED = "REVOKED", "cancelled"
+
+
+#: States in which a run may be claimed by a worker.
+CLAIMABLE = (State.PENDING, State.RETRY)
+#: States that are the end.
+FINAL = (State.SUCCESS, State.FAILURE, State.REVOKED)
+
+
+class TaskRun(models.Model):
+    """A task that was accepted: what shall be done, for whom, and how far it has come.
+
+    `message` holds what is needed to send it again: `{"args", "kwargs", "options"}`, as Celery's JSON.
+    """
+
+    id = models.CharField(primary_key=True, max_length=64, default=new_id, editable=False)
+    name = models.CharField("task", max_length=200, db_index=True)
+    message = models.JSONField(default=dict)
+    queue = models.CharField(max_length=100)
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    session_key = models.CharField(max_length=40, blank=True, db_index=True)
+    idempotency_key = models.CharField(max_length=200, null=True, blank=True)
+
+    state = models.CharField(max_length=10, choices=State, default=State.PENDING)
+    attempt = models.PositiveIntegerField(default=0, help_text="Counts claims, from 1.")
+    max_attempts = models.PositiveIntegerField(default=3, help_text="A worker may die in it this many times.")
+    worker = models.CharField(max_length=200, blank=True)
+    lost = models.PositiveIntegerField(default=0, help_text="How many workers died in it.")
+
+    parent_id = models.CharField(max_length=64, null=True, blank=True, db_index=True)
+    group_id = models.CharField(max_length=64, null=True, blank=True, db_index=True)
+    retry_of = models.CharField(max_length=64, null=True, blank=True)
+
+    accepted_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    eta = models.DateTimeField(null=True, blank=True)
+    expires = models.DateTimeField(null=True, blank=True)
+    next_retry_at = models.DateTimeField(null=True, blank=True)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+
+    result = models.JSONField(null=True, blank=True)
+    error = models.JSONField(null=True, blank=True)
+    traceback = models.TextField(blank=True, help_text="For staff only.")
+    progress = models.JSONField(default=dict, blank=True, help_text="The last numbers: the changing part of the state.")
+
+    class Meta:
+        verbose_name = "run"
+        ordering = ("-accepted_at",)
+        constraints = (
+            models.UniqueConstraint(fields=["idempotency_key"], name="one_run_for_a_key"),
+            models.CheckConstraint(
+                condition=~Q(state__in=FINAL) | Q(finished_at__isnull=False), name="an_end_has_its_time"
+            ),
+        )
+        indexes = (
+            models.Index(fields=["owner", "-accepted_at"], name="runs_of_user"),
+            models.Index(fields=["session_key", "-accepted_at"], name="runs_of_session"),
+            models.Index(fields=["queue", "accepted_at"], name="runs_waiting", condition=Q(state__in=CLAIMABLE)),
+            models.Index(fields=["worker"], name="runs_started", condition=Q(state=State.STARTED)),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.id}"
+
+    @property
+    def is_final(self) -> bool:
+        """True if this is the end."""
+        return self.state in FINAL
+
+    @property
+    def args(self) -> list[Any]:
+        """The positional arguments."""
+        return list(self.message.get("args") or [])
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """The keyword arguments."""
+        return dict(self.message.get("kwargs") or {})

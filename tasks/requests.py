@@ -1,0 +1,50 @@
+"""What a request brings, as a form or as JSON, and how an answer is given to either."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.http import HttpRequest, JsonResponse
+from django.http.multipartparser import MultiPartParserError
+
+#: Bytes that a JSON body may have.
+MAX_BODY = 64 * 1024
+
+
+class BadBody(ValueError):
+    """The body cannot be read; the message says why."""
+
+
+def wants_json(request: HttpRequest) -> bool:
+    """True if the answer should be JSON: the body is JSON, or the client says that it accepts it first."""
+    if request.content_type == "application/json":
+        return True
+    accept = request.headers.get("Accept", "")
+    return "application/json" in accept and "text/html" not in accept
+
+
+def read_body(request: HttpRequest) -> Any:
+    """The fields of the request: a QueryDict of a form, or the dict of a JSON object. Raises `BadBody`."""
+    if request.content_type != "application/json":
+        try:
+            return request.POST
+        except MultiPartParserError as error:
+            raise BadBody(f"The form cannot be read: {error}") from error
+    if int(request.headers.get("Content-Length") or 0) > MAX_BODY or len(request.body) > MAX_BODY:
+        raise BadBody(f"The body may have {MAX_BODY:,} bytes.")
+    try:
+        fields = json.loads(request.body or b"{}")
+    except (ValueError, RecursionError):
+        raise BadBody("The body is not JSON.") from None
+    if not isinstance(fields, dict):
+        raise BadBody(f"The body must be a JSON object, but got a {type(fields).__name__}.")
+    for name, value in fields.items():
+        if isinstance(value, (dict, list, bool)):
+            raise BadBody(f"{name} must be a number or a string, but got {json.dumps(value)[:50]}.")
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def refuse(errors: dict[str, list[str]], status: int = 400) -> JsonResponse:
+    """`{"errors": {field: [sentence, …]}}`; the field of a body that cannot be read is `body`."""
+    return JsonResponse({"errors": errors}, status=status)

@@ -1,0 +1,139 @@
+"""Celery's result backend over TaskRun: `AsyncResult(id).status` is the row's state.
+
+No Redis result backend is needed; with one, a start while Redis is down hung the web process for 19 s.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from celery import states
+from celery.backends.base import BaseBackend
+from celery.exceptions import Retry
+from django.db import InterfaceError, OperationalError, connection
+from kombu.exceptions import EncodeError
+from kombu.utils.json import dumps as kombu_dumps
+from kombu.utils.json import loads as kombu_loads
+
+from progress import current
+from progress.celery import show_meta
+from progress.messages import Changing
+
+from . import runs, workers
+from .celery_task import end
+from .models import TaskRun
+from .public_state import changing
+from .queue_status import retry_waiting
+
+#: Seconds for which an end is tried again while the database is locked or away, before the attempt counts as lost.
+PATIENCE = 30.0
+
+
+class UnknownTask(LookupError):
+    """There is no run with this id: it was never accepted here, or it was pruned."""
+
+
+class RunBackend(BaseBackend):
+    """What Celery stores goes to `runs`; what it asks for comes from the row."""
+
+    persistent = True
+
+    def store_result(
+        self, task_id: str, result: Any, state: str, traceback: str | None = None, request: Any = None, **_: Any
+    ) -> Any:
+        """Record the end of an attempt. STARTED is the claim's, and a state that Celery does not know is progress."""
+        if request is not None and (getattr(request, "task", None) or "").startswith("celery."):
+            return result
+        if state == states.STARTED:
+            return result
+        if state == states.RETRY:
+            self._show_retry(task_id, result)
+            return result
+        if state not in states.READY_STATES:
+            show_meta(result)
+            return result
+        attempt = getattr(request, "attempt", None)
+        who: dict[str, Any] = {"attempt": attempt} if attempt else {"worker": workers.identity()}
+        if state == states.SUCCESS:
+            values: dict[str, Any] = {"result": _as_json(result)}
+        else:
+            values = {"error": runs.error_of(result), "traceback": traceback or ""}
+            if state == states.REVOKED:
+                values["error"] = runs.CANCELLED
+        _patiently(lambda: end(task_id, state, **who, **values))
+        return result
+
+    def _show_retry(self, task_id: str, exception: Any) -> None:
+        """`runs.postpone` has moved the row; tell the viewers."""
+        run = TaskRun.objects.filter(pk=task_id, state=states.RETRY).first()
+        if run is None:
+            return
+        if isinstance(exception, Retry):
+            exception = exception.exc
+        if exception is not None:
+            run.error = runs.error_of(exception)
+            TaskRun.objects.filter(pk=task_id, state=states.RETRY, attempt=run.attempt).update(error=run.error)
+        reporter = current()
+        if reporter is not None:
+            reporter.end(_waiting_state(reporter.state(), run))
+
+    def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
+        run = TaskRun.objects.filter(pk=task_id).first()
+        if run is None:
+            raise UnknownTask(f"There is no run {task_id}: it was never accepted here, or it was pruned.")
+        meta: dict[str, Any] = {
+            "task_id": run.pk,
+            "status": str(run.state),
+            "result": kombu_loads(json.dumps(run.result)),
+            "traceback": run.traceback or None,
+            "date_done": run.finished_at,
+            "children": [],
+            "name": run.name,
+            "args": run.args,
+            "kwargs": run.kwargs,
+            "queue": run.queue,
+            "worker": run.worker,
+            "retries": max(run.attempt - 1, 0),
+        }
+        if run.state in states.EXCEPTION_STATES:
+            error = run.error or {"type": "Error", "message": ""}
+            meta["result"] = self.exception_to_python(
+                {"exc_type": error["type"], "exc_message": [error["message"]], "exc_module": "tasks.errors"}
+            )
+        return meta
+
+    def _forget(self, task_id: str) -> None:
+        """A run is a record; `manage.py prune_runs` forgets."""
+
+
+def _as_json(result: Any) -> Any:
+    try:
+        text = kombu_dumps(result)
+    except (TypeError, ValueError) as error:
+        raise EncodeError(f"The result must be JSON, but got {type(result).__name__}: {error}") from error
+    if len(text) > runs.MAX_RESULT:
+        raise EncodeError(f"A result may have {runs.MAX_RESULT:,} bytes of JSON, this one has {len(text):,}.")
+    return json.loads(text)
+
+
+def _waiting_state(numbers: Changing, run: TaskRun) -> Changing:
+    """What is shown between two attempts: where the last one stood, and when the next one starts."""
+    row = changing(run, retry_waiting(run))
+    for key in ("state", "attempt", "waiting", "cancel_requested", "error"):
+        numbers[key] = row[key]
+    return numbers
+
+
+def _patiently(write: Any) -> None:
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            write()
+            return
+        except (OperationalError, InterfaceError):
+            if time.monotonic() > until:
+                raise
+            connection.close()
+            time.sleep(0.5)

@@ -1,0 +1,401 @@
+"""The life of a run. The only place that moves a state; every move is one conditional UPDATE.
+
+    accept ──► PENDING ──claim──► STARTED ──finish──► SUCCESS | FAILURE | REVOKED
+                  ▲                  │  │
+                  └── send again     │  └─postpone / lost──► RETRY ──claim──► STARTED …
+
+Whoever writes for a running task names the attempt it holds; a stale attempt writes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from celery import current_app
+from django.db import transaction
+from django.db.models import DateTimeField, F, Q, Value
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+from kombu.utils.json import dumps as kombu_dumps
+from kombu.utils.json import loads as kombu_loads
+
+from progress.messages import Changing, TaskError
+from progress.record import get_record
+
+from .models import CLAIMABLE, FINAL, State, TaskRun, new_id
+from .visitor import Visitor, current_visitor
+
+logger = logging.getLogger(__name__)
+
+#: Bytes of JSON that a task's arguments and options may have: they travel through the broker and stand in a row.
+MAX_MESSAGE = 256 * 1024
+#: Bytes of JSON that a result may have.
+MAX_RESULT = 1024 * 1024
+#: Characters of an error's message and of its traceback that are kept.
+MAX_ERROR = 2_000
+MAX_TRACEBACK = 20_000
+#: An id travels in Redis keys, channel names and addresses.
+ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,64}")
+#: Hours in which the same Idempotency-Key of the same visitor means the same run.
+IDEMPOTENCY_WINDOW = timedelta(hours=24)
+#: A message whose time is further off stays in the database until then: with a worker it would sit in memory.
+LONGEST_COUNTDOWN = timedelta(seconds=30)
+#: How much before its time a message may be claimed, for clocks that differ.
+CLOCK_DIFFERENCE = timedelta(seconds=2)
+#: After the broker refused, starts do not wait for it again for so many seconds; the sweep sends them.
+BROKER_REST = 2.0
+
+#: Options of apply_async that make sense in the caller's process only.
+CALLERS_OPTIONS = frozenset(
+    {"producer", "connection", "publisher", "router", "add_to_parent", "task_type", "result_cls", "countdown"}
+)
+
+
+class NotAccepted(ValueError):
+    """A start that cannot be stored; the message says which limit and what came."""
+
+
+# --- accept and send --------------------------------------------------------------------------------------------------
+
+
+def accept(
+    task: Any,
+    args: Any = None,
+    kwargs: Any = None,
+    options: dict[str, Any] | None = None,
+    *,
+    task_id: str | None = None,
+    idempotency_key: str | None = None,
+    retry_of: str | None = None,
+    visitor: Visitor | None = None,
+) -> TaskRun:
+    """Write the row of a new run and publish its message when the caller's transaction commits.
+
+    The same `task_id`, or the same visitor's `idempotency_key` within 24 h, gives the run that is there. Raises
+    `NotAccepted` for what cannot be stored.
+    """
+    now = timezone.now()
+    options = dict(options or {})
+    run = TaskRun(id=task_id or new_id(), name=task.name, accepted_at=now, retry_of=retry_of)
+    if not ID_PATTERN.fullmatch(run.id):
+        raise NotAccepted(f"task_id must be 1 to 64 letters, digits, '.', '_' or '-', but got {run.id!r}.")
+    run.max_attempts = getattr(task, "max_attempts", 3)
+    run.eta = _moment(options.pop("eta", None)) or _moment(options.pop("countdown", None))
+    run.expires = _moment(options.pop("expires", None))
+    parent = _parent()
+    if parent is not None:
+        options.setdefault("parent_id", parent.id)
+        options.setdefault("root_id", parent.root_id or parent.id)
+        run.parent_id = parent.id
+    run.group_id = options.get("group_id")
+    run.queue = _queue(task, options)
+    run.message = _message(task, args, kwargs, options)
+    _give_owner(run, visitor or current_visitor(), parent)
+    if idempotency_key:
+        run.idempotency_key = f"{run.owner_id or run.session_key}:{idempotency_key}"[:200]
+    run, created = _insert(run, known_id=task_id is not None)
+    if created:
+        transaction.on_commit(lambda: send(run), robust=True)
+    return run
+
+
+def send(run: TaskRun) -> bool:
+    """Publish the run's message; False when the broker cannot take it now. The sweep then sends it later."""
+    global _broker_rests_until
+    if run.eta is not None and run.eta - timezone.now() > LONGEST_COUNTDOWN:
+        return False
+    if time.monotonic() < _broker_rests_until:
+        return False
+    try:
+        publish(run)
+    except Exception as error:
+        # Whatever it is (refused, hung, out of memory), the run is stored: the caller keeps its task_id.
+        _broker_rests_until = time.monotonic() + BROKER_REST
+        logger.warning("The broker does not take %s; it is stored and will be sent: %s", run, error)
+        return False
+    TaskRun.objects.filter(pk=run.pk).update(sent_at=timezone.now())
+    return True
+
+
+_broker_rests_until = 0.0
+
+
+def publish(run: TaskRun) -> None:
+    """Put the run's message into the broker's queue, once more if it was there before: a copy cannot claim."""
+    message = kombu_loads(json.dumps(run.message))
+    options = message["options"]
+    eta = run.next_retry_at if run.state == State.RETRY else run.eta
+    if eta is not None and eta > timezone.now():
+        options["eta"] = eta
+    if run.expires is not None:
+        options["expires"] = run.expires
+    task: Any = current_app.tasks.get(run.name)
+    if task is None:  # this process does not know the task; a worker will
+        current_app.send_task(run.name, message["args"], message["kwargs"], task_id=run.pk, **options)
+        return
+    task.publish(message["args"], message["kwargs"], task_id=run.pk, **options)
+
+
+def _insert(run: TaskRun, *, known_id: bool) -> tuple[TaskRun, bool]:
+    if run.idempotency_key:
+        old = TaskRun.objects.filter(
+            idempotency_key=run.idempotency_key, accepted_at__lt=run.accepted_at - IDEMPOTENCY_WINDOW
+        )
+        old.update(idempotency_key=None)
+    elif not known_id:
+        run.save(force_insert=True)
+        return run, True
+    # ON CONFLICT DO NOTHING: of two that come at once, one is stored and both see it; no transaction breaks.
+    same = Q(pk=run.pk) | Q(idempotency_key=run.idempotency_key) if run.idempotency_key else Q(pk=run.pk)
+    mine = run.pk
+    TaskRun.objects.bulk_create([run], ignore_conflicts=True)
+    held = TaskRun.objects.filter(same).order_by("accepted_at").first()
+    if held is None:  # pragma: no cover - the row cannot be neither there nor insertable
+        raise NotAccepted("The run could not be stored.")
+    created = held.pk == mine and held.accepted_at == run.accepted_at
+    return (run if created else held), created
+
+
+def _message(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in options.items() if key not in CALLERS_OPTIONS and value is not None}
+    message = {"args": list(args or ()), "kwargs": dict(kwargs or {}), "options": kept}
+    try:
+        text = kombu_dumps(message)
+    except (TypeError, ValueError) as error:
+        raise NotAccepted(f"The arguments of {task.name} must be JSON: {error}") from error
+    if len(text) > MAX_MESSAGE:
+        raise NotAccepted(
+            f"The arguments of {task.name} may have {MAX_MESSAGE:,} bytes of JSON, but have {len(text):,}."
+        )
+    stored: dict[str, Any] = json.loads(text)
+    return stored
+
+
+def _moment(value: Any) -> datetime | None:
+    """An eta, or a number of seconds from now, as a time."""
+    if value is None or isinstance(value, datetime):
+        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, str):
+        return _moment(datetime.fromisoformat(value))
+    return timezone.now() + timedelta(seconds=float(value))
+
+
+def _queue(task: Any, options: dict[str, Any]) -> str:
+    queue = options.get("queue")
+    if queue is not None:
+        return str(getattr(queue, "name", queue))
+    route = task.app.amqp.router.route(dict(options), task.name, task_type=task)
+    queue = route.get("queue")
+    return str(getattr(queue, "name", None) or task.app.conf.task_default_queue)
+
+
+def _parent() -> Any:
+    """The request of the task that is running here, if one is."""
+    task = current_app.current_worker_task
+    return task.request if task is not None and task.request.id else None
+
+
+def _give_owner(run: TaskRun, visitor: Visitor | None, parent: Any) -> None:
+    if visitor is not None:
+        run.owner_id, run.session_key = visitor.owner()
+    elif parent is not None:
+        above = TaskRun.objects.filter(pk=parent.id).values_list("owner_id", "session_key").first()
+        if above is not None:
+            run.owner_id, run.session_key = above
+
+
+# --- claim, finish, postpone ------------------------------------------------------------------------------------------
+
+
+def claim(task_id: str, worker: str) -> TaskRun | None:
+    """Begin the next attempt for `worker`; None when this message is a copy and must be dropped."""
+    now = timezone.now()
+    soon = now + CLOCK_DIFFERENCE
+    due = Q(next_retry_at=None) | Q(next_retry_at__lte=soon)
+    due &= Q(eta=None) | Q(eta__lte=soon) | Q(attempt__gt=0)
+    due &= Q(expires=None) | Q(expires__gt=now)
+    with transaction.atomic():
+        claimed = TaskRun.objects.filter(due, pk=task_id, state__in=CLAIMABLE, cancel_requested_at=None).update(
+            state=State.STARTED,
+            attempt=F("attempt") + 1,
+            worker=worker,
+            started_at=now,
+            next_retry_at=None,
+            sent_at=Coalesce("sent_at", Value(now, DateTimeField())),  # it arrived, so it was sent
+        )
+        return TaskRun.objects.get(pk=task_id) if claimed else None
+
+
+def adopt(task: Any, request: Any) -> None:
+    """Write the row of a message that was sent past us (`app.send_task` elsewhere), so that the same rules hold."""
+    if TaskRun.objects.filter(pk=request.id).exists():
+        return
+    now = timezone.now()
+    options = {"parent_id": request.parent_id, "root_id": request.root_id, "group_id": getattr(request, "group", None)}
+    run = TaskRun(id=request.id, name=task.name, accepted_at=now, sent_at=now, queue=_queue(task, {}))
+    run.max_attempts = getattr(task, "max_attempts", 3)
+    run.message = _message(task, request.args, request.kwargs, options)
+    _insert(run, known_id=True)
+
+
+def holds(task_id: str, attempt: int) -> bool:
+    """True if `attempt` is still the one that runs."""
+    return TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED).exists()
+
+
+def finish(
+    task_id: str,
+    state: str,
+    *,
+    attempt: int | None = None,
+    worker: str | None = None,
+    result: Any = None,
+    error: TaskError | None = None,
+    traceback: str = "",
+    numbers: Changing | None = None,
+) -> bool:
+    """Record the end of an attempt, once. False when it was not the one that runs: nothing was written.
+
+    The attempt is named by its number, or by the `worker` that holds it when only that is known.
+    """
+    mine = Q(state=State.STARTED)
+    if attempt is not None:
+        mine &= Q(attempt=attempt)
+    elif worker is not None:
+        mine &= Q(worker=worker)
+    else:
+        mine = Q(state__in=[*CLAIMABLE, State.STARTED])
+    values: dict[str, Any] = {
+        "state": state,
+        "finished_at": timezone.now(),
+        "result": result,
+        "error": error,
+        "traceback": traceback[-MAX_TRACEBACK:],
+        "next_retry_at": None,
+    }
+    if numbers is not None:
+        values["progress"] = numbers
+    written = TaskRun.objects.filter(mine, pk=task_id).update(**values)
+    if not written:
+        logger.warning("Refused a late write: attempt %s of %s holds the run no longer.", attempt, task_id)
+    return bool(written)
+
+
+def postpone(task_id: str, attempt: int, at: datetime, args: Any, kwargs: Any, options: dict[str, Any]) -> bool:
+    """The running attempt asks for another one at `at` (Celery's `self.retry`). False from a stale attempt."""
+    run = TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED).first()
+    if run is None:
+        return False
+    task = current_app.tasks[run.name]
+    run.message = _message(task, args, kwargs, options)
+    moved = TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED).update(
+        state=State.RETRY, next_retry_at=at, message=run.message, sent_at=None, worker=""
+    )
+    if not moved:
+        return False
+    run.state, run.next_retry_at = State.RETRY, at
+    if at - timezone.now() <= LONGEST_COUNTDOWN:
+        transaction.on_commit(lambda: send(run), robust=True)
+    return True
+
+
+def lost(task_id: str, worker: str, *, send_again: bool) -> str | None:
+    """The process that ran this task for `worker` is gone. The new state; None when the run moved on before."""
+    run = TaskRun.objects.filter(pk=task_id, state=State.STARTED, worker=worker).first()
+    if run is None:
+        return None
+    mine = TaskRun.objects.filter(pk=task_id, state=State.STARTED, attempt=run.attempt)
+    now = timezone.now()
+    if run.cancel_requested_at is not None:
+        values: dict[str, Any] = {"state": State.REVOKED, "finished_at": now, "error": CANCELLED}
+    elif run.lost + 1 >= run.max_attempts:
+        times = "once" if run.max_attempts == 1 else f"{run.max_attempts} times"
+        values = {"state": State.FAILURE, "finished_at": now, "lost": F("lost") + 1}
+        values["error"] = {"type": "WorkerLost", "message": f"The worker process died in this task {times}."}
+    else:
+        values = {"state": State.RETRY, "next_retry_at": now, "lost": F("lost") + 1, "worker": ""}
+    if not mine.update(**values):
+        return None
+    run.refresh_from_db()
+    tell(run)
+    if run.state == State.RETRY and send_again:
+        send(run)
+    return str(run.state)
+
+
+def release(worker: str) -> int:
+    """`worker` ends in good order: give back what it has not finished, without counting it as a death."""
+    given = TaskRun.objects.filter(state=State.STARTED, worker=worker)
+    runs = list(given)
+    now = timezone.now()
+    count = 0
+    for run in runs:
+        moved = TaskRun.objects.filter(pk=run.pk, state=State.STARTED, attempt=run.attempt).update(
+            state=State.RETRY, next_retry_at=now, worker=""
+        )
+        if moved:
+            count += 1
+            run.refresh_from_db()
+            tell(run)
+            send(run)
+    return count
+
+
+# --- cancel and retry -------------------------------------------------------------------------------------------------
+
+CANCELLED: TaskError = {"type": "Cancelled", "message": "The task was cancelled."}
+
+
+def cancel(task_id: str) -> bool:
+    """Ask to cancel a run and its children. A waiting one is REVOKED at once; False when it had ended before."""
+    now = timezone.now()
+    revoked = TaskRun.objects.filter(pk=task_id, state__in=CLAIMABLE).update(
+        state=State.REVOKED, finished_at=now, cancel_requested_at=now, error=CANCELLED, next_retry_at=None
+    )
+    asked = 0
+    if not revoked:
+        asked = TaskRun.objects.filter(pk=task_id, state=State.STARTED, cancel_requested_at=None).update(
+            cancel_requested_at=now
+        )
+    run = TaskRun.objects.filter(pk=task_id).first()
+    if run is not None and revoked:
+        tell(run)
+    elif asked:
+        try:
+            get_record().request_cancel(task_id)
+        except Exception as error:
+            logger.info("The cancel of %s waits for the worker's look at the database: %s", task_id, error)
+    for child in TaskRun.objects.filter(parent_id=task_id).exclude(state__in=FINAL).values_list("pk", flat=True):
+        cancel(child)
+    return bool(revoked or asked or (run is not None and run.state == State.STARTED))
+
+
+def retry(run: TaskRun, visitor: Visitor | None = None) -> TaskRun:
+    """A new run with the arguments of an ended one, linked to it."""
+    message = kombu_loads(json.dumps(run.message))
+    task = current_app.tasks.get(run.name)
+    if task is None:
+        raise NotAccepted(f"The task {run.name} does not exist any more.")
+    options = {key: message["options"][key] for key in ("queue", "priority") if key in message["options"]}
+    return accept(task, message["args"], message["kwargs"], options, retry_of=run.pk, visitor=visitor)
+
+
+def tell(run: TaskRun) -> None:
+    """Publish a state that was moved from outside the task. Nothing is lost when it fails: viewers are repaired."""
+    from .public_state import changing
+
+    try:
+        get_record().tell(run.pk, changing(run), final=run.is_final)
+    except Exception as error:
+        logger.debug("The state of %s could not be told: %s", run, error)
+
+
+def error_of(exception: BaseException) -> TaskError:
+    """What a viewer may read of an exception: its class and text, without a traceback."""
+    text = str(exception) or type(exception).__name__
+    return {"type": type(exception).__name__, "message": text[:MAX_ERROR]}

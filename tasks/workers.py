@@ -1,0 +1,273 @@
+"""The worker's side: it beats, it looks for runs that were lost, and it gives back what it cannot finish.
+
+All of it lives in the worker's parent process, in one thread. Pool processes are forked from that process, so the
+thread holds `_fork_lock` while it works: a fork in the middle of a database call would hand the child a locked lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+
+import redis
+from celery import bootsteps, signals
+from celery.worker import state as worker_state
+from django.conf import settings
+from django.db import close_old_connections, connection
+from django.db.models import Max, Q
+from django.utils import timezone
+
+from progress.layer import make_client
+from progress.reporter import get_flusher
+
+from . import beats, runs
+from .models import CLAIMABLE, State, TaskRun
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two sweeps.
+SWEEP_EVERY = 1.0
+#: Seconds that a sweep waits after its own (re)connect, so that workers which lost Redis as well can beat first.
+SWEEP_AFTER_CONNECT = 5.0
+#: A run that was never sent is sent by the sweep when it is so old; before that, its own sender is at it.
+UNSENT_AFTER = timedelta(seconds=2.5)
+#: PENDING and sent, but runs of its queue accepted so much later were claimed before it: its message is lost.
+OVERTAKEN_BY = timedelta(seconds=10)
+#: RETRY and its time passed so long ago: the message is lost.
+RETRY_LATE = timedelta(seconds=10)
+#: A run sent so recently is in the queue, whatever a look at the queue's length says.
+JUST_SENT = timedelta(seconds=3)
+#: STARTED here for so long, but no process of this worker works on it: its process died unheard.
+UNHEARD_AFTER = timedelta(seconds=5)
+#: Seconds after a cancel was asked for until the pool process is terminated.
+HARD_CANCEL_AFTER = timedelta(seconds=10)
+#: Runs moved in one sweep; the next one follows a second later.
+MAX_MOVES = 500
+
+_fork_lock = threading.RLock()
+os.register_at_fork(before=_fork_lock.acquire, after_in_parent=_fork_lock.release, after_in_child=_fork_lock.release)
+
+_identity = ""
+
+
+def identity() -> str:
+    """The name under which this worker claims: new with each start, so that a restarted worker is another one."""
+    global _identity
+    if not _identity:
+        _identity = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+    return _identity
+
+
+@signals.worker_init.connect
+def _take_identity(sender: Any, **_: Any) -> None:
+    # In the parent, before the pool is forked: every pool process claims under its parent's name.
+    global _identity
+    _identity = f"{sender.hostname}:{os.getpid()}:{secrets.token_hex(3)}"
+    # A worker may wait longer for its broker than a web process.
+    sender.app.conf.broker_transport_options.update(socket_connect_timeout=1, socket_timeout=5)
+
+
+@signals.worker_process_shutdown.connect
+def _last_words(**_: Any) -> None:
+    get_flusher().drain(2.0)
+
+
+class Heart(bootsteps.StartStopStep):
+    """Celery's hook: started with the worker, stopped with it."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, parent: Any, **kwargs: Any) -> None:
+        super().__init__(parent, **kwargs)
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, parent: Any) -> None:
+        """Begin to beat."""
+        self._thread = threading.Thread(target=self._run, args=(parent,), name="tasks-heart", daemon=True)
+        self._thread.start()
+
+    def stop(self, parent: Any) -> None:
+        """The worker ends: say so, and give back what it has not finished."""
+        self._end()
+
+    def terminate(self, parent: Any) -> None:
+        """The worker ends at once."""
+        self._end()
+
+    def _end(self) -> None:
+        if self._stopping.is_set():
+            return
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(3)
+        with contextlib.suppress(redis.RedisError, OSError):
+            beats.stop(make_client(settings.REDIS_URL), identity())
+        try:
+            count = runs.release(identity())
+            if count:
+                logger.info("Gave back %s unfinished task(s).", count)
+        except Exception:
+            logger.exception("Unfinished tasks could not be given back; the next worker's sweep finds them.")
+        finally:
+            connection.close()
+
+    def _run(self, parent: Any) -> None:
+        client = make_client(settings.REDIS_URL)
+        sweep = Sweep(client, parent)
+        trouble = False
+        next_sweep = 0.0
+        while not self._stopping.wait(beats.BEAT_EVERY):
+            with _fork_lock:
+                try:
+                    beats.beat(client, _describe(parent))
+                    if trouble:
+                        logger.info("Redis answers again.")
+                        trouble = False
+                except (redis.RedisError, OSError) as error:
+                    if not trouble:
+                        logger.warning("The worker cannot beat, will try again: %s", error)
+                        trouble = True
+                    sweep.disconnected()
+                    continue
+            if time.monotonic() >= next_sweep:
+                next_sweep = time.monotonic() + SWEEP_EVERY
+                with _fork_lock:
+                    try:
+                        sweep.run()
+                    except Exception:
+                        logger.exception("A sweep failed; the next one follows.")
+                    finally:
+                        # A connection of its own for each sweep: none is open while the pool forks.
+                        connection.close()
+
+
+def _describe(worker: Any) -> beats.Worker:
+    return beats.Worker(
+        id=identity(),
+        hostname=worker.hostname,
+        queues=list(worker.app.amqp.queues.consume_from),
+        concurrency=worker.concurrency,
+        active=[request.id for request in list(worker_state.active_requests)],
+    )
+
+
+class Sweep:
+    """Finds what was lost. One worker sweeps at a time; two at once would do no harm, each move is conditional."""
+
+    def __init__(self, client: redis.Redis, worker: Any) -> None:
+        self._client = client
+        self._worker = worker
+        self._connected_at: float | None = None
+        self._killed: set[str] = set()
+
+    def disconnected(self) -> None:
+        """Redis did not answer: when it is back, wait before judging others."""
+        self._connected_at = None
+
+    def run(self) -> None:
+        """One look, in order: own pool, hard cancels, then, holding the lock, everybody's."""
+        close_old_connections()
+        self._lost_here()
+        self._cancel_here()
+        if self._connected_at is None:
+            self._connected_at = time.monotonic()
+        if time.monotonic() - self._connected_at < SWEEP_AFTER_CONNECT:
+            return
+        lock = f"{settings.REDIS_PREFIX}:sweep"
+        held = self._client.set(lock, identity(), nx=True, px=int(SWEEP_EVERY * 3000))
+        if not held and self._client.get(lock) != identity().encode():
+            return
+        self._client.pexpire(lock, int(SWEEP_EVERY * 3000))
+        self._lost_workers()
+        self._late_retries()
+        self._unsent()
+        self._out_of_queue()
+        self._expired()
+
+    def _lost_here(self) -> None:
+        active = {request.id for request in list(worker_state.active_requests)}
+        mine = TaskRun.objects.filter(
+            state=State.STARTED, worker=identity(), started_at__lt=timezone.now() - UNHEARD_AFTER
+        )
+        for pk in mine.exclude(pk__in=active).values_list("pk", flat=True)[:MAX_MOVES]:
+            logger.warning("The process of %s is gone.", pk)
+            runs.lost(pk, identity(), send_again=True)
+
+    def _cancel_here(self) -> None:
+        late = TaskRun.objects.filter(
+            state=State.STARTED, worker=identity(), cancel_requested_at__lt=timezone.now() - HARD_CANCEL_AFTER
+        ).values_list("pk", flat=True)
+        for request in list(worker_state.active_requests):
+            if request.id in late and request.id not in self._killed:
+                logger.warning("%s does not react to its cancel; its process is ended.", request.id)
+                self._killed.add(request.id)
+                request.terminate(self._worker.pool, signal="KILL")
+
+    def _lost_workers(self) -> None:
+        known = {worker.id for worker in beats.look(self._client) if not worker.dead}
+        started = TaskRun.objects.filter(state=State.STARTED).exclude(worker__in=known)
+        for pk, worker in started.values_list("pk", "worker")[:MAX_MOVES]:
+            state = runs.lost(pk, worker, send_again=True)
+            if state:
+                logger.warning("Worker %s died in %s; the run is now %s.", worker, pk, state)
+
+    def _late_retries(self) -> None:
+        now = timezone.now()
+        retries = TaskRun.objects.filter(state=State.RETRY)
+        never_sent = Q(sent_at=None, next_retry_at__lte=now)
+        late = Q(next_retry_at__lt=now - RETRY_LATE) & (Q(sent_at=None) | Q(sent_at__lt=now - RETRY_LATE))
+        self._send(retries.filter(never_sent | late))
+
+    def _unsent(self) -> None:
+        now = timezone.now()
+        due = Q(eta=None) | Q(eta__lte=now + runs.LONGEST_COUNTDOWN)
+        self._send(TaskRun.objects.filter(due, state=State.PENDING, sent_at=None, accepted_at__lt=now - UNSENT_AFTER))
+
+    def _out_of_queue(self) -> None:
+        """PENDING and sent, but its message is gone: the queue is empty, or much younger runs have overtaken it."""
+        now = timezone.now()
+        due = Q(eta=None) | Q(eta__lt=now - RETRY_LATE)
+        waiting = TaskRun.objects.filter(due, state=State.PENDING, sent_at__lt=now - JUST_SENT)
+        for queue in waiting.order_by().values_list("queue", flat=True).distinct():
+            here = waiting.filter(queue=queue)
+            if self._is_empty(queue):
+                self._send(here)
+                continue
+            claimed = TaskRun.objects.filter(queue=queue, attempt__gt=0, eta=None)
+            newest = claimed.aggregate(newest=Max("accepted_at"))["newest"]
+            if newest is not None:
+                self._send(here.filter(accepted_at__lt=newest - OVERTAKEN_BY, sent_at__lt=newest - OVERTAKEN_BY))
+
+    def _is_empty(self, queue: str) -> bool:
+        """True if no message of `queue` waits in the broker or lies unacknowledged in a worker."""
+        with self._worker.app.connection_for_read() as broker:
+            channel = broker.default_channel
+            try:
+                waiting = channel.queue_declare(queue=queue, passive=True).message_count
+            except Exception:
+                return False
+        if waiting:
+            return False
+        reserved = {request.id for request in list(worker_state.reserved_requests)}
+        return not TaskRun.objects.filter(pk__in=reserved, state__in=CLAIMABLE).exists()
+
+    def _expired(self) -> None:
+        gone = TaskRun.objects.filter(state__in=CLAIMABLE, expires__lt=timezone.now())
+        for pk in gone.values_list("pk", flat=True)[:MAX_MOVES]:
+            expired: Any = {"type": "Expired", "message": "The task was not started before it expired."}
+            if runs.finish(pk, State.REVOKED, error=expired):
+                runs.tell(TaskRun.objects.get(pk=pk))
+
+    def _send(self, found: Any) -> None:
+        for run in found.order_by("accepted_at")[:MAX_MOVES]:
+            if not runs.send(run):
+                return
+            logger.info("Sent %s again.", run)
