@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.contrib.sessions.models import Session
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -128,7 +128,9 @@ def _states(found: QuerySet[TaskRun]) -> dict[str, TaskState]:
 def _viewers(session_keys: Sequence[str]) -> list[Viewer]:
     """The viewers behind session cookies, all with one query for the sessions and one for the users."""
     store = import_module(settings.SESSION_ENGINE).SessionStore()
-    living = Session.objects.filter(Q(session_key__in={*session_keys} - {""}), expire_date__gt=timezone.now())
+    # A cookie may hold anything; what is no key would fail the query for everybody (PostgreSQL refuses NUL).
+    keys = {key for key in session_keys if key.isascii() and key.isalnum() and len(key) <= 40}
+    living = Session.objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
     sessions = {one.session_key: store.decode(one.session_data) for one in living}
     user_model = get_user_model()
     ids = {data[SESSION_KEY] for data in sessions.values() if SESSION_KEY in data and BACKEND_SESSION_KEY in data}

@@ -13,6 +13,7 @@ from typing import Any
 from celery import Task, signals
 from celery.exceptions import Ignore, WorkerLostError
 from celery.result import AsyncResult
+from celery.worker import state as worker_state
 from celery.worker.request import Request
 from django.utils import timezone
 
@@ -32,7 +33,8 @@ class TrackedRequest(Request):
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
         """Record the loss before Celery gives the message back, so that the next attempt may claim it."""
         exception = getattr(exc_info.exception, "exc", exc_info.exception)
-        if isinstance(exception, WorkerLostError) and getattr(self.task, "tracked", False):
+        ending = worker_state.should_terminate is not None  # then the run is given back, not lost
+        if isinstance(exception, WorkerLostError) and getattr(self.task, "tracked", False) and not ending:
             try:
                 runs.lost(self.id, workers.identity(), send_again=False)
             except Exception:

@@ -47,6 +47,7 @@ class TaskRun(models.Model):
     session_key = models.CharField(max_length=40, blank=True, db_index=True)
     idempotency_key = models.CharField(max_length=200, null=True, blank=True)
 
+    held = models.BooleanField(default=False, help_text="Part of a chain or chord: something before it must end first.")
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     attempt = models.PositiveIntegerField(default=0, help_text="Counts claims, from 1.")
     max_attempts = models.PositiveIntegerField(default=3, help_text="A worker may die in it this many times.")
@@ -104,3 +105,22 @@ class TaskRun(models.Model):
     def kwargs(self) -> dict[str, Any]:
         """The keyword arguments."""
         return dict(self.message.get("kwargs") or {})
+
+
+class TaskGroup(models.Model):
+    """A Celery group that must be remembered: the header of a chord, or one that was saved.
+
+    `members` is the group's `GroupResult.as_tuple()`; `body` the chord's callback, as a signature.
+    """
+
+    id = models.CharField(primary_key=True, max_length=64)
+    members = models.JSONField()
+    body = models.JSONField(null=True)
+    done = models.BooleanField(default=False, help_text="The body was started, or failed with its header.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = (models.Index(fields=["created_at"], name="open_chords", condition=Q(done=False)),)
+
+    def __str__(self) -> str:
+        return f"group {self.id}"

@@ -69,13 +69,15 @@ def explain(runs: Sequence[TaskRun]) -> dict[str, Waiting]:
     now = pulse()
     places: dict[str, int] = {}
     for queue in {run.queue for run in waiting}:
-        ahead = TaskRun.objects.filter(queue=queue, state__in=CLAIMABLE).order_by("accepted_at")
+        ahead = TaskRun.objects.filter(queue=queue, state__in=CLAIMABLE, held=False).order_by("accepted_at")
         places.update({pk: place for place, pk in enumerate(ahead.values_list("pk", flat=True)[:COUNTED], 1)})
     return {run.pk: _reason(run, now, places.get(run.pk)) for run in waiting}
 
 
 def _reason(run: TaskRun, now: Pulse, place: int | None) -> Waiting:
     later = timezone.now() + SEND_GRACE
+    if run.held:
+        return {"reason": "queued", "position": None, "hint": "Waits for the tasks before it."}
     if run.state == State.RETRY and run.next_retry_at is not None and run.next_retry_at > later:
         return retry_waiting(run)
     if run.eta is not None and run.eta > later:

@@ -8,6 +8,8 @@ from typing import Any
 from django.http import HttpRequest, JsonResponse
 from django.http.multipartparser import MultiPartParserError
 
+#: Content types that Django reads as a form; "" of a request without a body.
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data", "")
 #: Bytes that a JSON body may have.
 MAX_BODY = 64 * 1024
 
@@ -26,11 +28,13 @@ def wants_json(request: HttpRequest) -> bool:
 
 def read_body(request: HttpRequest) -> Any:
     """The fields of the request: a QueryDict of a form, or the dict of a JSON object. Raises `BadBody`."""
-    if request.content_type != "application/json":
+    if request.content_type in FORMS:
         try:
             return request.POST
         except MultiPartParserError as error:
             raise BadBody(f"The form cannot be read: {error}") from error
+    if request.content_type != "application/json":
+        raise BadBody(f"The body must be a form or application/json, but got {request.content_type[:100]}.")
     if int(request.headers.get("Content-Length") or 0) > MAX_BODY or len(request.body) > MAX_BODY:
         raise BadBody(f"The body may have {MAX_BODY:,} bytes.")
     try:

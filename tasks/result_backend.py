@@ -9,9 +9,10 @@ import json
 import time
 from typing import Any
 
-from celery import states
+from celery import current_app, states
 from celery.backends.base import BaseBackend
 from celery.exceptions import Retry
+from celery.result import GroupResult
 from django.db import InterfaceError, OperationalError, connection
 from kombu.exceptions import EncodeError
 from kombu.utils.json import dumps as kombu_dumps
@@ -21,7 +22,7 @@ from progress import current
 from progress.celery import show_meta
 from progress.messages import Changing
 
-from . import runs, workers
+from . import canvas, runs, workers
 from .celery_task import end
 from .models import TaskRun
 from .public_state import changing
@@ -59,7 +60,7 @@ class RunBackend(BaseBackend):
         if state == states.SUCCESS:
             values: dict[str, Any] = {"result": _as_json(result)}
         else:
-            values = {"error": runs.error_of(result), "traceback": traceback or ""}
+            values = {"error": runs.error_of(result, _time_limits(request)), "traceback": traceback or ""}
             if state == states.REVOKED:
                 values["error"] = runs.CANCELLED
         _patiently(lambda: end(task_id, state, **who, **values))
@@ -78,6 +79,49 @@ class RunBackend(BaseBackend):
         reporter = current()
         if reporter is not None:
             reporter.end(_waiting_state(reporter.state(), run))
+
+    # `ignore_result` is about the value; a run's end is recorded all the same, or it would look STARTED for ever.
+
+    def mark_as_done(
+        self, task_id: str, result: Any, request: Any = None, store_result: bool = True, state: str = states.SUCCESS
+    ) -> None:
+        """SUCCESS, and the chord that waits for it."""
+        ignored = not store_result or bool(getattr(request, "ignore_result", False))
+        self.store_result(task_id, None if ignored else result, state, request=request)
+        if request is not None and request.chord:
+            self.on_chord_part_return(request, state, result)
+
+    def mark_as_failure(self, task_id: str, exc: Any, *args: Any, **kwargs: Any) -> None:
+        """FAILURE, the rest of the chain with it, and the errbacks."""
+        if not kwargs.get("store_result", True):
+            kwargs["store_result"] = TaskRun.objects.filter(pk=task_id, state=states.STARTED).exists()
+        super().mark_as_failure(task_id, exc, *args, **kwargs)
+
+    def mark_as_revoked(self, task_id: str, *args: Any, **kwargs: Any) -> None:
+        """REVOKED."""
+        super().mark_as_revoked(task_id, *args, **{**kwargs, "store_result": True})
+
+    # --- groups and chords: see `canvas` ------------------------------------------------------------------------------
+
+    def apply_chord(self, header_result_args: Any, body: Any, **_: Any) -> None:
+        """Remember the chord before its header is sent."""
+        canvas.remember_chord(GroupResult(*header_result_args), body)
+
+    def on_chord_part_return(self, request: Any, state: str, result: Any, **_: Any) -> None:
+        """A part of a header has ended; the last one starts the body."""
+        if request.group:
+            canvas.complete_chord(request.group)
+
+    def _save_group(self, group_id: str, result: Any) -> Any:
+        canvas.remember_group(result)
+        return result
+
+    def _restore_group(self, group_id: str) -> dict[str, Any] | None:
+        result = canvas.restore_group(group_id)
+        return None if result is None else {"task_id": group_id, "result": result}
+
+    def _delete_group(self, group_id: str) -> None:
+        canvas.forget_group(group_id)
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         run = TaskRun.objects.filter(pk=task_id).first()
@@ -116,6 +160,13 @@ def _as_json(result: Any) -> Any:
     if len(text) > runs.MAX_RESULT:
         raise EncodeError(f"A result may have {runs.MAX_RESULT:,} bytes of JSON, this one has {len(text):,}.")
     return json.loads(text)
+
+
+def _time_limits(request: Any) -> tuple[float | None, float | None]:
+    """(hard, soft) in seconds, of the message or else of the task."""
+    task = current_app.tasks.get(getattr(request, "task", None) or "")
+    hard, soft = getattr(request, "timelimit", None) or (None, None)
+    return hard or getattr(task, "time_limit", None), soft or getattr(task, "soft_time_limit", None)
 
 
 def _waiting_state(numbers: Changing, run: TaskRun) -> Changing:

@@ -17,6 +17,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import current_app
+from celery.app.task import Context
+from celery.canvas import maybe_signature
+from celery.exceptions import SoftTimeLimitExceeded, TaskRevokedError, TimeLimitExceeded
+from celery.exceptions import TaskError as CeleryTaskError
 from django.db import transaction
 from django.db.models import DateTimeField, F, Q, Value
 from django.db.models.functions import Coalesce
@@ -98,10 +102,52 @@ def accept(
     _give_owner(run, visitor or current_visitor(), parent)
     if idempotency_key:
         run.idempotency_key = f"{run.owner_id or run.session_key}:{idempotency_key}"[:200]
+    wanted = run
     run, created = _insert(run, known_id=task_id is not None)
+    if created:
+        hold(options.get("chain") or ())
+    elif run.held:
+        created = _let_go(run, wanted)
     if created:
         transaction.on_commit(lambda: send(run), robust=True)
     return run
+
+
+def hold(signatures: Any) -> None:
+    """Write the rows of what follows in a chain or chord, so that its ids are known; it is sent when its turn comes."""
+    now = timezone.now()
+    rows = []
+    for signature in [leaf for one in signatures for leaf in leaves(maybe_signature(one, app=current_app))]:
+        task_id, task = signature.options.get("task_id"), current_app.tasks.get(signature.task)
+        if not task_id or task is None or not getattr(task, "tracked", False):
+            continue
+        row = TaskRun(id=task_id, name=task.name, accepted_at=now, held=True, queue=_queue(task, signature.options))
+        row.max_attempts = getattr(task, "max_attempts", 3)
+        row.group_id = signature.options.get("group_id")
+        parent = _parent()
+        row.parent_id = parent.id if parent is not None else None
+        _give_owner(row, current_visitor(), parent)
+        rows.append(row)
+    TaskRun.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def leaves(signature: Any) -> list[Any]:
+    """The single tasks of a frozen signature: of a chain its links, of a group its members, of a chord both parts."""
+    inner = getattr(signature, "tasks", None)
+    if inner is None:
+        return [signature]
+    inner = [*getattr(inner, "tasks", inner)]
+    if signature.get("subtask_type") == "chord":
+        inner.append(signature.body)
+    return [leaf for one in inner for leaf in leaves(one)]
+
+
+def _let_go(run: TaskRun, wanted: TaskRun) -> bool:
+    """The turn of a held run has come; what is `wanted` of it is known now. False if it came before."""
+    known = {name: getattr(wanted, name) for name in ("message", "queue", "group_id", "eta", "expires")}
+    for name, value in known.items():
+        setattr(run, name, value)
+    return bool(TaskRun.objects.filter(pk=run.pk, held=True, state=State.PENDING).update(held=False, **known))
 
 
 def send(run: TaskRun) -> bool:
@@ -220,7 +266,9 @@ def claim(task_id: str, worker: str) -> TaskRun | None:
     due &= Q(eta=None) | Q(eta__lte=soon) | Q(attempt__gt=0)
     due &= Q(expires=None) | Q(expires__gt=now)
     with transaction.atomic():
-        claimed = TaskRun.objects.filter(due, pk=task_id, state__in=CLAIMABLE, cancel_requested_at=None).update(
+        claimed = TaskRun.objects.filter(
+            due, pk=task_id, state__in=CLAIMABLE, held=False, cancel_requested_at=None
+        ).update(
             state=State.STARTED,
             attempt=F("attempt") + 1,
             worker=worker,
@@ -267,7 +315,8 @@ def finish(
     if attempt is not None:
         mine &= Q(attempt=attempt)
     elif worker is not None:
-        mine &= Q(worker=worker)
+        # Held: Celery fails the rest of a chain from the worker of its first failure.
+        mine = Q(state=State.STARTED, worker=worker) | Q(state=State.PENDING, held=True)
     else:
         mine = Q(state__in=[*CLAIMABLE, State.STARTED])
     values: dict[str, Any] = {
@@ -325,7 +374,42 @@ def lost(task_id: str, worker: str, *, send_again: bool) -> str | None:
     tell(run)
     if run.state == State.RETRY and send_again:
         send(run)
+    if run.is_final:
+        _break_off(run)
     return str(run.state)
+
+
+def expire(task_id: str) -> None:
+    """REVOKED: the run was not started before its `expires`."""
+    error: TaskError = {"type": "Expired", "message": "The task was not started before it expired."}
+    if finish(task_id, State.REVOKED, error=error):
+        run = TaskRun.objects.get(pk=task_id)
+        tell(run)
+        _break_off(run)
+
+
+def _break_off(run: TaskRun) -> None:
+    """What follows an end that Celery did not see: its chain fails, its chord hears of it, its errbacks are called."""
+    options = kombu_loads(json.dumps(run.message)).get("options", {})
+    errbacks = options.get("link_error") or []
+    request = Context(
+        id=run.pk,
+        task=run.name,
+        args=run.args,
+        kwargs=run.kwargs,
+        chain=options.get("chain"),
+        chord=options.get("chord"),
+        group=run.group_id,
+        errbacks=errbacks if isinstance(errbacks, list) else [errbacks],
+        root_id=options.get("root_id"),
+        parent_id=run.parent_id,
+    )
+    if request.chain or request.chord or request.errbacks:
+        error = run.error or {"type": "Error", "message": ""}
+        exception = (
+            TaskRevokedError(error["message"]) if run.state == State.REVOKED else CeleryTaskError(error["message"])
+        )
+        current_app.backend.mark_as_failure(run.pk, exception, request=request, store_result=False, state=run.state)
 
 
 def release(worker: str) -> int:
@@ -365,6 +449,7 @@ def cancel(task_id: str) -> bool:
     run = TaskRun.objects.filter(pk=task_id).first()
     if run is not None and revoked:
         tell(run)
+        _break_off(run)
     elif asked:
         try:
             get_record().request_cancel(task_id)
@@ -395,7 +480,14 @@ def tell(run: TaskRun) -> None:
         logger.debug("The state of %s could not be told: %s", run, error)
 
 
-def error_of(exception: BaseException) -> TaskError:
-    """What a viewer may read of an exception: its class and text, without a traceback."""
+def error_of(exception: BaseException, limits: tuple[float | None, float | None] = (None, None)) -> TaskError:
+    """What a viewer may read of an exception: its class and text, without a traceback.
+
+    `limits`: the task's hard and soft time limit in seconds, which Celery's exceptions do not name.
+    """
     text = str(exception) or type(exception).__name__
+    if isinstance(exception, TimeLimitExceeded):
+        text = f"The task was ended at its time limit of {exception.args[0]:g} s."
+    elif isinstance(exception, SoftTimeLimitExceeded) and limits[1]:
+        text = f"The task ran into its soft time limit of {limits[1]:g} s."
     return {"type": type(exception).__name__, "message": text[:MAX_ERROR]}

@@ -27,8 +27,9 @@ from django.utils import timezone
 from progress.layer import make_client
 from progress.reporter import get_flusher
 
-from . import beats, runs
+from . import beats, canvas, runs
 from .models import CLAIMABLE, State, TaskRun
+from .prune import KEEP_RUNS, parse_age, prune
 
 logger = logging.getLogger(__name__)
 
@@ -149,6 +150,11 @@ class Heart(bootsteps.StartStopStep):
                         connection.close()
 
 
+def _ending() -> bool:
+    """True from the moment at which the worker was told to end."""
+    return any(getattr(worker_state, name) is not None for name in ("should_stop", "should_terminate"))
+
+
 def _describe(worker: Any) -> beats.Worker:
     return beats.Worker(
         id=identity(),
@@ -191,8 +197,12 @@ class Sweep:
         self._unsent()
         self._out_of_queue()
         self._expired()
+        canvas.complete_open_chords()
+        self._prune()
 
     def _lost_here(self) -> None:
+        if _ending():
+            return  # Celery ends the pool; what is unfinished is given back, not lost
         active = {request.id for request in list(worker_state.active_requests)}
         mine = TaskRun.objects.filter(
             state=State.STARTED, worker=identity(), started_at__lt=timezone.now() - UNHEARD_AFTER
@@ -229,7 +239,11 @@ class Sweep:
     def _unsent(self) -> None:
         now = timezone.now()
         due = Q(eta=None) | Q(eta__lte=now + runs.LONGEST_COUNTDOWN)
-        self._send(TaskRun.objects.filter(due, state=State.PENDING, sent_at=None, accepted_at__lt=now - UNSENT_AFTER))
+        self._send(
+            TaskRun.objects.filter(
+                due, state=State.PENDING, held=False, sent_at=None, accepted_at__lt=now - UNSENT_AFTER
+            )
+        )
 
     def _out_of_queue(self) -> None:
         """PENDING and sent, but its message is gone: the queue is empty, or much younger runs have overtaken it."""
@@ -262,9 +276,13 @@ class Sweep:
     def _expired(self) -> None:
         gone = TaskRun.objects.filter(state__in=CLAIMABLE, expires__lt=timezone.now())
         for pk in gone.values_list("pk", flat=True)[:MAX_MOVES]:
-            expired: Any = {"type": "Expired", "message": "The task was not started before it expired."}
-            if runs.finish(pk, State.REVOKED, error=expired):
-                runs.tell(TaskRun.objects.get(pk=pk))
+            runs.expire(pk)
+
+    def _prune(self) -> None:
+        """Once a day, by whoever of all workers comes first."""
+        if self._client.set(f"{settings.REDIS_PREFIX}:pruned", identity(), nx=True, ex=24 * 3600):
+            count = prune(parse_age(getattr(settings, "TASKS_KEEP_RUNS", KEEP_RUNS)))
+            logger.info("Deleted %s runs that ended long ago.", count)
 
     def _send(self, found: Any) -> None:
         for run in found.order_by("accepted_at")[:MAX_MOVES]:
