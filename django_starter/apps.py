@@ -1,3 +1,5 @@
+"""The project itself as a Django application, for its checks and commands."""
+
 from django.apps import AppConfig
 
 

@@ -155,10 +155,17 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": "INFO"},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "line"},
+        # What a task logs is shown to those who watch it.
+        "progress": {"class": "progress.logs.ProgressHandler", "level": "INFO"},
+    },
+    "root": {"handlers": ["console", "progress"], "level": "INFO"},
     "loggers": {
+        # Django gives these a handler of their own in development.
         "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        "django.channels.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        "django.utils.autoreload": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "daphne": {"level": "WARNING"},
     },
 }

@@ -1,6 +1,11 @@
+"""The Django application."""
+
 from django.apps import AppConfig
 
 
 class ProgressConfig(AppConfig):
     name = "progress"
     verbose_name = "Live progress"
+
+    def ready(self) -> None:
+        from . import checks  # noqa: F401 - registers them

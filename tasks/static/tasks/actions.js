@@ -1,4 +1,4 @@
-// Cancel and Run again without leaving the page. The live bar shows what a cancel does; a new run is handed to `onnew`.
+// Cancel and Run again without leaving the page; a new run is handed to `onnew`.
 
 import { post, sentence } from "./post.js";
 
@@ -27,9 +27,6 @@ export function enhanceActions(onnew) {
 function say(form, text) {
   form.querySelector("[role=alert]")?.remove();
   if (!text) return;
-  const note = document.createElement("span");
-  note.setAttribute("role", "alert");
-  note.className = "field-error";
-  note.textContent = text;
+  const note = Object.assign(document.createElement("p"), { role: "alert", className: "field-error", textContent: text });
   form.append(note);
 }

@@ -9,7 +9,7 @@ const button = form.querySelector("button");
 const problem = document.getElementById("start-error");
 const runs = document.getElementById("runs");
 
-// One key for one filling-in of the form: a second click, or a resend after a lost answer, is the same start.
+// One key for one filling-in of the form: sent again after a lost answer, it is the same start.
 let key = newKey();
 form.addEventListener("input", () => (key = newKey()));
 

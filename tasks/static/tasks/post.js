@@ -1,6 +1,4 @@
-// Send a form and read the JSON answer.
-
-/** Answers {status, body}; body is null where the answer is not JSON. Throws where the server cannot be reached. */
+/** Sends a form; answers {status, body}, body null where it is not JSON. Throws where the server cannot be reached. */
 export async function post(url, data, headers = {}) {
   const response = await fetch(url, { method: "POST", body: data, headers: { Accept: "application/json", ...headers } });
   const body = await response.json().catch(() => null);
@@ -12,6 +10,5 @@ export function sentence(status, body) {
   if (body?.errors) return Object.values(body.errors).flat().join(" ");
   if (status === 403) return "The form has expired. Reload the page and try again.";
   if (status === 404) return "This run is not there any more. Reload the page.";
-  if (status === 429) return "Too many starts at once. Wait a moment and try again.";
   return `The server answered with an error (${status}). Try again in a moment; its log says what happened.`;
 }

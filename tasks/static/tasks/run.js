@@ -1,9 +1,7 @@
-// A run's page: copy its id; cancel and run again.
-
 import { enhanceActions } from "./actions.js";
 
 const copy = document.getElementById("copy");
-// the clipboard needs a secure context: https, or localhost
+// there is none without https, except on localhost
 if (navigator.clipboard) {
   copy.hidden = false;
   copy.addEventListener("click", async () => {

@@ -1,0 +1,7 @@
+"""`python -m django_starter.dev`: what `start_dev.sh` becomes."""
+
+import sys
+
+from .supervisor import main
+
+sys.exit(main())

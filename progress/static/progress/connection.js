@@ -1,0 +1,250 @@
+// One WebSocket that stays: connecting -> live <-> reconnecting <-> polling; each task in the end: ended or gone.
+// That of one task resumes with ?epoch&seq; the list's carries every task of a page.
+
+import { backoff } from "./backoff.js";
+import { apply, isFinal } from "./view.js";
+
+const FAILURES_BEFORE_POLLING = 3;
+const POLL = 1_000; // ms between polls that succeed
+const POLL_FAILED = 5_000; // ms: nobody is there
+const CONNECT = 5_000; // ms until the first word
+const SILENCE = 40_000; // ms: the server pings every 15 s, so two went missing
+const SUBSCRIBE_MANY = 50; // ids a frame: the server refuses frames over 4 kB
+
+const comesBack = (code) => code !== 1000 && !(code >= 4400 && code <= 4999);
+
+// resume: where the socket's own word ends, for a poll tells the state, but no log lines
+// status: "ended" or "gone", which holds whatever becomes of the connection
+const nothingYet = (id, src) => ({ id, src, view: null, resume: null, etag: null, status: null, listeners: new Set() });
+
+export class Connection {
+  state = "connecting";
+  #url;
+  #list;
+  #onidle;
+  #tasks = new Map();
+  #unsaid = new Set(); // ids to subscribe to, sent together
+  #socket = null;
+  #heard = 0; // when
+  #failures = 0;
+  #away = false; // the server said: do not come back
+  #retry = 0;
+  #deadline = 0;
+  #polling = null; // AbortController of the running polls
+  #life = new AbortController();
+
+  constructor(url, { list = false, onidle = () => {} } = {}) {
+    this.#url = url;
+    this.#list = list;
+    this.#onidle = onidle;
+    const { signal } = this.#life;
+    addEventListener("online", () => this.#wake(), { signal });
+    document.addEventListener("visibilitychange", () => document.hidden || this.#wake(), { signal });
+  }
+
+  /** Calls `listener(view, status)` at every change; answers what stops it. */
+  watch(id, src, listener) {
+    const watched = this.#tasks.get(id) ?? this.#add(nothingYet(id, src));
+    watched.listeners.add(listener);
+    if (watched.view) listener(watched.view, watched.status ?? this.state);
+    return () => {
+      watched.listeners.delete(listener);
+      // an element that moves is removed and added in one go: its place is kept until then
+      setTimeout(() => watched.listeners.size || this.#remove(watched));
+    };
+  }
+
+  #add(watched) {
+    this.#tasks.set(watched.id, watched);
+    if (this.#away) this.#poll();
+    else if (!this.#socket && !this.#retry) this.#open();
+    else if (this.#list) this.#subscribe([watched.id]);
+    return watched;
+  }
+
+  #remove(watched) {
+    if (!this.#tasks.delete(watched.id)) return;
+    if (!watched.status) this.#unsubscribe(watched);
+    if (!this.#tasks.size) this.#stop();
+  }
+
+  #stop() {
+    this.#life.abort();
+    this.#polling?.abort();
+    clearTimeout(this.#retry);
+    clearTimeout(this.#deadline);
+    this.#socket?.close(1000);
+    this.#onidle();
+  }
+
+  // --- socket ---
+
+  #open() {
+    clearTimeout(this.#retry);
+    this.#retry = 0;
+    if (!this.#wanted()) return;
+    const { resume } = this.#only;
+    const query = !this.#list && resume?.epoch ? `?${new URLSearchParams(resume)}` : "";
+    const socket = (this.#socket = new WebSocket(this.#url + query));
+    socket.onopen = () => this.#list && this.#subscribe(this.#running().map(({ id }) => id));
+    socket.onmessage = ({ data }) => socket === this.#socket && this.#receive(JSON.parse(data));
+    socket.onclose = ({ code }) => socket === this.#socket && this.#closed(code);
+    this.#expect(CONNECT);
+  }
+
+  /** A peer that vanished closes nothing: silence is a failure, too. */
+  #expect(ms) {
+    clearTimeout(this.#deadline);
+    this.#deadline = setTimeout(() => this.#drop(), ms);
+  }
+
+  #drop() {
+    const socket = this.#socket;
+    this.#closed(1006);
+    socket?.close();
+  }
+
+  #closed(code) {
+    clearTimeout(this.#deadline);
+    this.#socket = null;
+    if (this.#life.signal.aborted) return;
+    this.#failures += 1;
+    this.#away ||= !comesBack(code);
+    if (code === 4404 && !this.#list) this.#settle(this.#only, "gone");
+    if (!this.#wanted()) return;
+    if (!this.#polling) this.#become("reconnecting");
+    if (this.#away || this.#failures >= FAILURES_BEFORE_POLLING) this.#poll();
+    if (!this.#away) this.#retry = setTimeout(() => this.#open(), backoff(this.#failures - 1));
+  }
+
+  /** The network or the viewer is back: do not wait for the timer. */
+  #wake() {
+    if (this.#away) return;
+    // an open socket that missed a ping while the machine slept is most likely dead
+    if (this.#socket?.readyState === WebSocket.OPEN && Date.now() - this.#heard > SILENCE / 2) this.#drop();
+    if (!this.#socket) this.#open();
+  }
+
+  #receive(frame) {
+    this.#heard = Date.now();
+    this.#failures = 0;
+    this.#expect(SILENCE);
+    this.#polling?.abort(); // a late poll would take `seq` past log lines that are still on their way
+    this.#polling = null;
+    this.#become("live");
+    const watched = this.#list ? this.#tasks.get(frame.task_id) : this.#only;
+    if (frame.type === "ping") this.#send({ type: "pong", seq: this.#list ? frame.seq : (watched.view?.seq ?? 0) });
+    else if (!watched) return;
+    else if (frame.type === "error") frame.code === "not_found" && this.#settle(watched, "gone");
+    else this.#follow(watched, frame);
+  }
+
+  #follow(watched, frame) {
+    const asked = watched.view?.resync;
+    this.#take(watched, frame);
+    if (!watched.view) return;
+    const { epoch, seq, resync } = watched.view;
+    if (!resync) watched.resume = { epoch, seq };
+    else if (!asked) this.#send({ type: "resync", epoch, seq, ...(this.#list && { task_id: watched.id }) });
+  }
+
+  #take(watched, frame) {
+    const view = apply(watched.view, frame);
+    if (view === watched.view) return;
+    watched.view = view;
+    if (isFinal(view.task.state)) this.#settle(watched, "ended");
+    else this.#tell(watched);
+  }
+
+  #settle(watched, status) {
+    if (!watched.status) this.#unsubscribe(watched);
+    watched.status = status;
+    this.#tell(watched);
+  }
+
+  #become(state) {
+    if (state === this.state) return;
+    this.state = state;
+    this.#tasks.forEach((watched) => this.#tell(watched));
+  }
+
+  #tell({ listeners, view, status }) {
+    for (const listener of listeners) listener(view, status ?? this.state);
+  }
+
+  get #only() {
+    return this.#tasks.values().next().value;
+  }
+
+  #running() {
+    return [...this.#tasks.values()].filter(({ status }) => !status);
+  }
+
+  /** What ended needs no socket, except for the last log lines where a poll told the end. */
+  #wanted() {
+    if (this.#running().length) return true;
+    const { view, resume, status } = this.#only ?? {};
+    return !this.#list && status === "ended" && resume?.seq < view.seq;
+  }
+
+  #subscribe(ids) {
+    if (!this.#unsaid.size) queueMicrotask(() => this.#say());
+    ids.forEach((id) => this.#unsaid.add(id));
+  }
+
+  #say() {
+    const ids = [...this.#unsaid];
+    this.#unsaid.clear();
+    while (ids.length) this.#send({ type: "subscribe", task_ids: ids.splice(0, SUBSCRIBE_MANY) });
+  }
+
+  #unsubscribe({ id }) {
+    if (this.#list) this.#send({ type: "unsubscribe", task_ids: [id] });
+  }
+
+  #send(message) {
+    // what cannot be sent now is said again when the socket opens
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+  }
+
+  // --- polling ---
+
+  async #poll() {
+    if (this.#polling) return;
+    const polling = (this.#polling = new AbortController());
+    for (let running; (running = this.#running()).length && !polling.signal.aborted; ) {
+      let reached = true;
+      for (const watched of running) reached = (await this.#fetch(watched, polling.signal)) && reached;
+      if (polling.signal.aborted) return;
+      this.#become(reached ? "polling" : "reconnecting");
+      const pause = reached ? POLL * Math.max(1, running.length / 10) : POLL_FAILED;
+      await new Promise((done) => setTimeout(done, pause));
+    }
+    if (this.#polling === polling) this.#polling = null;
+  }
+
+  /** True where the server answered. */
+  async #fetch(watched, polling) {
+    const headers = { Accept: "application/json", ...(watched.etag && { "If-None-Match": watched.etag }) };
+    const signal = AbortSignal.any([polling, AbortSignal.timeout(CONNECT)]);
+    try {
+      const response = await fetch(watched.src, { headers, signal, cache: "no-store" });
+      const snapshot = response.ok && (await response.json());
+      if (polling.aborted) return false;
+      if (snapshot) this.#take(watched, { type: "snapshot", ...snapshot });
+      if (snapshot) watched.etag = response.headers.get("ETag");
+      if (response.status === 404) this.#settle(watched, "gone");
+      return response.ok || response.status === 304 || response.status === 404;
+    } catch {
+      return false;
+    }
+  }
+}
+
+const shared = new Map();
+
+/** The page's one connection for lists: made with the first element, closed with the last. */
+export function sharedConnection(url) {
+  const made = () => new Connection(url, { list: true, onidle: () => shared.delete(url) });
+  return shared.get(url) ?? shared.set(url, made()).get(url);
+}

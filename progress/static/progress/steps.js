@@ -1,0 +1,31 @@
+// The part "steps", with durations.
+
+import { duration } from "./format.js";
+
+export default class Steps {
+  #painted = "";
+
+  constructor(list) {
+    this.list = list;
+  }
+
+  paint({ task: { steps = [] } }) {
+    const said = JSON.stringify(steps);
+    if (said === this.#painted) return;
+    this.#painted = said;
+    this.list.replaceChildren(...steps.map(row));
+    this.list.closest("[data-block]").hidden = !steps.length;
+  }
+}
+
+function row({ name, state, seconds, depth = 0 }) {
+  const item = document.createElement("li");
+  item.dataset.state = state;
+  item.style.setProperty("--depth", depth);
+  for (const text of [name, duration(seconds)]) {
+    const cell = document.createElement("span");
+    cell.textContent = text;
+    item.append(cell);
+  }
+  return item;
+}

@@ -1,0 +1,71 @@
+// What a viewer knows of one task, and how a frame changes it. Pure; `progress.messages.apply` is its twin, and both run
+// tests/unit/progress_cases.json. A view is {epoch, seq, task, log, resync}, null before the first frame; what changes
+// nothing gives the same object back.
+//
+// 1. `snapshot`: taken with another epoch, a seq >= the held one, or the end (4). Replaces `task`, clears `resync`; its log
+//    is appended if `recovered`, else replaces ours; without one (a poll) ours stays.
+// 2. `update`: taken with the same epoch and a greater seq, or the end. Merged into `task`.
+// 3. `log`: taken with the same epoch and a greater seq, without the lines (n) that are held.
+// 4. A final state is taken whatever its seq: Redis may come back from its file with that of a second ago.
+// 5. An older attempt, or a state that is not final after one that is, leaves `task` alone; the rest applies.
+// 6. `update` or `log` without a task or of another epoch: only `resync` becomes true. Except: the epoch "" (no live record
+//    yet) goes over into that of the frame with seq 1.
+// 7. `seq` never falls within an epoch; other types change nothing.
+
+export const LOG_LIMIT = 10_000;
+
+const FINAL = new Set(["SUCCESS", "FAILURE", "REVOKED"]);
+const NOTHING = Object.freeze({ epoch: "", seq: 0, task: {}, log: [], resync: false });
+
+export const isFinal = (state) => FINAL.has(state);
+export const isHeld = (view) => view?.task.state !== undefined;
+
+export function apply(view, frame) {
+  const step = { snapshot, update, log }[frame.type];
+  return step ? step(view ?? NOTHING, frame) : view;
+}
+
+function snapshot(held, { epoch, seq, task, log, recovered }) {
+  const other = !isHeld(held) || epoch !== held.epoch;
+  if (!other && seq < held.seq && !ends(held.task, task)) return held;
+  return {
+    epoch,
+    seq: other ? seq : Math.max(seq, held.seq),
+    task: refused(held.task, task) ? held.task : task,
+    log: log ? retained(recovered ? held.log : [], log) : held.log,
+    resync: false,
+  };
+}
+
+function update(held, { v, type, task_id, epoch, seq, ...changed }) {
+  if (isOutOfStep(held, epoch, seq)) return outOfStep(held);
+  if (seq <= held.seq && !ends(held.task, changed)) return held;
+  const task = refused(held.task, changed) ? held.task : { ...held.task, ...changed };
+  return { ...held, epoch, seq: Math.max(seq, held.seq), task };
+}
+
+function log(held, { epoch, seq, lines }) {
+  if (isOutOfStep(held, epoch, seq)) return outOfStep(held);
+  if (seq <= held.seq) return held;
+  return { ...held, epoch, seq, log: retained(held.log, lines) };
+}
+
+const isOutOfStep = (held, epoch, seq) =>
+  !isHeld(held) || (epoch !== held.epoch && !(held.epoch === "" && seq === 1));
+
+const outOfStep = (held) => (held.resync ? held : { ...held, resync: true });
+
+const attemptOf = (task) => task.attempt ?? 0;
+
+const ends = (held, came) => isFinal(came.state) && !isFinal(held.state) && attemptOf(came) >= attemptOf(held);
+
+function refused(held, came) {
+  if (attemptOf(came) !== attemptOf(held)) return attemptOf(came) < attemptOf(held);
+  return isFinal(held.state) && !isFinal(came.state);
+}
+
+function retained(log, lines) {
+  const last = log.at(-1)?.n ?? -Infinity;
+  const fresh = lines.filter(({ n }) => n > last);
+  return fresh.length ? log.concat(fresh).slice(-LOG_LIMIT) : log;
+}

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Tests everything, and does all its own set-up in a fresh clone.
+#
+#   ./run_tests.sh                     ruff, mypy and every test (a browser included), in less than five minutes
+#   ./run_tests.sh quick               ruff, mypy, unit and integration tests, in less than one minute
+#   ./run_tests.sh faults              only tests/live/faults: what is broken on purpose
+#   ./run_tests.sh tests/unit -k hub   any arguments of pytest: only those tests, without ruff and mypy
+#
+# Live tests use folders and ports of their own: they run beside a running ./start_dev.sh.
+
+set -euo pipefail
+cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")" >/dev/null
+. django_starter/dev/venv.sh
+
+# Prints where an installed Chromium or Chrome is; fails when there is none.
+installed_browser() {
+  local name
+  for name in chromium chromium-browser google-chrome google-chrome-stable; do
+    command -v "$name" 2>/dev/null && return
+  done
+  for name in "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome" \
+    /Applications/Chromium.app/Contents/MacOS/Chromium; do
+    if [ -x "$name" ]; then
+      say "$name"
+      return
+    fi
+  done
+  return 1
+}
+
+# Sets TEST_BROWSER to a browser, which is installed when there is none. "playwright": its own.
+prepare_browser() {
+  if TEST_BROWSER=${TEST_BROWSER:-$(installed_browser)}; then
+    :
+  elif [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 &&
+    say "No browser yet: installing Debian's Chromium …" &&
+    run apt-get -qq update && run env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y chromium >/dev/null; then
+    TEST_BROWSER=$(installed_browser)
+  elif say "No browser yet: installing Playwright's Chromium …" && run .venv/bin/python -m playwright install chromium; then
+    TEST_BROWSER=playwright
+  else
+    fail "There is no browser for the browser tests: install Chromium or Chrome (./run_tests.sh quick needs none)."
+  fi
+  export TEST_BROWSER
+}
+
+check_style_and_types() {
+  run .venv/bin/python -m ruff check .
+  run .venv/bin/python -m ruff format --check .
+  run .venv/bin/python -m mypy
+}
+
+case ${1:-} in -h | --help)
+  sed -n '2,/^$/s/^# \{0,1\}//p' run_tests.sh
+  exit 0
+  ;;
+esac
+
+prepare_venv requirements-dev.txt
+cp requirements.txt .venv/installed-requirements.txt # the same pins: ./start_dev.sh has nothing left to install
+
+case ${1:-} in
+  '')
+    check_style_and_types
+    prepare_browser
+    set -- tests
+    ;;
+  quick)
+    shift
+    check_style_and_types
+    set -- tests/unit tests/integration "$@"
+    ;;
+  faults)
+    shift
+    prepare_browser
+    set -- tests/live/faults "$@"
+    ;;
+  *) prepare_browser ;;
+esac
+
+exec .venv/bin/python -m pytest "$@"
