@@ -29,17 +29,7 @@ export DEV_DIR=${DEV_DIR:-$PWD/.dev}
 
 . django_starter/dev/venv.sh
 
-# One at a time for each DEV_DIR. The kernel holds the lock for this process, through the `exec` below, and drops it
-# however the process ends: unlike a pid in a file it cannot lie after a kill -9. (macOS has no flock command.)
 any_python
-mkdir -p "$DEV_DIR" || fail "$DEV_DIR cannot be written: set DEV_DIR to a folder of yours."
-lock=$DEV_DIR/start_dev.lock
-exec 9>>"$lock"
-"$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null || {
-  pid=$(head -n 1 "$lock")
-  fail "start_dev.sh runs already (process $pid): use that one, or stop it with Ctrl-C there or: kill $pid"
-}
-printf '%s\n' $$ >"$lock"
-
+one_at_a_time start_dev.sh
 prepare_venv requirements.txt
 exec .venv/bin/python -m django_starter.dev

@@ -6,3 +6,6 @@ from django.apps import AppConfig
 class DjangoStarterConfig(AppConfig):
     name = "django_starter"
     verbose_name = "Project"
+
+    def ready(self) -> None:
+        from . import checks  # noqa: F401 - registers them

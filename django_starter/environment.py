@@ -1,28 +1,120 @@
-"""What the settings need to know of the place they run in: the folder of this checkout's own files, and its Redis."""
+"""The environment, read once: what is set is taken or refused by name, and what is not set has a safe default.
+
+`.env` in the checkout (or the file that ENV_FILE names) counts as environment; what is really set goes before it.
+`.env.example` lists every name.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import socket
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
 BASE_DIR = Path(__file__).resolve().parent.parent
+
+_env_file = Path(os.environ.get("ENV_FILE") or BASE_DIR / ".env")
+if _env_file.is_file():
+    environ.Env.read_env(_env_file)
 
 #: Everything a running checkout writes stands in this folder: database, embedded Valkey, secret key, logs.
 DEV_DIR = Path(os.environ.get("DEV_DIR") or BASE_DIR / ".dev").resolve()
 
-#: `start_dev.sh` leaves the address of the server that it found or started here, for shells beside it.
+#: `start_dev.sh` and `start_all_services.sh` leave the address of the server that they found or started here, for
+#: shells beside them.
 REDIS_URL_FILE = DEV_DIR / "redis_url"
 
 #: Where a Redis stands when nobody says otherwise.
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 
+#: Hosts under which nobody but this machine reaches itself.
+THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
+
+DATABASE_SCHEMES = ("sqlite", "postgres", "postgresql")
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+BROKER_SCHEMES = (*REDIS_SCHEMES, "sentinel", "amqp", "amqps")
+
+_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+def text(name: str, default: str = "") -> str:
+    """The value of `name`; one that is empty is not set."""
+    return os.environ.get(name, "").strip() or default
+
+
+def flag(name: str, default: bool) -> bool:
+    """On or off. Raises ImproperlyConfigured for anything else: a misspelt `DEBUG=flase` must not turn it on."""
+    value = text(name).lower()
+    if not value:
+        return default
+    if value not in _YES + _NO:
+        raise ImproperlyConfigured(f"{name} must be 1 or 0 (or true, yes, on, false, no, off), but got {value!r}.")
+    return value in _YES
+
+
+def number(name: str, default: int, least: int, most: int) -> int:
+    """A whole number within its limits. Raises ImproperlyConfigured for anything else."""
+    value = text(name)
+    if not value:
+        return default
+    if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+        raise ImproperlyConfigured(f"{name} must be a whole number from {least} to {most}, but got {value!r}.")
+    return int(value)
+
+
+def words(name: str, default: list[str] | None = None) -> list[str]:
+    """Words with commas between them."""
+    found = [word.strip() for word in text(name).split(",")]
+    return [word for word in found if word] or list(default or [])
+
+
+def json_object(name: str) -> dict[str, Any]:
+    """A JSON object. Raises ImproperlyConfigured for anything else; the message shows no password."""
+    try:
+        found = json.loads(text(name, "{}"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ImproperlyConfigured(f'{name} must be a JSON object, like {{"bucket_name": "reports"}}.')
+    return found
+
+
+def choice(name: str, choices: tuple[str, ...]) -> str:
+    """One of `choices`, the first by default. Raises ImproperlyConfigured for anything else."""
+    value = text(name, choices[0])
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, but got {value!r}.")
+    return value
+
+
+def address(name: str, schemes: tuple[str, ...], default: str = "") -> str:
+    """A URL of one of `schemes`. Raises ImproperlyConfigured for anything else; the message shows no password."""
+    value = text(name, default)
+    scheme, colon, _ = value.partition("://")
+    if value and (not colon or scheme not in schemes):
+        raise ImproperlyConfigured(
+            f"{name} must begin with one of {', '.join(f'{one}://' for one in schemes)}, "
+            f"but begins with {(scheme + colon if colon else value)[:12]!r}."
+        )
+    return value
+
+
+def database() -> dict[str, Any]:
+    """Django's database for DATABASE_URL, by default SQLite in DEV_DIR."""
+    url = address("DATABASE_URL", DATABASE_SCHEMES, f"sqlite:///{DEV_DIR / 'db.sqlite3'}")
+    found: dict[str, Any] = environ.Env.db_url_config(url)
+    return found
+
 
 def redis_url() -> str:
-    """The address of Redis: REDIS_URL, else the one `start_dev.sh` left (while it answers), else localhost:6379."""
-    if url := os.environ.get("REDIS_URL"):
+    """The address of Redis: REDIS_URL, else the one a start script left (while it answers), else localhost:6379."""
+    if url := address("REDIS_URL", REDIS_SCHEMES):
         return url
     try:
         url = REDIS_URL_FILE.read_text().strip()
@@ -42,19 +134,34 @@ def answers(url: str) -> bool:
         return False
 
 
-def secret_key() -> str:
-    """A secret key of this checkout, made once into a private file that git ignores."""
-    path = DEV_DIR / "secret_key"
+def secret_key(*, shared: bool) -> str:
+    """SECRET_KEY, else one of this checkout, made once. Raises ImproperlyConfigured where it must be `shared`."""
+    if key := text("SECRET_KEY"):
+        return key
+    if shared:
+        raise ImproperlyConfigured(
+            "SECRET_KEY must be set: ALLOWED_HOSTS names more than this machine. Make one, once for all machines: "
+            "python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
+        )
+    return made_once(DEV_DIR / "secret_key", 50)
+
+
+def made_once(path: Path, size: int) -> str:
+    """The secret in the private file `path`; the first call makes it, of `size` random bytes."""
     try:
         return path.read_text().strip()
     except FileNotFoundError:
-        DEV_DIR.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+    # Written whole under a name of its own, then linked: of two processes that start at once one wins, both read it.
+    secret = secrets.token_urlsafe(size)
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secret)
     try:
-        # O_EXCL: of two processes that start at once, one makes the key and the other reads it.
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.link(new, path)
     except FileExistsError:
-        return path.read_text().strip()
-    key = secrets.token_urlsafe(50)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(key)
-    return key
+        pass
+    finally:
+        new.unlink()
+    return path.read_text().strip()

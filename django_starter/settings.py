@@ -1,21 +1,34 @@
-"""Settings, read from the environment once. Each name is optional in development; README lists them."""
+"""Settings, read from the environment once. `.env.example` lists every name; all are optional on one's own machine."""
 
 from __future__ import annotations
 
-import environ
-
-from .environment import BASE_DIR, DEV_DIR, redis_url, secret_key
-
-env = environ.Env()
+from .environment import (
+    BASE_DIR,
+    BROKER_SCHEMES,
+    DEV_DIR,
+    THIS_MACHINE,
+    address,
+    choice,
+    database,
+    flag,
+    json_object,
+    number,
+    redis_url,
+    secret_key,
+    text,
+    words,
+)
 
 DEV_DIR.mkdir(parents=True, exist_ok=True)
 
-DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env.str("SECRET_KEY", default="") or secret_key()
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+DEBUG = flag("DEBUG", False)
+ALLOWED_HOSTS = words("ALLOWED_HOSTS", list(THIS_MACHINE))
+#: True as soon as others than this machine can reach the site. Then everything is closed that is not opened by name.
+PRODUCTION = not DEBUG and any(host not in THIS_MACHINE for host in ALLOWED_HOSTS)
+SECRET_KEY = secret_key(shared=PRODUCTION)
+CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
 REDIS_URL = redis_url()
-BROKER_URL = env.str("BROKER_URL", default="") or REDIS_URL
+BROKER_URL = address("BROKER_URL", BROKER_SCHEMES) or REDIS_URL
 
 INSTALLED_APPS = [
     "daphne",  # before staticfiles: it brings the `runserver` that serves sockets
@@ -31,12 +44,15 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "django_starter.logs.RequestId",
     "django.middleware.security.SecurityMiddleware",
+    "django_starter.csp.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "tasks.access.LoginWhereRequired",
     "tasks.access.VisitorMiddleware",  # a task started in a view belongs to the visitor
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -62,7 +78,7 @@ TEMPLATES = [
 
 # --- database -------------------------------------------------------------------------------------------------------
 
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DEV_DIR / 'db.sqlite3'}")}
+DATABASES = {"default": database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # One file, several processes: readers beside one writer (WAL), a writer that waits for its turn (timeout in
@@ -72,11 +88,20 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
     }
+else:
+    options = DATABASES["default"].setdefault("OPTIONS", {})
+    options.setdefault("connect_timeout", 3)  # seconds; without it a database that hangs is waited for two minutes
+    if pool := number("DATABASE_POOL", 0, 0, 1000):
+        # serve.web sets it: the threads of a web process come and go, and the pool keeps what they opened.
+        options["pool"] = {"min_size": 1, "max_size": pool, "timeout": 5}
+    else:
+        DATABASES["default"]["CONN_MAX_AGE"] = 600
+        DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 
 # --- Redis: broker, channel layer, cache ----------------------------------------------------------------------------
 
 #: Prefix of every key and channel of this project in Redis, so that several projects can share one server.
-REDIS_PREFIX = env.str("REDIS_PREFIX", default="django_starter")
+REDIS_PREFIX = text("REDIS_PREFIX", "django_starter")
 
 CHANNEL_LAYERS = {
     "default": {
@@ -94,7 +119,8 @@ CACHES = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": REDIS_PREFIX,
-        "OPTIONS": {"socket_connect_timeout": 0.5, "socket_timeout": 0.8},
+        # Short: it counts starts, and a start waits for the broker as well; both together take less than 2 s.
+        "OPTIONS": {"socket_connect_timeout": 0.3, "socket_timeout": 0.3},
     }
 }
 SESSION_ENGINE = "django.contrib.sessions.backends.db"  # pages and starts work while Redis is away
@@ -106,19 +132,48 @@ PROGRESS_PREFIX = REDIS_PREFIX
 #: The object that answers who may watch which task, and what the database says of it.
 PROGRESS_SOURCE = "tasks.access.RunSource"
 
+# --- report downloads -----------------------------------------------------------------------------------------------
+
+#: True: this site serves reports to try with, at /sample-source/.
+SAMPLE_SOURCE = flag("SAMPLE_SOURCE", False)
+#: Where reports come from. By default from the sample source of the site that runs on this machine.
+DOWNLOAD_SOURCE_URL = text(
+    "DOWNLOAD_SOURCE_URL",
+    f"http://127.0.0.1:{number('PORT', 8001, 1, 65535)}/sample-source/{{seller_id}}/{{day}}.csv",
+)
+DOWNLOAD_MAX_DAYS = number("DOWNLOAD_MAX_DAYS", 366, 1, 36_600)
+DOWNLOAD_MAX_SELLERS = number("DOWNLOAD_MAX_SELLERS", 100, 1, 10_000)
+DOWNLOAD_KEEP_DAYS = number("DOWNLOAD_KEEP_DAYS", 7, 1, 3_650)
+#: Who is told when a download begins and ends: addresses of https://github.com/caronc/apprise, with spaces between.
+NOTIFY_URLS = text("NOTIFY_URLS").split()
+
+#: Where a download's files are kept: STORAGES["downloads"], which no address serves. For S3: DOWNLOAD_STORAGE=
+#: storages.backends.s3.S3Storage (of django-storages) and DOWNLOAD_STORAGE_OPTIONS={"bucket_name": "…"}.
+DOWNLOAD_STORAGE = {
+    "BACKEND": text("DOWNLOAD_STORAGE", "django.core.files.storage.FileSystemStorage"),
+    "OPTIONS": json_object("DOWNLOAD_STORAGE_OPTIONS")
+    or {
+        "location": str(DEV_DIR / "downloads"),
+        "file_permissions_mode": 0o600,
+        "directory_permissions_mode": 0o700,
+    },
+}
+
 # --- Celery ---------------------------------------------------------------------------------------------------------
 
 CELERY_BROKER_URL = BROKER_URL
 CELERY_RESULT_BACKEND = "tasks.result_backend:RunBackend"
 CELERY_BROKER_CONNECTION_TIMEOUT = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # 100 by default: then a worker gives up and ends
+CELERY_WORKER_CONSUMER = "tasks.consumer:SoonBack"
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 43_200,  # 12 h: only a backstop, tasks.workers finds lost runs within seconds
     "socket_keepalive": True,
     "health_check_interval": 10,
     # The web process gives up early, so that a start is answered within 2 s; tasks.workers widens both for a worker.
     "socket_connect_timeout": 0.5,
-    "socket_timeout": 0.8,
+    "socket_timeout": 0.4,
     "global_keyprefix": f"{REDIS_PREFIX}:",
 }
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.2}
@@ -141,22 +196,82 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
-WHITENOISE_USE_FINDERS = True  # static files are served without a collectstatic
-WHITENOISE_AUTOREFRESH = DEBUG
+# --- static files ---------------------------------------------------------------------------------------------------
 
+STATIC_URL = "static/"
+STATIC_ROOT = DEV_DIR / "staticfiles"
+STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise warns of one that is not there
+#: Names with a hash of their content, kept by browsers for ever. Needs `manage.py collectstatic` at each release;
+#: without it the files are served from where they stand.
+HASHED_STATIC = flag("HASHED_STATIC", PRODUCTION)
+WHITENOISE_USE_FINDERS = not HASHED_STATIC
+WHITENOISE_AUTOREFRESH = DEBUG
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django_starter.static.HashedStorage"
+        if HASHED_STATIC
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+    "downloads": DOWNLOAD_STORAGE,
+}
+
+# --- who may do what ------------------------------------------------------------------------------------------------
+
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "home"
+#: Only who is signed in may start and watch tasks; otherwise a visitor is known by the session.
+TASKS_REQUIRE_LOGIN = flag("TASKS_REQUIRE_LOGIN", PRODUCTION)
+#: Tasks that one visitor may start in a minute, and sockets that one may hold in a web process; 0: no limit.
+TASKS_STARTS_PER_MINUTE = number("STARTS_PER_MINUTE", 60 if PRODUCTION else 0, 0, 1_000_000)
+PROGRESS_MAX_SOCKETS = number("SOCKETS_PER_VISITOR", 100 if PRODUCTION else 0, 0, 1_000_000)
+#: Who asks for /metrics has to bring it: `Authorization: Bearer …`. Without one, nobody but this machine may.
+METRICS_TOKEN = text("METRICS_TOKEN")
+
+#: Bytes that a request's body may have; no form of ours is near it. (Files are not uploaded here.)
+MAX_BODY = 2 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
+
+#: The site is reached over https, which a proxy in front ends.
+HTTPS = flag("HTTPS", PRODUCTION)
+#: Proxies of ours between the visitor and this server: so much of X-Forwarded-For is believed.
+PROXIES = number("PROXIES", 1 if HTTPS else 0, 0, 9)
+PROGRESS_PROXIES = PROXIES
+if HTTPS:
+    # The proxy must set this header itself, whatever the visitor sent: docs/OPERATIONS.md shows how.
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]  # asked for by machines, past the proxy
+    SECURE_HSTS_SECONDS = number("HSTS_SECONDS", 365 * 24 * 3600, 0, 10 * 365 * 24 * 3600)
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = flag("HSTS_SUBDOMAINS", True)
+    SECURE_HSTS_PRELOAD = SECURE_HSTS_INCLUDE_SUBDOMAINS and SECURE_HSTS_SECONDS >= 365 * 24 * 3600
+else:
+    # django_starter.checks says it in one sentence, where it matters.
+    SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008", "security.W012", "security.W016"]
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+# --- logs -----------------------------------------------------------------------------------------------------------
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+        "json": {"()": "django_starter.logs.JsonFormatter"},
+    },
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "line"},
+        "console": {"class": "logging.StreamHandler", "formatter": choice("LOG_FORMAT", ("line", "json"))},
         # What a task logs is shown to those who watch it.
         "progress": {"class": "progress.logs.ProgressHandler", "level": "INFO"},
     },
@@ -167,5 +282,6 @@ LOGGING = {
         "django.channels.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "django.utils.autoreload": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "daphne": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},  # or a line for each report
     },
 }

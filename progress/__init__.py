@@ -2,7 +2,7 @@
 
     import progress
 
-    for row in progress.track(rows, total=len(rows), unit="row"):
+    for row in progress.track(rows, total=len(rows), unit="rows"):
         save(row)
 
 Every function acts on the running task. Outside one, `track` draws a bar where standard error is a terminal, and the
@@ -16,11 +16,14 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 from .messages import Level
-from .reporter import Cancelled, Reporter, current
+from .reporter import Cancelled, Reporter, _current, current
 
-__all__ = ["Cancelled", "Reporter", "advance", "current", "log", "set", "step", "track"]
+__all__ = ["Cancelled", "Reporter", "advance", "children", "current", "log", "set", "step", "track"]
 
 T = TypeVar("T")
+
+#: `current` without a Python call of its own: `set` stands in the inner loops of tasks.
+_reporter = _current.get
 
 
 def set(
@@ -28,8 +31,6 @@ def set(
     total: float | None = None,
     message: str | None = None,
     unit: str | None = None,
-    *,
-    _reporter: Any = current,
 ) -> None:
     """Say where the running task stands; what is left out stays as it was.
 
@@ -75,3 +76,13 @@ def log(text: str, level: Level = "info") -> None:
     reporter = current()
     if reporter is not None:
         reporter.log(text, level)
+
+
+def children(group: Any, unit: str = "tasks") -> None:
+    """Wait until every task of `group` (a Celery GroupResult) has ended; the running task's bar shows how many have.
+
+    The waiting task keeps its place in the pool; a chord does not need one. Raises `Cancelled`.
+    """
+    from .group import children as wait_for  # here: it brings Redis, which a reporter alone does not need
+
+    wait_for(group, unit)

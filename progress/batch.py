@@ -39,6 +39,8 @@ class Batch(Generic[Q, A]):
                 batch, self._asked = self._asked[:MAX_BATCH], self._asked[MAX_BATCH:]
                 try:
                     answers = await self._answer_many([question for question, _ in batch])
+                    if len(answers) != len(batch):
+                        raise ValueError(f"Expected {len(batch)} answers, but got {len(answers)}.")
                 except Exception as error:
                     for _, future in batch:
                         if not future.done():

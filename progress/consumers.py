@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
+from django.conf import settings
+from django.http import parse_cookie
+
+from .address import client_address
 from .hub import Hub, get_hub
-from .messages import CloseCode, FrameError, TaskState, error, parse_client_frame
+from .messages import ID_PATTERN, CloseCode, FrameError, TaskState, error, parse_client_frame
 from .outbox import Outbox, Subscription
 from .record import Since
 from .source import Viewer, Visit
@@ -39,8 +42,12 @@ async def progress_socket(scope: dict[str, Any], receive: Receive, send: Send) -
     await send({"type": "websocket.accept"})
     hub = get_hub()
     task_id = scope["url_route"]["kwargs"].get("task_id")
+    if task_id is not None and not ID_PATTERN.fullmatch(task_id):
+        await send({"type": "websocket.close", "code": CloseCode.NOT_FOUND})
+        return
+    visit = Visit(_cookies(scope), task_id, _address(scope))
     try:
-        viewer, stored = await hub.admit(Visit(_cookies(scope), task_id))
+        viewer, stored = await hub.admit(visit)
     except Exception:
         logger.exception("A visit to the progress socket could not be checked.")
         await send({"type": "websocket.close", "code": CloseCode.UNAVAILABLE})
@@ -48,7 +55,14 @@ async def progress_socket(scope: dict[str, Any], receive: Receive, send: Send) -
     if task_id is not None and stored is None:
         await send({"type": "websocket.close", "code": CloseCode.NOT_FOUND})
         return
-    await _Session(hub, viewer, send, single=task_id is not None).serve(receive, stored, _since(scope))
+    visitor = hub.enter(viewer, visit)
+    if visitor is None:
+        await send({"type": "websocket.close", "code": CloseCode.TOO_MANY})
+        return
+    try:
+        await _Session(hub, viewer, send, single=task_id is not None).serve(receive, stored, _since(scope))
+    finally:
+        hub.depart(visitor)
 
 
 class _Session:
@@ -108,7 +122,11 @@ class _Session:
             raise FrameError("bad_frame", f"{kind} is for the list socket /ws/progress/.")
         elif kind == "subscribe":
             await self._subscribe(frame.get("task_ids", []))
+            unknown = await self.hub.feeds.follow(self.outbox, self.viewer, frame.get("feeds", []))
+            if unknown:
+                raise FrameError("bad_frame", f"There is no feed {unknown[0]}, or no room for one more.")
         else:
+            self.hub.feeds.leave(self.outbox, frame.get("feeds", []))
             for task_id in frame.get("task_ids", []):
                 if task_id in self.subscriptions:
                     self.hub.leave(self.subscriptions.pop(task_id))
@@ -135,18 +153,21 @@ class _Session:
         return subscription
 
 
+def _address(scope: dict[str, Any]) -> str:
+    forwarded = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").decode("latin1")
+    peer = str((scope.get("client") or ("",))[0])
+    return client_address(peer, forwarded, int(getattr(settings, "PROGRESS_PROXIES", 0)))
+
+
 def _cookies(scope: dict[str, Any]) -> dict[str, str]:
     header = b"; ".join(value for name, value in scope["headers"] if name == b"cookie").decode("latin1")
-    try:
-        return {name: morsel.value for name, morsel in SimpleCookie(header).items()}
-    except CookieError:
-        return {}
+    return parse_cookie(header)  # Django's: another site's strange cookie beside ours does not hide ours
 
 
 def _since(scope: dict[str, Any]) -> Since:
     """What the browser says it holds: `?epoch=…&seq=…`. Nonsense is the same as nothing."""
     query = parse_qs(scope.get("query_string", b"").decode("latin1"))
     epoch, seq = query.get("epoch", [""])[0], query.get("seq", ["0"])[0]
-    if epoch and seq.isascii() and seq.isdigit() and len(seq) < 16:
-        return Since(epoch[:64], int(seq))
+    if ID_PATTERN.fullmatch(epoch) and seq.isascii() and seq.isdigit() and len(seq) < 16:
+        return Since(epoch, int(seq))
     return Since()

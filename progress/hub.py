@@ -12,9 +12,10 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, cast
 
 import redis
@@ -26,6 +27,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from .batch import Batch
+from .feeds import Feeds
 from .layer import ProgressChannelLayer
 from .messages import FINAL_STATES, TaskState, dumps, snapshot
 from .outbox import Outbox, Subscription
@@ -42,9 +44,16 @@ COMPARE_EVERY = 2.0
 COMPARE_AFTER_JOIN = 0.2
 #: Seconds of silence after which the database is asked too: the worker may have recorded an end and died untold.
 ASK_AFTER_SILENCE = 4.0
-#: Sockets served in one go; then other work of the event loop gets a turn.
-FAN_OUT_SLICE = 250
+#: Seconds that a viewer waits for a Redis that hangs; for as long it is not asked again.
+PATIENCE = 1.0
+#: Sockets served in one go; then other work of the event loop gets a turn. With 250 news of newer frames waited so long
+#: under Daphne that 1,000 viewers were shown states that were twice as old.
+FAN_OUT_SLICE = 100
 
+#: Seconds that a look into Redis may take; then what this process heard is shown.
+READ_PATIENCE = 1.5
+#: Looks in a row for a record that is not older than what arrived meanwhile.
+MAX_READS = 3
 #: Frames kept of each task for sockets that are joining: three seconds of a busy one.
 RECENT = 64
 
@@ -114,25 +123,55 @@ class Hub:
                 settings.PROGRESS_REDIS_URL,
                 socket_timeout=1.0,
                 socket_connect_timeout=0.5,
-                retry=Retry(NoBackoff(), 1),
+                retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
                 health_check_interval=10,
             )
         )
         # One thread with one database connection: visits come in batches, so a second would only wait for the first.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="progress-source")
         self._admissions: Batch[Visit, tuple[Viewer, TaskState | None]] = Batch(self._admit_many)
-        self._reads: Batch[tuple[str, Since], Held] = Batch(self._record.read_many)
+        self._reads: Batch[tuple[str, Since], Held] = Batch(self._read_many)
+        self.feeds = Feeds(self._look_at_feeds)
         self._topics: dict[str, Topic] = {}
         self._outboxes: dict[Outbox, Subscription | None] = {}
+        #: Sockets of each visitor, and how many one may have in this process (0: as many as they like).
+        self._visitors: Counter[str] = Counter()
+        self._max_sockets = int(getattr(settings, "PROGRESS_MAX_SOCKETS", 0))
+        #: Repairs since the start: news that the channel layer lost.
+        self.repairs = 0
         self._channel: str | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._start_lock = asyncio.Lock()
+        self._handing_out = asyncio.Lock()
+        self._ticking: asyncio.Task[None] | None = None
+        self._late: asyncio.Task[None] | None = None
+        self._feeding: asyncio.Task[None] | None = None
+        self._away_until = 0.0  # Redis let us wait in vain: until then nobody asks it
+
+    @property
+    def sockets(self) -> int:
+        """How many sockets are open."""
+        return len(self._outboxes)
 
     # --- at the door --------------------------------------------------------------------------------------------------
 
     async def admit(self, visit: Visit) -> tuple[Viewer, TaskState | None]:
         """Who it is, and the state of the task they want to see if it is theirs."""
         return await self._admissions.ask(visit)
+
+    def enter(self, viewer: Viewer, visit: Visit) -> str | None:
+        """Count one more socket of this visitor: the name to `depart` with, or None when it is one too many."""
+        visitor = self.source.visitor(viewer, visit) if self._max_sockets else ""
+        if self._max_sockets and self._visitors[visitor] >= self._max_sockets:
+            return None
+        self._visitors[visitor] += 1
+        return visitor
+
+    def depart(self, visitor: str) -> None:
+        """The socket that `enter` counted is gone."""
+        self._visitors[visitor] -= 1
+        if self._visitors[visitor] <= 0:
+            del self._visitors[visitor]
 
     async def states(self, viewer: Viewer, task_ids: Sequence[str]) -> dict[str, TaskState]:
         """The states of those tasks that `viewer` may watch."""
@@ -147,12 +186,17 @@ class Hub:
         answers: Sequence[tuple[Viewer, TaskState | None]] = await self._in_thread(self.source.admit, visits)
         return answers
 
+    async def _look_at_feeds(self, asked: Sequence[tuple[Viewer, str]]) -> Sequence[Any]:
+        answers: Sequence[Any] = await self._in_thread(self.source.feeds, asked)
+        return answers
+
     async def _in_thread(self, function: Any, *args: Any) -> Any:
         return await database_sync_to_async(function, thread_sensitive=False, executor=self._thread)(*args)
 
     def open(self, outbox: Outbox) -> None:
         """Look after a socket: pings, and the end of one that nobody reads."""
         self._outboxes[outbox] = None
+        self._tick_on()
 
     def lost(self, subscription: Subscription) -> None:
         """A socket was too slow for its log lines: give it a snapshot when it reads again."""
@@ -163,6 +207,7 @@ class Hub:
     def close(self, outbox: Outbox, subscriptions: Sequence[Subscription]) -> None:
         """The socket is gone."""
         self._outboxes.pop(outbox, None)
+        self.feeds.forget(outbox)
         for subscription in subscriptions:
             self.leave(subscription)
 
@@ -170,7 +215,7 @@ class Hub:
 
     async def join(self, outbox: Outbox, stored: TaskState, since: Since) -> Subscription:
         """Subscribe, read, send the snapshot; from then on every newer frame follows."""
-        await self._start()
+        self._tick_on()
         task_id = stored["id"]
         subscription = Subscription(outbox, task_id, wants_log=since.log)
         if outbox.closes_at_end:
@@ -184,7 +229,10 @@ class Hub:
             topic.stored = stored
         topic.subscriptions.append(subscription)
         assert topic.joined is not None
-        await asyncio.shield(topic.joined)
+        # Not `wait_for`: what is cancelled in the middle of connecting takes seconds to clean up behind itself.
+        done, _ = await asyncio.wait([topic.joined], timeout=PATIENCE)
+        if not done:
+            self._away_until = self._loop.time() + PATIENCE
         await self._send_snapshot(topic, subscription, since)
         return subscription
 
@@ -207,13 +255,17 @@ class Hub:
             self._spawn(self._unsubscribe(topic))
 
     async def _subscribe(self, topic: Topic) -> None:
+        if self._loop.time() < self._away_until:
+            return
+        await self._start()
         if self._channel is None:
             return
         try:
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(PATIENCE):
                 await self._layer.group_add(group_name(topic.task_id), self._channel)
         except (redis.RedisError, OSError, TimeoutError) as error:
             logger.debug("Could not subscribe to %s yet: %s", topic.task_id, error)
+            self._away_until = self._loop.time() + PATIENCE
             return
         topic.subscribed = True
         self._loop.call_later(COMPARE_AFTER_JOIN, lambda: self._spawn(self._compare([topic])))
@@ -226,39 +278,54 @@ class Hub:
             await self._subscribe(self._topics[topic.task_id])
 
     async def _send_snapshot(self, topic: Topic, subscription: Subscription, since: Since) -> None:
-        """Read the record, send it as a snapshot, then what arrived while it was being read."""
-        held = await self._read(topic, since)
+        """Send one socket what is true now, with the log lines that it lacks."""
+        if subscription.lacks is not None and since.epoch == subscription.epoch:
+            since = replace(since, seq=min(since.seq, subscription.lacks))
+        held, complete = await self._current(topic, since)
         if subscription.outbox.closed or subscription not in topic.subscriptions:
             return
-        state = self._take(topic, held)
+        if complete:
+            subscription.lacks = None
+        elif subscription.wants_log and subscription.lacks is None:
+            subscription.lacks = since.seq if since.epoch == topic.epoch else 0
+        if not any(other.ready and other is not subscription for other in topic.subscriptions):
+            state = self._take(topic, held)
+        else:
+            # What this socket has read may be newer than what has arrived. It must not count as arrived: the frames up
+            # to it, or the other epoch, are still to be handed out to all others.
+            state = merge(topic.stored, held.changing)
+            if held.epoch != topic.epoch:
+                self._spawn(self._repair(topic))
         self._give(subscription, held, _snapshot_text(topic, held, state), state)
-        newer = [one for one in topic.recent if one["seq"] > held.seq] if topic.epoch == held.epoch else []
-        if not newer:
-            return
-        if newer[0]["seq"] > held.seq + 1:
-            topic.hole = held.seq if topic.hole is None else min(topic.hole, held.seq)
-            self._spawn(self._repair(topic))
-            return
-        for message in newer:
-            if message["kind"] != "log":
-                subscription.outbox.put_frame(subscription, message["seq"], message["text"], message["final"])
-            elif subscription.wants_log:
-                subscription.outbox.put_frame(subscription, message["seq"], message["text"])
 
-    async def _read(self, topic: Topic, since: Since) -> Held:
-        """The record; while Redis is away, what this process heard last."""
-        try:
-            held = await self._reads.ask((topic.task_id, since))
-        except (redis.RedisError, OSError) as error:
-            logger.debug("The record of %s cannot be read: %s", topic.task_id, error)
-            if since.epoch == topic.epoch and since.seq < topic.seq:
-                # Log lines that the reader lacks are in Redis alone: the first comparison that works brings them.
-                topic.hole = since.seq if topic.hole is None else min(topic.hole, since.seq)
-            held = Held()
-        if held.epoch:
-            return held
+    async def _current(self, topic: Topic, since: Since) -> tuple[Held, bool]:
+        """What is true now: the record, and what arrived while it was being read; never older than what was sent.
+
+        False beside it when Redis cannot be read: log lines may be missing, and the next comparison brings them.
+        """
+        for _ in range(MAX_READS):
+            try:
+                held = await self._reads.ask((topic.task_id, since))
+            except (redis.RedisError, OSError) as error:
+                logger.debug("The record of %s cannot be read: %s", topic.task_id, error)
+                break
+            if not held.epoch:  # Redis has lost it, or there was never any: what this process heard is all there is
+                return self._heard(topic, since), True
+            if held.epoch != topic.epoch or held.seq >= topic.seq:
+                return held, True
+            newer = [message for message in topic.recent if message["seq"] > held.seq]
+            if len(newer) == topic.seq - held.seq:
+                return _with_newer(held, newer, topic, since), True
+        topic.hole = topic.seq if topic.hole is None else topic.hole
+        return self._heard(topic, since), False
+
+    def _heard(self, topic: Topic, since: Since) -> Held:
         same = since.epoch == topic.epoch and bool(topic.epoch)
         return Held(epoch=topic.epoch, seq=topic.seq, changing=topic.live, recovered=same)
+
+    async def _read_many(self, wanted: Sequence[tuple[str, Since]]) -> list[Held]:
+        async with asyncio.timeout(READ_PATIENCE):
+            return await self._record.read_many(wanted)
 
     def _take(self, topic: Topic, held: Held) -> TaskState:
         """The state to show for what the record holds, remembered as told."""
@@ -266,6 +333,7 @@ class Hub:
         if topic.epoch != held.epoch or topic.seq <= held.seq:
             if topic.epoch != held.epoch:
                 topic.recent.clear()
+                topic.hole = None
             if (topic.epoch, topic.seq) != (held.epoch, held.seq):
                 topic.changed_at = self._loop.time()
             topic.epoch, topic.seq, topic.live = held.epoch, held.seq, held.changing
@@ -285,22 +353,25 @@ class Hub:
             if self._channel is not None:
                 return
             try:
-                async with asyncio.timeout(2):
+                async with asyncio.timeout(PATIENCE):
                     self._channel = await self._layer.new_channel()
             except (redis.RedisError, OSError, TimeoutError) as error:
                 logger.debug("No channel yet: %s", error)
+                self._away_until = self._loop.time() + PATIENCE
                 return
-            finally:
-                if not self._tasks:
-                    self._spawn(self._ticks())
             self._spawn(self._receive(self._channel))
+
+    def _tick_on(self) -> None:
+        if self._ticking is None:
+            self._ticking = asyncio.ensure_future(self._ticks())
 
     async def _receive(self, channel: str) -> None:
         while True:
             messages = await self._layer.receive_many(channel)
             for topic in {message["task_id"]: None for message in messages}:
                 try:
-                    await self._hand_out(topic, [one for one in messages if one["task_id"] == topic])
+                    async with self._handing_out:
+                        await self._hand_out(topic, [one for one in messages if one["task_id"] == topic])
                 except Exception:
                     logger.exception("A frame of %s could not be handed out.", topic)
 
@@ -330,7 +401,11 @@ class Hub:
         if newest is not None:
             topic.told = ("final",) if newest["final"] else ()
         if topic.hole is not None:
-            logs = []  # they would stand before those that were missed; the repair brings all of them in order
+            # Those after the hole would stand before those that were missed; the repair brings them all in order.
+            for subscription in topic.subscriptions:
+                if subscription.ready and subscription.lacks is None and subscription.seq < topic.seq:
+                    subscription.lacks = topic.hole
+            logs = [log for log in logs if log["seq"] <= topic.hole]
             self._spawn(self._repair(topic))
         for log in logs:
             if newest is None or log["seq"] < newest["seq"]:
@@ -343,7 +418,9 @@ class Hub:
 
     def _offer_log(self, topic: Topic, message: dict[str, Any]) -> None:
         for subscription in list(topic.subscriptions):
-            if subscription.ready and subscription.wants_log and subscription.seq < message["seq"]:
+            if not subscription.ready or not subscription.wants_log or subscription.seq >= message["seq"]:
+                continue
+            if subscription.lacks is None or subscription.lacks >= message["seq"]:
                 subscription.outbox.put_frame(subscription, message["seq"], message["text"])
 
     async def _offer_update(self, topic: Topic, message: dict[str, Any]) -> None:
@@ -354,6 +431,8 @@ class Hub:
             if start:
                 await asyncio.sleep(0)
             for subscription in subscriptions[start : start + FAN_OUT_SLICE]:
+                if end and subscription.lacks is not None and subscription.wants_log:
+                    continue  # its end comes with the log lines that it lacks, before which the socket must not close
                 if subscription.ready and subscription.seq < seq and subscription.epoch == epoch:
                     subscription.outbox.put_update(subscription, seq, text, event, end)
 
@@ -366,9 +445,12 @@ class Hub:
             now = self._loop.time()
             try:
                 self._tick_outboxes(now)
+                if self._feeding is None or self._feeding.done():
+                    self._feeding = self._spawn(self.feeds.tick())
                 if not self._topics:
                     continue
-                await self._subscribe_late()
+                if self._late is None or self._late.done():
+                    self._late = asyncio.ensure_future(self._subscribe_late())
                 await self._ask_source(now)
                 if now >= next_compare:
                     next_compare = now + COMPARE_EVERY - TICK / 2
@@ -385,10 +467,7 @@ class Hub:
 
     async def _subscribe_late(self) -> None:
         """Redis was away when the viewer came."""
-        late = [topic for topic in self._topics.values() if not topic.subscribed]
-        if late and self._channel is None:
-            await self._start()
-        for topic in late:
+        for topic in [topic for topic in self._topics.values() if not topic.subscribed]:
             await self._subscribe(topic)
             if not topic.subscribed:
                 return
@@ -421,13 +500,18 @@ class Hub:
             return
         before = [topic.seq for topic in topics]
         try:
-            positions = await self._record.positions([topic.task_id for topic in topics])
+            async with asyncio.timeout(READ_PATIENCE):
+                positions = await self._record.positions([topic.task_id for topic in topics])
         except (redis.RedisError, OSError) as error:
             logger.debug("Redis cannot be compared with: %s", error)
             return
         for topic, seen, (epoch, seq) in zip(topics, before, positions, strict=True):
-            missed = epoch == topic.epoch and seq > topic.seq and seen == topic.seq
-            if topic.hole is not None or missed or (epoch and epoch != topic.epoch):
+            # More than was told: missed. Less: Redis came back with a record of before.
+            missed = epoch == topic.epoch and seq != topic.seq and seen == topic.seq
+            if missed and seq > topic.seq and self._handing_out.locked():
+                continue  # behind, not without: what it lacks is on its way
+            owed = topic.hole is not None or any(one.lacks is not None for one in topic.subscriptions)
+            if owed or missed or (epoch and epoch != topic.epoch):
                 await self._repair(topic)
 
     async def _repair(self, topic: Topic) -> None:
@@ -435,31 +519,40 @@ class Hub:
         if topic.repairing:
             return
         topic.repairing = True
+        self.repairs += 1
         try:
-            floor = topic.seq if topic.hole is None else topic.hole
-            topic.hole = None
-            held = await self._read(topic, Since(topic.epoch, floor))
-            if (held.epoch, held.seq) == (topic.epoch, topic.seq) or held.epoch != topic.epoch or held.seq > topic.seq:
-                state = self._take(topic, held)
-            else:
-                state = merge(topic.stored, held.changing)  # newer frames came in the meantime, and go out as well
+            async with self._handing_out:  # not while half of the sockets are still to get what arrived
+                # While there is a hole, log lines wait: those that were missed must stand before them.
+                floor = topic.hole = topic.seq if topic.hole is None else topic.hole
+            held, complete = await self._current(topic, Since(topic.epoch, floor))
+            if complete:
+                topic.hole = None
+            state = self._take(topic, held)
             text = _snapshot_text(topic, held, state)
             for subscription in list(topic.subscriptions):
                 if not subscription.ready:
+                    continue  # it is about to read for itself
+                same = subscription.epoch == held.epoch
+                ahead = same and subscription.seq > held.seq  # it has read for itself
+                lacks = subscription.seq if subscription.lacks is None else subscription.lacks
+                if same and subscription.wants_log and lacks < (held.seq if ahead else floor):
+                    # It lacks more than the others: its own gap, its own snapshot.
+                    subscription.lacks = lacks
+                    self._spawn(self._send_snapshot(topic, subscription, Since(subscription.epoch, lacks)))
                     continue
-                if subscription.epoch == held.epoch and subscription.seq < floor and subscription.wants_log:
-                    # A slow socket that lacks more than the others: its own gap, its own snapshot.
-                    since = Since(subscription.epoch, subscription.seq)
-                    self._spawn(self._send_snapshot(topic, subscription, since))
-                else:
-                    self._give(subscription, held, text, state)
+                if ahead:
+                    continue
+                if complete:
+                    subscription.lacks = None
+                self._give(subscription, held, text, state)
         finally:
             topic.repairing = False
 
-    def _spawn(self, coroutine: Any) -> None:
-        task = asyncio.ensure_future(coroutine)
+    def _spawn(self, coroutine: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.ensure_future(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -479,11 +572,25 @@ def _telling(state: TaskState) -> tuple[Any, ...]:
     )
 
 
+def _with_newer(held: Held, newer: Sequence[dict[str, Any]], topic: Topic, since: Since) -> Held:
+    """The record as it is after the frames `newer`, which follow it without a gap."""
+    changing = topic.live if any(message["kind"] != "log" for message in newer) else held.changing
+    logs = [json.loads(message["text"]) for message in newer if message["kind"] == "log" and since.log]
+    return replace(
+        held, seq=topic.seq, changing=changing, log=held.log + [line for log in logs for line in log["lines"]]
+    )
+
+
 def _snapshot_text(topic: Topic, held: Held, state: TaskState) -> str:
     return dumps(snapshot(topic.task_id, held.epoch, held.seq, state, held.log, recovered=held.recovered))
 
 
 _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
+
+
+def hubs() -> list[Hub]:
+    """The hubs of this process, one for each event loop that watches anything."""
+    return list(_hubs.values())
 
 
 def get_hub() -> Hub:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from typing import Any
 
@@ -21,18 +22,53 @@ from redis.retry import Retry
 SYNC_TIMEOUT = 1.0
 
 
+#: Seconds for which nobody of this process asks a server again that let a caller wait in vain: a page that looks at
+#: twenty records waits once for a server that hangs, not twenty times.
+REST = 1.0
+
+_rests_until: dict[str, float] = {}
+
+
+class _Connection:
+    """Part of a connection class: an answer that did not come in time is remembered."""
+
+    url: str
+
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().read_response(*args, **kwargs)  # type: ignore[misc]
+        except redis.TimeoutError:
+            _rests_until[self.url] = time.monotonic() + REST
+            raise
+
+
+class _Pool(redis.ConnectionPool):
+    """A connection pool that asks nothing of a server that rests."""
+
+    url: str
+
+    def get_connection(self, *args: Any, **kwargs: Any) -> Any:
+        if time.monotonic() < _rests_until.get(self.url, 0.0):
+            raise redis.ConnectionError("Redis did not answer a moment ago.")
+        return super().get_connection(*args, **kwargs)
+
+
 def make_client(url: str, **options: Any) -> redis.Redis:
     """A synchronous Redis client that gives up after `SYNC_TIMEOUT` and tries a broken connection once more."""
     defaults: dict[str, Any] = {
         "socket_timeout": SYNC_TIMEOUT,
         "socket_connect_timeout": SYNC_TIMEOUT,
-        "retry": Retry(NoBackoff(), 1),
+        # A connection that was closed is made again; a server that does not answer is not asked twice.
+        "retry": Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         "health_check_interval": 10,
     }
-    return redis.Redis.from_url(url, **{**defaults, **options})
+    pool = _Pool.from_url(url, **{**defaults, **options})
+    pool.url = url
+    pool.connection_class = type("Connection", (_Connection, pool.connection_class), {"url": url})
+    return redis.Redis(connection_pool=pool)
 
 
-class ProgressChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]  # channels_redis has no types
+class ProgressChannelLayer(RedisPubSubChannelLayer):
     """`RedisPubSubChannelLayer` with a synchronous `group_send` and a `receive_many`.
 
     One Redis server (`hosts` with one entry) and no `symmetric_encryption_keys`: the record's Lua script writes the
@@ -56,6 +92,22 @@ class ProgressChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]  # ch
         if self._client is None:
             self._client = make_client(self._url)
         self._client.publish(self.group_channel(group), self.serialize(message))
+
+    def round_trip(self, timeout: float) -> float | None:
+        """The seconds from a publish until it arrives; None when it does not within `timeout`. For health checks."""
+        group = f"round-trip-{secrets.token_hex(8)}"
+        began = time.monotonic()
+        with make_client(self._url, socket_timeout=timeout, socket_connect_timeout=timeout) as client:
+            pubsub = client.pubsub(ignore_subscribe_messages=False)
+            pubsub.subscribe(self.group_channel(group))
+            pubsub.get_message(timeout=timeout)  # the subscription is there
+            message = {"type": "progress.round_trip"}
+            client.publish(self.group_channel(group), self.serialize(message))
+            came = pubsub.get_message(timeout=timeout)
+            pubsub.close()
+        if came is None or came["type"] != "message" or self.deserialize(came["data"]) != message:
+            return None
+        return time.monotonic() - began
 
     async def receive_many(self, channel: str) -> list[dict[str, Any]]:
         """All messages that have arrived on `channel`, at least one: who is behind sees at once how far."""

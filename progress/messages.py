@@ -3,26 +3,32 @@
 Standard library only. `docs/PROTOCOL.md` describes these shapes for people who write a client in another
 language; a test compares the two.
 
-A frame is one JSON object in one text frame. Server to browser: `Snapshot`, `Update`, `Log`, `Ping`, `Error`.
+A frame is one JSON object in one text frame. Server to browser: `Snapshot`, `Update`, `Log`, `Feed`, `Ping`, `Error`.
 Browser to server: `Pong`, `Resync`, `Cancel`, `Subscribe`, `Unsubscribe`.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, Final, Literal, TypedDict
+import re
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypedDict, get_args
 
 #: The protocol's version, `v` in every frame.
 VERSION: Final = 1
 
 State = Literal["PENDING", "STARTED", "RETRY", "SUCCESS", "FAILURE", "REVOKED"]
 Level = Literal["debug", "info", "warning", "error"]
+LEVELS: Final = frozenset(get_args(Level))
 
 #: Celery's ready states: what is recorded is the end.
 FINAL_STATES: Final = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 
 #: A browser's frame may have this many bytes; a longer one is refused.
 MAX_CLIENT_FRAME: Final = 4096
+
+#: What a task's id may look like: it travels in Redis keys, channel names and addresses.
+ID_PATTERN: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 #: A viewer keeps this many log lines; older ones are forgotten.
 MAX_VIEW_LINES: Final = 10_000
@@ -154,6 +160,15 @@ class Log(TypedDict):
     lines: list[LogLine]
 
 
+class Feed(TypedDict):
+    """List socket only: what a feed says; again when it says something else. `data` is the project's own."""
+
+    v: int
+    type: Literal["feed"]
+    feed: str
+    data: Any
+
+
 class Ping(TypedDict):
     """Answer it with a `Pong` that carries the `seq` you hold. `epoch` is empty on a list socket."""
 
@@ -196,18 +211,20 @@ class Cancel(TypedDict, total=False):
     task_id: str
 
 
-class Subscribe(TypedDict):
-    """List socket only: watch these tasks."""
+class Subscribe(TypedDict, total=False):
+    """List socket only: watch these tasks, follow these feeds."""
 
     type: Literal["subscribe"]
     task_ids: list[str]
+    feeds: list[str]
 
 
-class Unsubscribe(TypedDict):
-    """List socket only: watch these tasks no longer."""
+class Unsubscribe(TypedDict, total=False):
+    """List socket only: watch these tasks and follow these feeds no longer."""
 
     type: Literal["unsubscribe"]
     task_ids: list[str]
+    feeds: list[str]
 
 
 def dumps(value: Any) -> str:
@@ -229,6 +246,11 @@ def snapshot(
         "task": task,
         "log": log or [],
     }
+
+
+def feed(name: str, data: Any) -> Feed:
+    """A `Feed` frame."""
+    return {"v": VERSION, "type": "feed", "feed": name, "data": data}
 
 
 def ping(epoch: str, seq: int) -> Ping:
@@ -257,8 +279,8 @@ CLIENT_FRAMES: Final[dict[str, dict[str, type]]] = {
     "pong": {"seq": int},
     "resync": {"task_id": str, "epoch": str, "seq": int},
     "cancel": {"task_id": str},
-    "subscribe": {"task_ids": list},
-    "unsubscribe": {"task_ids": list},
+    "subscribe": {"task_ids": list, "feeds": list},
+    "unsubscribe": {"task_ids": list, "feeds": list},
 }
 
 
@@ -277,14 +299,22 @@ def parse_client_frame(text: str | None) -> dict[str, Any]:
     for field, kind in CLIENT_FRAMES[frame["type"]].items():
         if field not in frame:
             continue
-        value = frame[field]
-        good = isinstance(value, kind) and not isinstance(value, bool)
-        if kind is list:
-            good = good and all(isinstance(item, str) for item in value)
-        if not good:
-            name = {int: "a whole number", str: "a string", list: "a list of strings"}[kind]
+        if not _IS[kind](frame[field]):
+            name = {int: "a whole number", str: "an id", list: "a list of ids"}[kind]
             raise FrameError("bad_frame", f"{field} must be {name}.")
     return frame
+
+
+def _is_id(value: Any) -> bool:
+    """True for a task's id, and for an epoch, which may be empty."""
+    return isinstance(value, str) and (value == "" or ID_PATTERN.fullmatch(value) is not None)
+
+
+_IS: Final[dict[type, Callable[[Any], bool]]] = {
+    int: lambda value: isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53,
+    str: _is_id,
+    list: lambda value: isinstance(value, list) and all(_is_id(item) for item in value),
+}
 
 
 # --- the viewer's side ------------------------------------------------------------------------------------------------
@@ -296,46 +326,81 @@ def apply(view: View | None, frame: dict[str, Any]) -> View | None:
     """The view after `frame`: what every client of this protocol does with a frame, in any order, loss or repetition.
 
     A view is `{"epoch", "seq", "task", "log", "resync"}`; null before the first frame. A snapshot replaces it unless it
-    is older; an update or log is applied only when it is the same epoch and newer. A frame of another epoch sets
-    `resync`: ask for a snapshot. Final states are latched: nothing of the same or an older attempt follows them.
+    is older; an update or log is applied only when it is of the same epoch and newer, otherwise `resync` says: ask for
+    a snapshot. A final state ends the task whatever its `seq`, and nothing of the same or an older attempt follows it.
     Frames of an unknown type, and frames that change nothing, give the same view back.
+
+    `static/progress/view.js` is the same function; both are tested with the same cases.
     """
-    kind = frame.get("type")
-    if kind == "snapshot":
-        return _apply_snapshot(view, frame)
-    if kind not in ("update", "log"):
-        return view
-    if view is None:
-        return {"epoch": "", "seq": 0, "task": {}, "log": [], "resync": True}
-    if frame["epoch"] != view["epoch"]:
-        return {**view, "resync": True}
-    if frame["seq"] <= view["seq"]:
-        return view
-    if kind == "log":
-        return {**view, "seq": frame["seq"], "log": _append(view["log"], frame["lines"])}
-    changes = {key: value for key, value in frame.items() if key not in ("v", "type", "task_id", "epoch", "seq")}
-    if _is_old(view["task"], changes):
-        return {**view, "seq": frame["seq"]}
-    return {**view, "seq": frame["seq"], "task": {**view["task"], **changes}}
+    step = {"snapshot": _snapshot, "update": _update, "log": _log}.get(frame.get("type", ""))
+    return view if step is None else step(view or _NOTHING, frame)
 
 
-def _apply_snapshot(view: View | None, frame: dict[str, Any]) -> View:
-    if view is None or not view["task"]:
-        log = _append([], frame["log"])
-        return {"epoch": frame["epoch"], "seq": frame["seq"], "task": frame["task"], "log": log, "resync": False}
-    if frame["epoch"] == view["epoch"] and frame["seq"] < view["seq"]:
-        return view
-    task = view["task"] if _is_old(view["task"], frame["task"]) else frame["task"]
-    log = _append(view["log"], frame["log"]) if frame["recovered"] else _append([], frame["log"])
-    return {"epoch": frame["epoch"], "seq": frame["seq"], "task": task, "log": log, "resync": False}
+_NOTHING: Final[View] = {"epoch": "", "seq": 0, "task": {}, "log": [], "resync": False}
+_ENVELOPE: Final = frozenset({"v", "type", "task_id", "epoch", "seq"})
 
 
-def _is_old(task: dict[str, Any], changes: dict[str, Any]) -> bool:
-    """True if `changes` speak of an earlier attempt than `task`, or of the same one after its end."""
-    held, came = task.get("attempt", 0), changes.get("attempt", 0)
-    if came != held:
-        return bool(came < held)
-    return task.get("state") in FINAL_STATES and changes.get("state") not in FINAL_STATES
+def _snapshot(held: View, frame: dict[str, Any]) -> View:
+    task, seq = frame["task"], frame["seq"]
+    other = not _is_held(held) or frame["epoch"] != held["epoch"]
+    if not other and seq < held["seq"] and not _ends(held["task"], task):
+        return held
+    log = held["log"]
+    if frame.get("log") is not None:  # a snapshot over HTTP has none: ours stays
+        log = _append(held["log"] if frame.get("recovered") else [], frame["log"])
+    return {
+        "epoch": frame["epoch"],
+        "seq": seq if other else max(seq, held["seq"]),
+        "task": held["task"] if _is_old(held["task"], task) else task,
+        "log": log,
+        "resync": False,
+    }
+
+
+def _update(held: View, frame: dict[str, Any]) -> View:
+    if _is_out_of_step(held, frame):
+        return _out_of_step(held)
+    changes = {key: value for key, value in frame.items() if key not in _ENVELOPE}
+    if frame["seq"] <= held["seq"] and not _ends(held["task"], changes):
+        return held
+    task = held["task"] if _is_old(held["task"], changes) else {**held["task"], **changes}
+    return {**held, "epoch": frame["epoch"], "seq": max(frame["seq"], held["seq"]), "task": task}
+
+
+def _log(held: View, frame: dict[str, Any]) -> View:
+    if _is_out_of_step(held, frame):
+        return _out_of_step(held)
+    if frame["seq"] <= held["seq"]:
+        return held
+    return {**held, "epoch": frame["epoch"], "seq": frame["seq"], "log": _append(held["log"], frame["lines"])}
+
+
+def _is_held(view: View) -> bool:
+    return "state" in view["task"]
+
+
+def _is_out_of_step(held: View, frame: dict[str, Any]) -> bool:
+    """True if `frame` does not follow what is held. The first frame of a record follows the snapshot without one."""
+    begins = held["epoch"] == "" and frame["seq"] == 1
+    return not _is_held(held) or (frame["epoch"] != held["epoch"] and not begins)
+
+
+def _out_of_step(held: View) -> View:
+    return held if held["resync"] else {**held, "resync": True}
+
+
+def _ends(held: dict[str, Any], came: dict[str, Any]) -> bool:
+    """True if `came` is the end of a task that goes on in `held`: Redis may come back with an older seq."""
+    final, ended = came.get("state") in FINAL_STATES, held.get("state") in FINAL_STATES
+    return final and not ended and bool(came.get("attempt", 0) >= held.get("attempt", 0))
+
+
+def _is_old(held: dict[str, Any], came: dict[str, Any]) -> bool:
+    """True if `came` speaks of an earlier attempt than `held`, or of the same one after its end."""
+    before, now = held.get("attempt", 0), came.get("attempt", 0)
+    if now != before:
+        return bool(now < before)
+    return held.get("state") in FINAL_STATES and came.get("state") not in FINAL_STATES
 
 
 def _append(log: list[LogLine], lines: list[LogLine]) -> list[LogLine]:

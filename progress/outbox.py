@@ -32,7 +32,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 class Subscription:
     """One socket's interest in one task: `seq` is the newest frame handed to the server."""
 
-    __slots__ = ("epoch", "outbox", "queue", "ready", "seq", "task_id", "update", "wants_log")
+    __slots__ = ("epoch", "lacks", "outbox", "queue", "ready", "seq", "task_id", "update", "wants_log")
 
     def __init__(self, outbox: Outbox, task_id: str, *, wants_log: bool) -> None:
         self.outbox = outbox
@@ -42,6 +42,8 @@ class Subscription:
         self.ready = False
         self.epoch = ""
         self.seq = 0
+        #: Log lines after this `seq` are missing, and are still to be sent (None: none are).
+        self.lacks: int | None = None
         #: Frames that must not be skipped, in order: (seq, text, is it the end?).
         self.queue: deque[tuple[int, str, bool]] = deque()
         #: The newest update, which replaces the one before it.
@@ -64,6 +66,7 @@ class Outbox:
         "_busy",
         "_full_since",
         "_lost",
+        "_now",
         "_pending",
         "_ping",
         "_pinged_at",
@@ -85,7 +88,7 @@ class Outbox:
         self._busy: asyncio.Task[None] | None = None
         self._pending: dict[Subscription, None] = {}  # an ordered set
         self._ping: tuple[int, int, float] | None = None  # of the unanswered ping: seq, `sent`, when
-        self._pinged_at = asyncio.get_running_loop().time()
+        self._now = self._pinged_at = asyncio.get_running_loop().time()  # as of the last tick
         self._full_since: float | None = None
 
     # --- sending ------------------------------------------------------------------------------------------------------
@@ -97,17 +100,22 @@ class Outbox:
 
     def put_update(self, subscription: Subscription, seq: int, text: str, event: dict[str, Any], end: bool) -> None:
         """Send the newest state now, or keep it in the place of the one before. `event` is the ready ASGI message."""
+        if self.closed:
+            return
         if self._busy is None and not self._pending and self.sent - self._acked < WINDOW:
             subscription.seq = seq
             self._hand_over(event, len(text))
+            self._ask_early(subscription)
             if end and self.closes_at_end:
                 self.close(CloseCode.FINISHED)
-        else:
+        elif subscription.update is None or subscription.update[0] < seq:
             subscription.update = (seq, text, end)
             self._pending[subscription] = None
 
     def put_frame(self, subscription: Subscription, seq: int, text: str, end: bool = False) -> None:
         """Send a frame that must not be skipped, after those that wait."""
+        if self.closed:
+            return
         if len(subscription.queue) >= MAX_WAITING:
             subscription.queue.clear()
             subscription.update = None
@@ -119,11 +127,13 @@ class Outbox:
         self._pending[subscription] = None
         self._pump()
 
-    def put_answer(self, frame: Any) -> None:
-        """Send a small frame outside any task: an error. Dropped where the reader does not read."""
-        if not self.closed and self.sent - self._acked < WINDOW:
-            text = dumps(frame)
-            self._hand_over({"type": "websocket.send", "text": text}, len(text))
+    def put_answer(self, frame: Any) -> bool:
+        """Send a small frame outside any task: an error, a feed. False where it was dropped: nobody reads."""
+        if self.closed or self.sent - self._acked >= WINDOW:
+            return False
+        text = dumps(frame)
+        self._hand_over({"type": "websocket.send", "text": text}, len(text))
+        return True
 
     def forget(self, subscription: Subscription) -> None:
         """Send nothing more of this task."""
@@ -157,6 +167,7 @@ class Outbox:
             seq, text, end = frame
             subscription.seq = max(subscription.seq, seq)
             self._hand_over({"type": "websocket.send", "text": text}, len(text))
+            self._ask_early(subscription)
             if end and self.closes_at_end:
                 self.close(CloseCode.FINISHED)
 
@@ -205,6 +216,7 @@ class Outbox:
 
     def tick(self, now: float, epoch: str, seq: int) -> None:
         """Called every second: ping when it is time, close when nobody answers."""
+        self._now = now
         if self.closed:
             return
         full = self.sent - self._acked >= WINDOW
@@ -216,19 +228,31 @@ class Outbox:
             self.close(CloseCode.TOO_SLOW)
             return
         if self._ping is not None:
-            if now - self._ping[2] > PATIENCE:
+            if not full and now - self._ping[2] > PATIENCE:
                 self.close(CloseCode.NO_PONG)
         elif now - self._pinged_at > PING_INTERVAL or self.sent - self._acked > PING_AFTER:
-            text = dumps(ping(epoch, seq))
-            self._pinged_at = now
-            self._ping = (seq, self.sent, now)
-            self._hand_over({"type": "websocket.send", "text": text}, len(text))
+            self._ask(now, epoch, seq)
+
+    def _ask_early(self, subscription: Subscription) -> None:
+        """Ping as soon as much is under way: waiting for the next tick would hold a busy log to a window a second."""
+        if self._ping is None and self.sent - self._acked > PING_AFTER:
+            if self.closes_at_end:
+                self._ask(self._now, subscription.epoch, subscription.seq)
+            else:
+                self._ask(self._now, "", int(self._now))
+
+    def _ask(self, now: float, epoch: str, seq: int) -> None:
+        text = dumps(ping(epoch, seq))
+        self._pinged_at = now
+        self._ping = (seq, self.sent, now)
+        self._hand_over({"type": "websocket.send", "text": text}, len(text))
 
     def pong(self, seq: int) -> None:
         """The browser has applied frames up to `seq`: what was sent before that ping is read."""
         if self._ping is not None and seq >= self._ping[0]:
             self._acked = self._ping[1]
             self._ping = None
+            self._full_since = None  # it reads; that the window is full again at once is no sign of the contrary
             self._pump()
 
 

@@ -1,8 +1,8 @@
 """The live record of a task in Redis: what a viewer who comes now must see. One Lua script a write.
 
-Two keys a task: a hash `{prefix}:progress:{id}` (epoch, seq, attempt, final, cancel, data, lines, trimmed) and a list
-`{prefix}:progress-log:{id}` of `seq|line`. `data` is the JSON text of `messages.Changing`, made by the worker and
-never parsed on its way to the browser.
+Two keys a task: a hash `{prefix}:progress:{id}` (epoch, seq, attempt, said, final, cancel, data, lines, trimmed) and
+a list `{prefix}:progress-log:{id}` of `seq|line`. `data` is the JSON text of `messages.Changing`, made by the worker
+and never parsed on its way to the browser.
 """
 
 from __future__ import annotations
@@ -21,40 +21,50 @@ from django.core.signals import setting_changed
 
 from .layer import ProgressChannelLayer, make_client
 from .messages import Changing, LogLine, dumps
-from .reporter import Reply
+from .reporter import Reply, Told
 
 #: Seconds that a record outlives its last write.
 TTL = 24 * 3600
 #: Log lines held for each task: `PROGRESS_LOG_LINES`.
 LOG_LINES = 1_000
 
-# KEYS: hash, log list. ARGV: channel, task id, attempt, ttl, lines to hold, epoch for a new record, final ("1" or ""),
-# body (JSON object or ""), then log lines (JSON objects). Returns {refused, cancel}.
+NOTHING_TOLD = Told()
+
+# KEYS: hash, log list. ARGV: channel, task id, attempt, ttl, lines to hold, a fresh epoch, final ("1" or ""), body
+# (JSON object or ""), what the writer was told: lines and seq, then log lines (JSON objects).
+# Returns {refused, cancel, seq}.
 PUBLISH = """
-local held = redis.call('HMGET', KEYS[1], 'attempt', 'final', 'epoch', 'cancel')
+local held = redis.call('HMGET', KEYS[1], 'attempt', 'final', 'epoch', 'cancel', 'seq', 'said')
 local attempt, mine = tonumber(held[1] or '-1'), tonumber(ARGV[3])
-local cancel = held[4] or '0'
-if mine < attempt then return {1, cancel} end
-if mine == attempt and held[2] == '1' then return {0, cancel} end
+local cancel, seq, said = held[4] or '0', tonumber(held[5] or '0'), tonumber(held[6] or '0')
+if mine < attempt then return {1, cancel, seq} end
+if mine == attempt and held[2] == '1' then return {0, cancel, seq} end
 local epoch = held[3]
-if not epoch then
+if not epoch or seq < tonumber(ARGV[10]) then -- a new record, or Redis came back with one of before
   epoch = ARGV[6]
   redis.call('HSET', KEYS[1], 'epoch', epoch)
 end
+if mine > attempt then
+  said = 0
+  redis.call('HSET', KEYS[1], 'attempt', mine, 'final', '0', 'said', '0')
+end
 local function tell(kind, rest, final)
-  local seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
+  seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
   local text = '{"v":1,"type":"' .. kind .. '","task_id":"' .. ARGV[2] .. '","epoch":"' .. epoch ..
     '","seq":' .. seq .. ',' .. rest
   redis.call('PUBLISH', ARGV[1], cmsgpack.pack({
     type = 'progress.frame', task_id = ARGV[2], epoch = epoch, seq = seq, kind = kind, final = final, text = text}))
-  return seq
 end
-if #ARGV > 8 then
-  local n = redis.call('HINCRBY', KEYS[1], 'lines', #ARGV - 8) - (#ARGV - 8)
+-- A publish whose answer was lost comes again: its lines are held already.
+local first = 11 + math.max(said - tonumber(ARGV[9]), 0)
+if #ARGV >= first then
+  local count = #ARGV - first + 1
+  local n = redis.call('HINCRBY', KEYS[1], 'lines', count) - count
   local lines = {}
-  for i = 9, #ARGV do lines[i - 8] = '{"n":' .. (n + i - 8) .. ',' .. string.sub(ARGV[i], 2) end
-  local seq = tell('log', '"lines":[' .. table.concat(lines, ',') .. ']}', false)
-  for i = 1, #lines do redis.call('RPUSH', KEYS[2], seq .. '|' .. lines[i]) end
+  for i = 1, count do lines[i] = '{"n":' .. (n + i) .. ',' .. string.sub(ARGV[first + i - 1], 2) end
+  tell('log', '"lines":[' .. table.concat(lines, ',') .. ']}', false)
+  for i = 1, count do redis.call('RPUSH', KEYS[2], seq .. '|' .. lines[i]) end
+  redis.call('HSET', KEYS[1], 'said', tonumber(ARGV[9]) + #ARGV - 10)
   local over = redis.call('LLEN', KEYS[2]) - tonumber(ARGV[5])
   if over > 0 then
     local last = redis.call('LINDEX', KEYS[2], over - 1)
@@ -64,22 +74,25 @@ if #ARGV > 8 then
   redis.call('EXPIRE', KEYS[2], ARGV[4])
 end
 if ARGV[8] ~= '' then
-  redis.call('HSET', KEYS[1], 'attempt', mine, 'final', ARGV[7] == '1' and '1' or '0', 'data', ARGV[8])
+  redis.call('HSET', KEYS[1], 'final', ARGV[7] == '1' and '1' or '0', 'data', ARGV[8])
   tell('update', string.sub(ARGV[8], 2), ARGV[7] == '1')
 end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
-return {0, cancel}
+return {0, cancel, seq}
 """
 
-# KEYS: hash, log list. ARGV: epoch and seq that the reader holds (or "", 0), "1" to read the log.
+# KEYS: hash, log list. ARGV: epoch and seq that the reader holds (or "", 0), "1" to read the log, a fresh epoch.
 # Returns {epoch, seq, data, cancel, recovered, {line, …}}.
 READ = """
 local held = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'data', 'cancel', 'trimmed')
 if not held[1] then return {'', 0, '', held[4] or '0', 0, {}} end
 local since, recovered = tonumber(ARGV[2]), 1
-if ARGV[1] ~= held[1] or since < tonumber(held[5] or '0') or since > tonumber(held[2] or '0') then
-  since, recovered = -1, 0
+if ARGV[1] == held[1] and since > tonumber(held[2] or '0') then
+  -- The reader saw more than there is: Redis came back with a record of before. What follows must not pass for it.
+  held[1] = ARGV[4]
+  redis.call('HSET', KEYS[1], 'epoch', held[1])
 end
+if ARGV[1] ~= held[1] or since < tonumber(held[5] or '0') then since, recovered = -1, 0 end
 local lines = {}
 if ARGV[3] == '1' and since < tonumber(held[2] or '0') then
   local newest = redis.call('LRANGE', KEYS[2], 0, -1)
@@ -141,10 +154,12 @@ class Record:
         self._log_lines = int(getattr(settings, "PROGRESS_LOG_LINES", LOG_LINES))
         self._ttl = int(getattr(settings, "PROGRESS_TTL", TTL))
 
-    def publish(self, task_id: str, attempt: int, body: str | None, lines: list[str], *, final: bool) -> Reply:
+    def publish(
+        self, task_id: str, attempt: int, body: str | None, lines: list[str], told: Told = NOTHING_TOLD, *, final: bool
+    ) -> Reply:
         """Store and send; see `reporter.Sink`. Raises `redis.RedisError` when Redis is away."""
-        refused, cancel = cast(
-            "tuple[int, bytes]",
+        refused, cancel, seq = cast(
+            "tuple[int, bytes, int]",
             self._publish(
                 keys=[hash_key(task_id), log_key(task_id)],
                 args=[
@@ -156,11 +171,13 @@ class Record:
                     secrets.token_hex(4),
                     "1" if final else "",
                     body or "",
+                    told.lines,
+                    told.seq,
                     *lines,
                 ],
             ),
         )
-        return Reply(cancel_requested=cancel == b"1", stale=bool(refused))
+        return Reply(cancel_requested=cancel == b"1", stale=bool(refused), seq=int(seq))
 
     def poll(self, task_id: str, attempt: int) -> Reply:
         """What `publish` would reply, without publishing."""
@@ -216,7 +233,7 @@ class AsyncRecord:
 
 
 def _read_args(since: Since) -> list[Any]:
-    return [since.epoch, since.seq, "1" if since.log else ""]
+    return [since.epoch, since.seq, "1" if since.log else "", secrets.token_hex(4)]
 
 
 def _held(answer: Any) -> Held:

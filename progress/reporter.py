@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from operator import length_hint
 from typing import Any, Protocol, TypeVar
 
-from .messages import FINAL_STATES, Changing, Level, Step, dumps
+from .messages import FINAL_STATES, LEVELS, Changing, Level, Step, dumps
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -33,6 +33,7 @@ POLL_INTERVAL = 1.0
 RATE_WINDOW = 5.0
 #: Characters of a message or log line; the rest is cut off, so that a task's memory in Redis has a bound.
 MAX_MESSAGE = 500
+MAX_UNIT = 50
 MAX_LINE = 2_000
 #: Log lines that wait for a Redis that is away; then the oldest go.
 MAX_PENDING_LINES = 10_000
@@ -53,17 +54,35 @@ class Cancelled(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the record says to a publish: was a cancel asked for, and does a newer attempt hold the pen?"""
+    """What the record says to a publish: was a cancel asked for, does a newer attempt hold the pen, where is `seq`?"""
 
     cancel_requested: bool = False
     stale: bool = False
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a reporter knows to be told: `lines` of its log and the `seq` of its newest frame.
+
+    A publish whose answer was lost is made again: by `lines` the record knows which it has. By `seq` it knows that
+    Redis came back with a state of before.
+    """
+
+    lines: int = 0
+    seq: int = 0
 
 
 class Sink(Protocol):
     """Where a reporter's words go. May raise anything: the flusher keeps the newest state and tries again."""
 
-    def publish(self, task_id: str, attempt: int, body: str | None, lines: list[str], *, final: bool) -> Reply:
-        """Store and send `body` (JSON of `Changing`; None: only lines) and the log `lines` (JSON objects without n)."""
+    def publish(
+        self, task_id: str, attempt: int, body: str | None, lines: list[str], told: Told, *, final: bool
+    ) -> Reply:
+        """Store and send `body` (JSON of `Changing`; None: only lines) and the log `lines` (JSON objects without n).
+
+        The first of `lines` is this attempt's line number `told.lines + 1`.
+        """
 
     def poll(self, task_id: str, attempt: int) -> Reply:
         """The reply that a publish would give, without publishing."""
@@ -84,24 +103,27 @@ class _Scope:
 
 @dataclass(slots=True)
 class _Rate:
-    """Units a second, smoothed: an exponential average in which what is `RATE_WINDOW` old weighs a third."""
+    """Units a second over the last `RATE_WINDOW` or so: what came and how long it took, both fading alike.
 
-    value: float | None = None
+    In the first seconds that is the plain average, so a task with few, slow steps does not start with a wild guess.
+    """
+
+    came: float = 0.0
+    took: float = 0.0
     current: float | None = None
     at: float = 0.0
 
     def update(self, current: float | None, now: float) -> float | None:
         if current is None or self.current is None or current < self.current:
-            self.value, self.current, self.at = None, current, now
+            self.came = self.took = 0.0
+            self.current, self.at = current, now
             return None
         seconds = now - self.at
-        if seconds < FLUSH_INTERVAL / 2:  # too short a time to divide by
-            return self.value
-        came = (current - self.current) / seconds
         keep = math.exp(-seconds / RATE_WINDOW)
-        self.value = came if self.value is None else keep * self.value + (1 - keep) * came
+        self.came = (_number(current - self.current) or 0.0) + keep * self.came
+        self.took = seconds + keep * self.took
         self.current, self.at = current, now
-        return self.value
+        return self.came / self.took if self.took > FLUSH_INTERVAL / 2 else None  # too short a time to divide by
 
 
 class Reporter:
@@ -116,6 +138,7 @@ class Reporter:
         "_dropped",
         "_end",
         "_flusher",
+        "_heard_at",
         "_lines",
         "_lock",
         "_published",
@@ -124,6 +147,8 @@ class Reporter:
         "_scopes",
         "_sink",
         "_steps",
+        "_told_lines",
+        "_told_seq",
         "attempt",
         "current",
         "message",
@@ -148,13 +173,17 @@ class Reporter:
         self._cancelled = False
         self._lines: deque[str] = deque()
         self._dropped = 0
-        self._lock = threading.Lock()  # steps and flush only; the hot path has none
+        self._told_lines = 0  # of this attempt's lines, those before the first of `_lines`
+        self._told_seq = 0
+        # Steps, log and flush only; the hot path has none. Re-entrant: a signal handler may log.
+        self._lock = threading.RLock()
         self._scopes: list[_Scope] = []
         self._steps: list[Step] = []
         self._rate = _Rate()
         self._published: tuple[Any, ...] | None = None
         self._end: Changing | None = None
         self._retry_at = 0.0
+        self._heard_at = 0.0
 
     # --- what a task calls --------------------------------------------------------------------------------------------
 
@@ -179,7 +208,10 @@ class Reporter:
 
     def advance(self, n: float = 1) -> None:
         """Add `n` to where the task stands. Raises `Cancelled` when the task shall stop."""
-        self.current = (self.current or 0) + n
+        try:
+            self.current = (self.current or 0) + n
+        except TypeError:  # one of them is no number
+            self.current = (_number(self.current) or 0) + (_number(n) or 0)
         if self._attention:
             self._attend()
 
@@ -196,11 +228,10 @@ class Reporter:
             self.unit = unit
         if message is not None:
             self.message = message
-        self.current = done = 0
+        self.current = 0
         self._attend()
-        for item in iterable:
+        for done, item in enumerate(iterable, 1):
             yield item
-            done += 1
             self.current = done
             if self._attention:
                 self._attend()
@@ -212,8 +243,9 @@ class Reporter:
         With `set(total=…)` before the first step, the total is the sum of the weights and the percentage is that of
         the whole; without it, that of the step.
         """
+        weight = _number(weight) or 0.0
         step: Step = {
-            "name": _cut(str(name), MAX_MESSAGE),
+            "name": _text(name, MAX_MESSAGE),
             "state": "running",
             "seconds": None,
             "depth": len(self._scopes),
@@ -241,7 +273,7 @@ class Reporter:
             scope.step["seconds"] = round(time.monotonic() - scope.began, 3)
             self.current, self.total, self.unit, self._rate = scope.current, scope.total, scope.unit, scope.rate
             if state == "done":
-                self.current = (self.current or 0) + scope.weight
+                self.current = (_number(self.current) or 0) + scope.weight
 
     def log(self, text: str, level: Level = "info") -> None:
         """Add a line to the task's log. `level` is debug, info, warning or error. Raises `Cancelled` like `set`."""
@@ -251,11 +283,14 @@ class Reporter:
 
     def write_line(self, text: str, level: str = "info") -> None:
         """`log`, but never raises: for a `logging.Handler`, whose caller does not expect an end."""
-        if len(self._lines) >= MAX_PENDING_LINES:
-            self._lines.popleft()
-            self._dropped += 1
-        line = {"ts": round(time.time(), 3), "level": level, "text": _cut(str(text), MAX_LINE)}
-        self._lines.append(dumps(line))
+        level = level if isinstance(level, str) and level in LEVELS else "info"
+        line = dumps({"ts": round(time.time(), 3), "level": level, "text": _text(text, MAX_LINE)})
+        with self._lock:
+            if len(self._lines) >= MAX_PENDING_LINES:
+                self._lines.popleft()
+                self._told_lines += 1
+                self._dropped += 1
+            self._lines.append(line)
         if self._attention:
             self._flusher.wake()
 
@@ -285,15 +320,15 @@ class Reporter:
         """The changing part of the task's public state, as it is now."""
         with self._lock:
             current, total = _number(self.current), _number(self.total)
-            fraction = min(max(current / total, 0.0), 1.0) if total and current is not None else None
+            fraction = _fraction(current, total) if total and current is not None else None
             for scope in reversed(self._scopes):
                 outer = _number(scope.total)
                 if outer:
                     done = _number(scope.current) or 0.0
-                    fraction = min((done + scope.weight * (fraction or 0.0)) / outer, 1.0)
+                    fraction = _fraction(done + scope.weight * (fraction or 0.0), outer)
             now = time.monotonic()
             rate = self._rate.update(current, now)
-            eta = (total - current) / rate if rate and total is not None and current is not None else None
+            eta = _number((total - current) / rate) if rate and total is not None and current is not None else None
             steps = [*self._steps[-MAX_STEPS:]]
             step = self._scopes[-1].step["name"] if self._scopes else None
             steps = [dict(one) for one in steps]  # type: ignore[misc]
@@ -303,11 +338,11 @@ class Reporter:
             "current": current,
             "total": total,
             "percent": None if fraction is None else round(fraction * 100, 2),
-            "unit": str(self.unit),
-            "message": _cut(str(self.message), MAX_MESSAGE),
+            "unit": _text(self.unit, MAX_UNIT),
+            "message": _text(self.message, MAX_MESSAGE),
             "step": step,
             "steps": steps,
-            "rate": None if rate is None else float(f"{rate:.4g}"),
+            "rate": None if rate is None else _number(f"{rate:.4g}"),
             "eta": None if eta is None else max(round(eta, 1), 0.0),
             "waiting": None,
             "cancel_requested": self._cancelled,
@@ -327,7 +362,13 @@ class Reporter:
         return (self.current, self.total, self.message, self.unit, len(self._steps), len(self._scopes), self._cancelled)
 
     def _changed(self) -> bool:
-        return self._end is not None or bool(self._lines) or self._stands() != self._published
+        return self._end is not None or bool(self._lines) or self._moved()
+
+    def _moved(self) -> bool:
+        try:
+            return bool(self._stands() != self._published)
+        except Exception:  # somebody reports things that cannot be compared: a NumPy array
+            return True
 
     def _flush(self) -> None:
         """Publish what is new. Raises what the sink raises; then nothing is taken as said."""
@@ -335,7 +376,7 @@ class Reporter:
             self._flush_lines()
         stands, end = self._stands(), self._end
         body: str | None = None
-        if end is not None or stands != self._published:
+        if end is not None or self._moved():
             changes = self.state()
             if end is not None:
                 changes.update(end)
@@ -349,20 +390,28 @@ class Reporter:
         self._say(None, final=False)
 
     def _say(self, body: str | None, *, final: bool) -> None:
-        count = min(len(self._lines), MAX_LINES_A_FRAME)
-        lines = [self._lines[at] for at in range(count)]
-        if self._dropped:
-            note = {"ts": round(time.time(), 3), "level": "warning", "text": f"{self._dropped} log lines were lost."}
+        with self._lock:
+            count = min(len(self._lines), MAX_LINES_A_FRAME)
+            lines = [self._lines[at] for at in range(count)]
+            told, dropped = self._told_lines, self._dropped
+        if dropped:  # the note stands in the place of the last one that was lost
+            note = {"ts": round(time.time(), 3), "level": "warning", "text": f"{dropped} log lines were lost."}
             lines.insert(0, dumps(note))
-        reply = self._sink.publish(self.task_id, self.attempt, body, lines, final=final)
-        self._dropped = 0
-        for _ in range(count):
-            self._lines.popleft()
+        first = Told(told - bool(dropped), self._told_seq)
+        reply = self._sink.publish(self.task_id, self.attempt, body, lines, first, final=final)
+        with self._lock:
+            self._dropped -= dropped
+            while self._lines and self._told_lines < told + count:
+                self._lines.popleft()
+                self._told_lines += 1
+        self._told_seq = max(self._told_seq, reply.seq)
         self._hear(reply)
 
     def _hear(self, reply: Reply) -> None:
+        self._heard_at = time.monotonic()
         if reply.stale:
             self.stale = True
+            self.cancel()  # what this attempt would still do, another one does
             self._flusher.remove(self)
         if reply.cancel_requested and not self._cancelled:
             self.cancel()
@@ -374,17 +423,27 @@ def _is_final(end: Changing | None) -> bool:
 
 def _number(value: Any) -> float | None:
     """A finite number, or None: a task that says nonsense still runs, and the bar says nothing."""
-    if isinstance(value, (int, float)) and math.isfinite(value):
-        return value
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except Exception:  # no number, an int beyond every float, an object of any make
         return None
+    if type(value) is int and abs(value) < 2**63:
+        return value
     return number if math.isfinite(number) else None
 
 
-def _cut(text: str, limit: int) -> str:
-    # A lone surrogate (a file name that is not UTF-8) cannot be sent as UTF-8.
+def _fraction(current: float, total: float) -> float:
+    return min(max(current / total, 0.0), 1.0)
+
+
+def _text(value: Any, limit: int) -> str:
+    """`value` as a text of at most `limit` characters."""
+    try:
+        text = str(value)
+    except Exception:  # an object that cannot be written
+        text = f"<{type(value).__name__}>"
+    # A lone surrogate (a file name that is not UTF-8) cannot be sent as UTF-8, and NUL stands in no PostgreSQL text.
+    text = text.replace("\x00", "�")
     text = text if text.isascii() else text.encode("utf-8", "replace").decode()
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
@@ -435,12 +494,14 @@ class Flusher:
 
     def _run(self) -> None:
         while True:
-            busy = [one for one in list(self._reporters.values()) if one._changed()]
+            reporters = list(self._reporters.values())
+            busy = [one for one in reporters if one._changed()]
             if busy:
                 self._woken.clear()
                 for reporter in busy:
                     reporter._attention = reporter._cancelled
                     self._attempt(reporter)
+                self._ask_for_silent(reporters)
                 time.sleep(self.interval)
                 continue
             # Nothing is new: ask to be woken, then look once more, for a number that came in between.
@@ -451,8 +512,14 @@ class Flusher:
             if any(reporter._changed() for reporter in reporters):
                 continue
             if not self._woken.wait(self.poll_interval if reporters else None):
-                for reporter in reporters:
-                    self._attempt(reporter, poll=True)
+                self._ask_for_silent(reporters)
+
+    def _ask_for_silent(self, reporters: list[Reporter]) -> None:
+        """Ask for those that have said nothing for a while whether they were cancelled."""
+        now = time.monotonic()
+        for reporter in reporters:
+            if now - reporter._heard_at >= self.poll_interval:
+                self._attempt(reporter, poll=True)
 
     def _attempt(self, reporter: Reporter, *, poll: bool = False) -> None:
         """Let one reporter speak. Whatever goes wrong is said once in the log, and tried again."""

@@ -16,16 +16,17 @@ from django.utils.module_loading import import_string
 
 from .messages import FINAL_STATES, TaskState
 
-#: Whoever looks: an opaque value that the source gave out and understands.
+#: Whoever looks: an opaque, hashable value that the source gave out and understands.
 Viewer = Any
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Somebody at the door: the cookies of the handshake, and the task they want to see (None: a list socket)."""
+    """Somebody at the door: the cookies of the handshake, the task they want to see (None: a list), where from."""
 
     cookies: dict[str, str]
     task_id: str | None
+    address: str = ""
 
 
 class Source(Protocol):
@@ -45,6 +46,12 @@ class Source(Protocol):
 
     def viewer_of(self, request: Any) -> Viewer:
         """Who sends this HTTP request."""
+
+    def visitor(self, viewer: Viewer, visit: Visit) -> str:
+        """Whose sockets are counted together (`PROGRESS_MAX_SOCKETS`)."""
+
+    def feeds(self, asked: Sequence[tuple[Viewer, str]]) -> Sequence[Any]:
+        """For each viewer and name, what that feed says to them now, as JSON; None: there is no such feed."""
 
 
 def get_source() -> Source:
@@ -74,6 +81,6 @@ def merge(stored: TaskState, changing: Any) -> TaskState:
         return stored  # the attempt is over; the record did not hear it
     merged = {**stored, **changing}
     merged["cancel_requested"] = bool(stored.get("cancel_requested") or changing.get("cancel_requested"))
-    if changing.get("state") in ("PENDING", "RETRY"):
+    if changing.get("state") in ("PENDING", "RETRY") and stored.get("state") in ("PENDING", "RETRY"):
         merged["waiting"] = stored.get("waiting")  # why it waits is known now, not then
     return cast(TaskState, merged)

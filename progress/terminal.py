@@ -5,14 +5,17 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from operator import length_hint
 from typing import Any, TextIO, TypeVar
 
 from .messages import Changing
-from .reporter import FLUSH_INTERVAL, Flusher, Reply, Reporter, activate, deactivate
+from .reporter import FLUSH_INTERVAL, Flusher, Reply, Reporter, Told, activate, deactivate
 
 T = TypeVar("T")
 WIDTH = 30
+#: Seconds that the end of the block waits for log lines that are not written yet.
+LAST_LINES = 1.0
 
 
 def track_in_terminal(
@@ -23,35 +26,53 @@ def track_in_terminal(
     if not stream.isatty():
         yield from iterable
         return
-    sink = TerminalSink(stream)
-    flusher = Flusher(interval=max(FLUSH_INTERVAL, 0.1))
-    reporter = Reporter("", 0, sink, flusher).open()
-    token = activate(reporter)
-    try:
+    with in_terminal(stream) as reporter:
         if total is None:
             hint = length_hint(iterable, -1)
             total = hint if hint >= 0 else None
         yield from reporter.track(iterable, total, unit, message)
+
+
+@contextmanager
+def in_terminal(stream: TextIO | None = None) -> Iterator[Reporter]:
+    """What the block says with `progress` is drawn on `stream`; on standard error when it is left out.
+
+    Where that is no terminal, only the log's lines are written.
+    """
+    stream = stream or sys.stderr
+    flusher = Flusher(interval=max(FLUSH_INTERVAL, 0.1))
+    reporter = Reporter("", 0, TerminalSink(stream), flusher).open()
+    token = activate(reporter)
+    try:
+        yield reporter
     finally:
+        until = time.monotonic() + LAST_LINES
+        while reporter._lines and time.monotonic() < until:
+            flusher.wake()
+            time.sleep(0.01)
         flusher.remove(reporter)
         deactivate(token)
-        stream.write("\r\x1b[K" + line(reporter.state()) + "\n")
+        if stream.isatty():
+            stream.write("\r\x1b[K" + line(reporter.state()) + "\n")
         stream.flush()
 
 
 class TerminalSink:
-    """A `reporter.Sink` that repaints one line."""
+    """A `reporter.Sink` that repaints one line; where there is no terminal, it only writes the log's lines."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._begin = "\r\x1b[K" if stream.isatty() else ""
 
-    def publish(self, task_id: str, attempt: int, body: str | None, lines: list[str], *, final: bool) -> Reply:
+    def publish(
+        self, task_id: str, attempt: int, body: str | None, lines: list[str], told: Told, *, final: bool
+    ) -> Reply:
         import json
 
         for text in lines:
-            self._stream.write("\r\x1b[K" + json.loads(text)["text"] + "\n")
-        if body is not None:
-            self._stream.write("\r\x1b[K" + line(json.loads(body)))
+            self._stream.write(self._begin + json.loads(text)["text"] + "\n")
+        if body is not None and self._begin:
+            self._stream.write(self._begin + line(json.loads(body)))
         self._stream.flush()
         return Reply()
 

@@ -2,7 +2,8 @@
 
 from django.urls import path
 
+from . import converters  # noqa: F401 - registers <task_id:…>
 from .views import snapshot
 
 app_name = "progress"
-urlpatterns = [path("<str:task_id>/", snapshot, name="snapshot")]
+urlpatterns = [path("<task_id:task_id>/", snapshot, name="snapshot")]

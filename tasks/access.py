@@ -12,9 +12,10 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
+from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.contrib.sessions.models import Session
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
@@ -25,6 +26,7 @@ from . import runs
 from .models import TaskRun
 from .public_state import public_state
 from .queue_status import explain
+from .requests import wants_json
 from .visitor import Visitor, enter, leave
 
 
@@ -38,8 +40,10 @@ class Viewer:
 
     def may_see(self, run: TaskRun) -> bool:
         """True for the owner and for staff."""
-        if self.is_staff:
-            return True
+        return self.is_staff or self.owns(run)
+
+    def owns(self, run: TaskRun) -> bool:
+        """True for who started it."""
         if run.owner_id is not None:
             return bool(run.owner_id == self.user_id)
         return bool(run.session_key) and run.session_key == self.session_key
@@ -83,6 +87,24 @@ class VisitorMiddleware:
             leave(token)
 
 
+class LoginWhereRequired(LoginRequiredMiddleware):
+    """With `TASKS_REQUIRE_LOGIN` every view asks for a signed-in user, unless it says that it needs none."""
+
+    def process_view(
+        self, request: HttpRequest, view_func: Any, view_args: Any, view_kwargs: Any
+    ) -> HttpResponseBase | None:
+        """The way to the login page, or 401 for a script."""
+        if not settings.TASKS_REQUIRE_LOGIN:
+            return None
+        return super().process_view(request, view_func, view_args, view_kwargs)
+
+    def handle_no_permission(self, request: HttpRequest, view_func: Any) -> Any:
+        """A script cannot follow a redirect to a form."""
+        if wants_json(request) or request.path.startswith("/api/"):
+            return JsonResponse({"error": "Log in first.", "errors": {"login": ["Log in first."]}}, status=401)
+        return super().handle_no_permission(request, view_func)
+
+
 class RunSource:
     """`progress.source.Source` over TaskRun."""
 
@@ -118,6 +140,16 @@ class RunSource:
         """Who sends this HTTP request."""
         return viewer_of(request)
 
+    def feeds(self, asked: Sequence[tuple[Viewer, str]]) -> Sequence[Any]:
+        """What pages hear beside single runs."""
+        from .feeds import look  # asks this file whose runs are whose
+
+        return look(asked)
+
+    def visitor(self, viewer: Viewer, visit: Visit) -> str:
+        """Whose sockets are counted together: the user's, else those of an address."""
+        return visit.address if viewer.user_id is None else f"user-{viewer.user_id}"
+
 
 def _states(found: QuerySet[TaskRun]) -> dict[str, TaskState]:
     rows = list(found)
@@ -143,7 +175,7 @@ def _viewers(session_keys: Sequence[str]) -> list[Viewer]:
             continue
         user: Any = users.get(str(data.get(SESSION_KEY)))
         if user is None:
-            viewers.append(Viewer(session_key=key))
+            viewers.append(Viewer(session_key="" if settings.TASKS_REQUIRE_LOGIN else key))
         elif user.is_active and constant_time_compare(data.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash()):
             viewers.append(Viewer(user.pk, "", bool(user.is_staff)))
         else:

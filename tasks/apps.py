@@ -1,6 +1,14 @@
+"""The Django application."""
+
 from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
 
 
 class TasksConfig(AppConfig):
     name = "tasks"
     verbose_name = "Tasks"
+
+    def ready(self) -> None:
+        # Web processes, too, must know every app's tasks: to offer those that are startable, and to send them.
+        autodiscover_modules("tasks")
+        from .downloads import checks  # noqa: F401 - registers them

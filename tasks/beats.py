@@ -25,13 +25,14 @@ FORGET_AFTER = 3600.0
 BEAT = """
 local now = redis.call('TIME')
 now = tonumber(now[1]) + tonumber(now[2]) / 1e6
+local before = redis.call('ZSCORE', KEYS[1], ARGV[1])
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], 0, now - tonumber(ARGV[3]))) do
   redis.call('ZREM', KEYS[1], gone)
   redis.call('HDEL', KEYS[2], gone)
 end
-return 1
+return before and tostring(now - tonumber(before)) or ''
 """
 
 LOOK = """
@@ -72,10 +73,16 @@ def _keys() -> list[str]:
     return [f"{settings.REDIS_PREFIX}:beats", f"{settings.REDIS_PREFIX}:workers"]
 
 
-def beat(client: redis.Redis, worker: Worker) -> None:
-    """Say that `worker` lives."""
+def beat(client: redis.Redis, worker: Worker) -> bool:
+    """Say that `worker` lives; False when Redis had not heard of it just before.
+
+    Then nothing can be said of the others either: they may have been as silent as this one, behind the same cut
+    network, on the same suspended machine, or in a Redis that lost its data.
+    """
     data = {key: value for key, value in asdict(worker).items() if key not in ("id", "silent_for")}
-    client.register_script(BEAT)(keys=_keys(), args=[worker.id, json.dumps(data), FORGET_AFTER])
+    answer = client.register_script(BEAT)(keys=_keys(), args=[worker.id, json.dumps(data), FORGET_AFTER])
+    silent_for = cast(bytes, answer)
+    return silent_for != b"" and float(silent_for) < SILENT_AFTER
 
 
 def stop(client: redis.Redis, worker_id: str) -> None:

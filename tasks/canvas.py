@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from typing import Any
 
+import redis
 from celery import current_app
 from celery.canvas import maybe_signature
 from celery.exceptions import ChordError
@@ -16,6 +18,10 @@ from celery.result import GroupResult, result_from_tuple
 from django.db import transaction
 from kombu.utils.json import dumps as kombu_dumps
 from kombu.utils.json import loads as kombu_loads
+
+from progress.group import add_ended, expect
+from progress.messages import Changing
+from progress.record import get_record
 
 from . import runs
 from .models import FINAL, State, TaskGroup, TaskRun
@@ -34,6 +40,32 @@ def remember_chord(header: GroupResult, body: Any) -> None:
         pk=header.id, defaults={"members": _plain(header.as_tuple()), "body": _plain(body), "done": False}
     )
     runs.hold([body])
+    try:
+        expect(str(header.id), len(_ids(header)), runs.leaves(body)[0].options.get("task_id"))
+    except (redis.RedisError, OSError) as error:
+        logger.debug("The body of %s will show no bar: %s", header.id, error)
+
+
+def part_ended(run: TaskRun) -> None:
+    """A task of a group has ended: count it, and show the count on the bar of the chord's body."""
+    if not run.group_id:
+        return
+    try:
+        ended, total, body_id = add_ended(run.group_id)
+        if body_id:
+            state: Changing = {
+                "state": "PENDING",
+                "attempt": 0,
+                "current": ended,
+                "total": total,
+                "percent": round(100 * min(ended / total, 1), 2),
+                "unit": "tasks before it",
+                "message": "",
+                "ts": round(time.time(), 3),
+            }
+            get_record().tell(body_id, state, final=False)
+    except (redis.RedisError, OSError) as error:
+        logger.debug("The end of %s could not be counted: %s", run, error)
 
 
 def restore_group(group_id: str) -> GroupResult | None:

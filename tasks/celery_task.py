@@ -15,13 +15,15 @@ from celery.exceptions import Ignore, WorkerLostError
 from celery.result import AsyncResult
 from celery.worker import state as worker_state
 from celery.worker.request import Request
+from django.db import connection
 from django.utils import timezone
 
 from progress.record import get_record
 from progress.reporter import Cancelled, Reporter, activate, current
 
-from . import runs, workers
+from . import canvas, metrics, runs, trace, workers
 from .models import TaskRun
+from .patience import DatabaseAway, patiently
 from .public_state import public_state
 
 logger = logging.getLogger(__name__)
@@ -34,12 +36,16 @@ class TrackedRequest(Request):
         """Record the loss before Celery gives the message back, so that the next attempt may claim it."""
         exception = getattr(exc_info.exception, "exc", exc_info.exception)
         ending = worker_state.should_terminate is not None  # then the run is given back, not lost
-        if isinstance(exception, WorkerLostError) and getattr(self.task, "tracked", False) and not ending:
+        # SystemExit: the task called sys.exit(), and its process is gone as well.
+        gone = isinstance(exception, (WorkerLostError, SystemExit, KeyboardInterrupt))
+        if gone and getattr(self.task, "tracked", False) and not ending:
             try:
                 runs.lost(self.id, workers.identity(), send_again=False)
             except Exception:
                 # The sweep finds it: the run is STARTED here, and no process of ours works on it.
                 logger.exception("The loss of %s could not be recorded now.", self.id)
+            finally:
+                connection.close()  # this is the parent: the next pool process must not inherit it
         super().on_failure(exc_info, send_failed_event, return_ok)
 
 
@@ -51,6 +57,9 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
 
     #: How many workers may die in a run before it is FAILURE with `WorkerLost`. 1: it must not run twice.
     max_attempts = 3
+    #: Names of arguments. While a run of the same visitor with the same values of these is active, a start gives that
+    #: one. Empty: every start is a run.
+    one_while_active: tuple[str, ...] = ()
     #: False: Celery's own behaviour, without a run. Celery's internal tasks are never tracked.
     tracked = True
 
@@ -116,14 +125,26 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         """Claim the run before working on it, or drop the message: it is a copy. Call super() when you override."""
         if not self.tracked:
             return
+        try:
+            run = patiently(lambda: self._claim(task_id))
+        except DatabaseAway as error:
+            # Not a failure of the task: its run still waits, and is sent again when the database is back.
+            logger.warning("%s could not be claimed: %s", task_id, error)
+            raise Ignore() from error
+        if run is None:
+            raise Ignore()
+        self.request.attempt = run.attempt  # type: ignore[attr-defined]
+        metrics.claimed(run)
+        trace.follow(str(self.request.get("request_id") or ""))
+        logger.info("Attempt %s of %s begins.", run.attempt, run, extra={"task_id": task_id, "attempt": run.attempt})
+        activate(Reporter(task_id, run.attempt, get_record()).open())
+
+    def _claim(self, task_id: str) -> TaskRun | None:
         run = runs.claim(task_id, workers.identity())
         if run is None:
             runs.adopt(self, self.request)
             run = runs.claim(task_id, workers.identity())
-        if run is None:
-            raise Ignore()
-        self.request.attempt = run.attempt  # type: ignore[attr-defined]
-        activate(Reporter(task_id, run.attempt, get_record()).open())
+        return run
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task's function; in a worker, end it as REVOKED when it was cancelled."""
@@ -133,7 +154,7 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         try:
             result = self.run(*args, **kwargs)
         except Cancelled:
-            end(request.id, "REVOKED", attempt=_attempt(request), error=runs.CANCELLED)
+            patiently(lambda: end(request.id, "REVOKED", attempt=_attempt(request), error=runs.CANCELLED))
             raise Ignore() from None
         if (request.chain or request.callbacks) and not runs.holds(request.id, _attempt(request)):
             raise Ignore()  # a stale attempt must not start the next link with its result
@@ -149,6 +170,8 @@ def end(task_id: str, state: str, *, attempt: int | None = None, worker: str | N
     if not runs.finish(task_id, state, attempt=attempt, worker=worker, numbers=numbers, **values):
         return False
     run = TaskRun.objects.get(pk=task_id)
+    metrics.ended(run)
+    canvas.part_ended(run)
     if reporter is None:
         runs.tell(run)
         return True
@@ -157,7 +180,7 @@ def end(task_id: str, state: str, *, attempt: int | None = None, worker: str | N
     changes.update(started_at=whole["started_at"], finished_at=whole["finished_at"])
     changes["result" if state == "SUCCESS" else "error"] = run.result if state == "SUCCESS" else run.error
     if state == "SUCCESS":
-        changes["percent"] = 100.0
+        changes.update(percent=100.0, error=None)  # None: the attempt before may have told one
     reporter.end(changes)
     return True
 
@@ -168,6 +191,7 @@ def _attempt(request: Any) -> int:
 
 @signals.task_postrun.connect
 def _put_down_the_pen(**_: Any) -> None:
+    trace.follow("")
     reporter = current()
     if reporter is not None:
         reporter.close()

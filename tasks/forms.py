@@ -6,27 +6,15 @@ from typing import Any
 
 from django import forms
 
-from .tasks import demo_task, long_running_task
-
-#: The tasks that Start Task offers, by name; each takes those fields of the form that it names here.
-STARTABLE: dict[str, tuple[Any, tuple[str, ...]]] = {
-    "long_running_task": (long_running_task, ("steps", "delay")),
-    "demo_task": (demo_task, ()),
-}
+from .startable import startables
 
 MAX_STEPS = 10_000
 MAX_DELAY = 5
 
 
-class StartForm(forms.Form):
-    """Start Task. Everything may be left out."""
+class LongRunningForm(forms.Form):
+    """The arguments of `long_running_task`."""
 
-    task = forms.ChoiceField(
-        required=False,
-        initial="long_running_task",
-        choices=[(name, name) for name in STARTABLE],
-        error_messages={"invalid_choice": f"task must be one of {', '.join(STARTABLE)}, but got %(value)s."},
-    )
     steps = forms.IntegerField(
         required=False,
         initial=100,
@@ -53,10 +41,41 @@ class StartForm(forms.Form):
         },
     )
 
+
+class StartForm(forms.Form):
+    """Start Task: which task, and the fields that this one asks for. Everything may be left out.
+
+    `parts` are all tasks with their forms, of which only the chosen one counts. `chosen`: its name, until one is sent.
+    """
+
+    task = forms.ChoiceField(required=False)
+
+    def __init__(self, data: Any = None, *, chosen: str = "") -> None:
+        super().__init__(data)
+        self._offered = startables()
+        default = next(iter(self._offered))
+        sent = chosen if data is None else str(data.get("task") or "")
+        self.chosen = sent if sent in self._offered else default
+        self.parts = {
+            name: one.form(data if name == self.chosen else None, auto_id=f"id_{name}_%s")
+            for name, one in self._offered.items()
+        }
+        task = self.fields["task"]
+        assert isinstance(task, forms.ChoiceField)
+        task.choices = [(name, name) for name in self._offered]
+        task.initial = self.chosen
+        task.error_messages["invalid_choice"] = f"task must be one of {', '.join(self._offered)}, but got %(value)s."
+
+    def clean(self) -> dict[str, Any]:
+        """The arguments of the chosen task, with their errors."""
+        part = self.parts[self.chosen]
+        self.errors.update(part.errors)
+        return dict(part.cleaned_data)
+
     def start(self, idempotency_key: str | None) -> Any:
         """Start what the valid form says; returns Celery's AsyncResult."""
-        task, fields = STARTABLE[self.cleaned_data["task"] or "long_running_task"]
-        kwargs = {name: self.cleaned_data[name] for name in fields if self.cleaned_data[name] is not None}
+        kwargs = {name: value for name, value in self.cleaned_data.items() if value is not None}
+        task = self._offered[self.chosen].task
         if idempotency_key is None:
             return task.delay(**kwargs)
         return task.apply_async(kwargs=kwargs, idempotency_key=idempotency_key)

@@ -46,6 +46,9 @@ class TaskRun(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     session_key = models.CharField(max_length=40, blank=True, db_index=True)
     idempotency_key = models.CharField(max_length=200, null=True, blank=True)
+    active_key = models.CharField(
+        max_length=200, null=True, blank=True, help_text="No other run with it is active; see `one_while_active`."
+    )
 
     held = models.BooleanField(default=False, help_text="Part of a chain or chord: something before it must end first.")
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
@@ -77,11 +80,15 @@ class TaskRun(models.Model):
         ordering = ("-accepted_at",)
         constraints = (
             models.UniqueConstraint(fields=["idempotency_key"], name="one_run_for_a_key"),
+            models.UniqueConstraint(fields=["active_key"], name="one_active_run_for_a_key"),
             models.CheckConstraint(
                 condition=~Q(state__in=FINAL) | Q(finished_at__isnull=False), name="an_end_has_its_time"
             ),
         )
         indexes = (
+            models.Index(fields=["-accepted_at"], name="runs_by_time"),
+            models.Index(fields=["state", "-accepted_at"], name="runs_by_state"),
+            models.Index(fields=["retry_of"], name="runs_repeating", condition=Q(retry_of__isnull=False)),
             models.Index(fields=["owner", "-accepted_at"], name="runs_of_user"),
             models.Index(fields=["session_key", "-accepted_at"], name="runs_of_session"),
             models.Index(fields=["queue", "accepted_at"], name="runs_waiting", condition=Q(state__in=CLAIMABLE)),
@@ -124,3 +131,6 @@ class TaskGroup(models.Model):
 
     def __str__(self) -> str:
         return f"group {self.id}"
+
+
+from .downloads.models import ReportFile, Sales, SavedReport, Traffic  # noqa: E402, F401 - Django looks for models here

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from .downloads import files
 from .models import FINAL, TaskGroup, TaskRun
 
 #: Runs deleted by one statement: short enough that a start never waits long for SQLite's one writer.
@@ -35,4 +36,5 @@ def prune(older_than: timedelta) -> int:
             break
         count += TaskRun.objects.filter(pk__in=ids).delete()[0]
     TaskGroup.objects.filter(done=True, created_at__lt=before).delete()
+    files.prune(older_than)
     return count

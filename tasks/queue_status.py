@@ -78,7 +78,7 @@ def _reason(run: TaskRun, now: Pulse, place: int | None) -> Waiting:
     later = timezone.now() + SEND_GRACE
     if run.held:
         return {"reason": "queued", "position": None, "hint": "Waits for the tasks before it."}
-    if run.state == State.RETRY and run.next_retry_at is not None and run.next_retry_at > later:
+    if run.state == State.RETRY and run.next_retry_at is not None and run.next_retry_at > timezone.now():
         return retry_waiting(run)
     if run.eta is not None and run.eta > later:
         return {"reason": "queued", "position": None, "hint": f"Starts at {_clock(run.eta)}."}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from django.http import HttpRequest, JsonResponse
@@ -12,10 +13,20 @@ from django.http.multipartparser import MultiPartParserError
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data", "")
 #: Bytes that a JSON body may have.
 MAX_BODY = 64 * 1024
+#: What an Idempotency-Key may look like.
+KEY_PATTERN = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 class BadBody(ValueError):
-    """The body cannot be read; the message says why."""
+    """The request cannot be read; the message says why, and `field` where."""
+
+    def __init__(self, message: str, field: str = "body") -> None:
+        super().__init__(message)
+        self.field = field
+
+    def as_errors(self) -> dict[str, list[str]]:
+        """For `refuse`."""
+        return {self.field: [str(self)]}
 
 
 def wants_json(request: HttpRequest) -> bool:
@@ -26,17 +37,29 @@ def wants_json(request: HttpRequest) -> bool:
     return "application/json" in accept and "text/html" not in accept
 
 
-def read_body(request: HttpRequest) -> Any:
-    """The fields of the request: a QueryDict of a form, or the dict of a JSON object. Raises `BadBody`."""
+def idempotency_key(request: HttpRequest) -> str | None:
+    """The request's Idempotency-Key, if it has one. Raises `BadBody`."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not KEY_PATTERN.fullmatch(key):
+        name = "Idempotency-Key"
+        raise BadBody(f"{name} must be 1 to 128 printable characters without spaces.", name)
+    return key
+
+
+def read_body(request: HttpRequest, max_body: int = MAX_BODY) -> Any:
+    """The fields of the request: a QueryDict of a form, or the dict of a JSON object of up to `max_body` bytes.
+
+    Raises `BadBody`.
+    """
     if request.content_type in FORMS:
         try:
             return request.POST
         except MultiPartParserError as error:
             raise BadBody(f"The form cannot be read: {error}") from error
     if request.content_type != "application/json":
-        raise BadBody(f"The body must be a form or application/json, but got {request.content_type[:100]}.")
-    if int(request.headers.get("Content-Length") or 0) > MAX_BODY or len(request.body) > MAX_BODY:
-        raise BadBody(f"The body may have {MAX_BODY:,} bytes.")
+        raise BadBody(f"The body must be a form or application/json, but got {str(request.content_type)[:100]}.")
+    if int(request.headers.get("Content-Length") or 0) > max_body or len(request.body) > max_body:
+        raise BadBody(f"The body may have {max_body:,} bytes.")
     try:
         fields = json.loads(request.body or b"{}")
     except (ValueError, RecursionError):

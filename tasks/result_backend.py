@@ -6,14 +6,13 @@ No Redis result backend is needed; with one, a start while Redis is down hung th
 from __future__ import annotations
 
 import json
-import time
+import logging
 from typing import Any
 
 from celery import current_app, states
 from celery.backends.base import BaseBackend
 from celery.exceptions import Retry
 from celery.result import GroupResult
-from django.db import InterfaceError, OperationalError, connection
 from kombu.exceptions import EncodeError
 from kombu.utils.json import dumps as kombu_dumps
 from kombu.utils.json import loads as kombu_loads
@@ -25,11 +24,11 @@ from progress.messages import Changing
 from . import canvas, runs, workers
 from .celery_task import end
 from .models import TaskRun
+from .patience import patiently
 from .public_state import changing
 from .queue_status import retry_waiting
 
-#: Seconds for which an end is tried again while the database is locked or away, before the attempt counts as lost.
-PATIENCE = 30.0
+logger = logging.getLogger(__name__)
 
 
 class UnknownTask(LookupError):
@@ -63,7 +62,7 @@ class RunBackend(BaseBackend):
             values = {"error": runs.error_of(result, _time_limits(request)), "traceback": traceback or ""}
             if state == states.REVOKED:
                 values["error"] = runs.CANCELLED
-        _patiently(lambda: end(task_id, state, **who, **values))
+        patiently(lambda: end(task_id, state, **who, **values))
         return result
 
     def _show_retry(self, task_id: str, exception: Any) -> None:
@@ -91,11 +90,23 @@ class RunBackend(BaseBackend):
         if request is not None and request.chord:
             self.on_chord_part_return(request, state, result)
 
-    def mark_as_failure(self, task_id: str, exc: Any, *args: Any, **kwargs: Any) -> None:
-        """FAILURE, the rest of the chain with it, and the errbacks."""
-        if not kwargs.get("store_result", True):
-            kwargs["store_result"] = TaskRun.objects.filter(pk=task_id, state=states.STARTED).exists()
-        super().mark_as_failure(task_id, exc, *args, **kwargs)
+    def mark_as_failure(
+        self,
+        task_id: str,
+        exc: Exception,
+        traceback: str | None = None,
+        request: Any = None,
+        store_result: bool = True,
+        call_errbacks: bool = True,
+        state: str = states.FAILURE,
+    ) -> None:
+        """FAILURE, the rest of the chain with it, and the errbacks: of the attempt that holds the run alone."""
+        attempt = getattr(request, "attempt", None)
+        if attempt and not patiently(lambda: runs.holds(task_id, attempt)):
+            logger.warning("Refused a late failure: attempt %s of %s holds the run no longer.", attempt, task_id)
+            return
+        store_result = store_result or TaskRun.objects.filter(pk=task_id, state=states.STARTED).exists()
+        super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
 
     def mark_as_revoked(self, task_id: str, *args: Any, **kwargs: Any) -> None:
         """REVOKED."""
@@ -155,11 +166,12 @@ class RunBackend(BaseBackend):
 def _as_json(result: Any) -> Any:
     try:
         text = kombu_dumps(result)
+        stored = runs.storable(text)
     except (TypeError, ValueError) as error:
         raise EncodeError(f"The result must be JSON, but got {type(result).__name__}: {error}") from error
     if len(text) > runs.MAX_RESULT:
         raise EncodeError(f"A result may have {runs.MAX_RESULT:,} bytes of JSON, this one has {len(text):,}.")
-    return json.loads(text)
+    return stored
 
 
 def _time_limits(request: Any) -> tuple[float | None, float | None]:
@@ -175,16 +187,3 @@ def _waiting_state(numbers: Changing, run: TaskRun) -> Changing:
     for key in ("state", "attempt", "waiting", "cancel_requested", "error"):
         numbers[key] = row[key]
     return numbers
-
-
-def _patiently(write: Any) -> None:
-    until = time.monotonic() + PATIENCE
-    while True:
-        try:
-            write()
-            return
-        except (OperationalError, InterfaceError):
-            if time.monotonic() > until:
-                raise
-            connection.close()
-            time.sleep(0.5)

@@ -9,6 +9,8 @@ Whoever writes for a running task names the attempt it holds; a stale attempt wr
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import json
 import logging
 import re
@@ -22,15 +24,16 @@ from celery.canvas import maybe_signature
 from celery.exceptions import SoftTimeLimitExceeded, TaskRevokedError, TimeLimitExceeded
 from celery.exceptions import TaskError as CeleryTaskError
 from django.db import transaction
-from django.db.models import DateTimeField, F, Q, Value
+from django.db.models import DateTimeField, F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from kombu.utils.json import dumps as kombu_dumps
 from kombu.utils.json import loads as kombu_loads
 
-from progress.messages import Changing, TaskError
+from progress.messages import ID_PATTERN, Changing, TaskError
 from progress.record import get_record
 
+from . import metrics, trace
 from .models import CLAIMABLE, FINAL, State, TaskRun, new_id
 from .visitor import Visitor, current_visitor
 
@@ -43,8 +46,6 @@ MAX_RESULT = 1024 * 1024
 #: Characters of an error's message and of its traceback that are kept.
 MAX_ERROR = 2_000
 MAX_TRACEBACK = 20_000
-#: An id travels in Redis keys, channel names and addresses.
-ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 #: Hours in which the same Idempotency-Key of the same visitor means the same run.
 IDEMPOTENCY_WINDOW = timedelta(hours=24)
 #: A message whose time is further off stays in the database until then: with a worker it would sit in memory.
@@ -96,12 +97,15 @@ def accept(
         options.setdefault("parent_id", parent.id)
         options.setdefault("root_id", parent.root_id or parent.id)
         run.parent_id = parent.id
+    if request_id := trace.request_id():  # so that a worker's log lines name the request that led to them
+        options["headers"] = {**(options.get("headers") or {}), "request_id": request_id}
     run.group_id = options.get("group_id")
     run.queue = _queue(task, options)
     run.message = _message(task, args, kwargs, options)
     _give_owner(run, visitor or current_visitor(), parent)
     if idempotency_key:
         run.idempotency_key = f"{run.owner_id or run.session_key}:{idempotency_key}"[:200]
+    run.active_key = _active_key(task, run)
     wanted = run
     run, created = _insert(run, known_id=task_id is not None)
     if created:
@@ -109,6 +113,8 @@ def accept(
     elif run.held:
         created = _let_go(run, wanted)
     if created:
+        logger.info("Accepted %s.", run, extra={"task_id": run.pk})
+        metrics.accepted(run)
         transaction.on_commit(lambda: send(run), robust=True)
     return run
 
@@ -187,17 +193,32 @@ def publish(run: TaskRun) -> None:
     task.publish(message["args"], message["kwargs"], task_id=run.pk, **options)
 
 
+def _active_key(task: Any, run: TaskRun) -> str | None:
+    """The key under which only one run of this visitor may be active; None where the task has no `one_while_active`."""
+    names = getattr(task, "one_while_active", ())
+    if not names:
+        return None
+    given = inspect.signature(task.run).bind(*run.args, **run.kwargs).arguments
+    values = json.dumps([given.get(name) for name in names])
+    return f"{run.owner_id or run.session_key}:{task.name}:{hashlib.sha256(values.encode()).hexdigest()}"[-200:]
+
+
 def _insert(run: TaskRun, *, known_id: bool) -> tuple[TaskRun, bool]:
+    if run.active_key:  # freed here, where it is wanted, and not by each of the ways in which a run can end
+        TaskRun.objects.filter(active_key=run.active_key, state__in=FINAL).update(active_key=None)
     if run.idempotency_key:
         old = TaskRun.objects.filter(
             idempotency_key=run.idempotency_key, accepted_at__lt=run.accepted_at - IDEMPOTENCY_WINDOW
         )
         old.update(idempotency_key=None)
-    elif not known_id:
+    elif not known_id and not run.active_key:
         run.save(force_insert=True)
         return run, True
     # ON CONFLICT DO NOTHING: of two that come at once, one is stored and both see it; no transaction breaks.
-    same = Q(pk=run.pk) | Q(idempotency_key=run.idempotency_key) if run.idempotency_key else Q(pk=run.pk)
+    same = Q(pk=run.pk)
+    for name in ("idempotency_key", "active_key"):
+        if getattr(run, name):
+            same |= Q(**{name: getattr(run, name)})
     mine = run.pk
     TaskRun.objects.bulk_create([run], ignore_conflicts=True)
     held = TaskRun.objects.filter(same).order_by("accepted_at").first()
@@ -212,14 +233,31 @@ def _message(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> dict
     message = {"args": list(args or ()), "kwargs": dict(kwargs or {}), "options": kept}
     try:
         text = kombu_dumps(message)
+        stored: dict[str, Any] = storable(text)
     except (TypeError, ValueError) as error:
         raise NotAccepted(f"The arguments of {task.name} must be JSON: {error}") from error
     if len(text) > MAX_MESSAGE:
         raise NotAccepted(
             f"The arguments of {task.name} may have {MAX_MESSAGE:,} bytes of JSON, but have {len(text):,}."
         )
-    stored: dict[str, Any] = json.loads(text)
     return stored
+
+
+def storable(text: str) -> Any:
+    """The value of a JSON text, if every database can hold it; raises ValueError for NaN, infinity and NUL."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")
+
+    value = json.loads(text, parse_constant=refuse)
+    if re.search(r"(?<!\\)(?:\\\\)*\\u0000", text):
+        raise ValueError("a text may not contain the character NUL")
+    return value
+
+
+def plain(text: str) -> str:
+    """`text` as every database can hold it: no NUL, no half of a character (as in a file name that is not UTF-8)."""
+    return text.replace("\x00", "�").encode("utf-8", "replace").decode()
 
 
 def _moment(value: Any) -> datetime | None:
@@ -274,6 +312,7 @@ def claim(task_id: str, worker: str) -> TaskRun | None:
             worker=worker,
             started_at=now,
             next_retry_at=None,
+            error=None,
             sent_at=Coalesce("sent_at", Value(now, DateTimeField())),  # it arrived, so it was sent
         )
         return TaskRun.objects.get(pk=task_id) if claimed else None
@@ -294,6 +333,11 @@ def adopt(task: Any, request: Any) -> None:
 def holds(task_id: str, attempt: int) -> bool:
     """True if `attempt` is still the one that runs."""
     return TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED).exists()
+
+
+def hold_fast(task_id: str, attempt: int) -> bool:
+    """`holds`, and until the end of the caller's transaction nobody takes the run away: the row is locked."""
+    return bool(TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED).update(attempt=attempt))
 
 
 def finish(
@@ -324,13 +368,14 @@ def finish(
         "finished_at": timezone.now(),
         "result": result,
         "error": error,
-        "traceback": traceback[-MAX_TRACEBACK:],
+        "traceback": plain(traceback[-MAX_TRACEBACK:]),
         "next_retry_at": None,
     }
     if numbers is not None:
         values["progress"] = numbers
     written = TaskRun.objects.filter(mine, pk=task_id).update(**values)
     if not written:
+        metrics.refused()
         logger.warning("Refused a late write: attempt %s of %s holds the run no longer.", attempt, task_id)
     return bool(written)
 
@@ -342,10 +387,12 @@ def postpone(task_id: str, attempt: int, at: datetime, args: Any, kwargs: Any, o
         return False
     task = current_app.tasks[run.name]
     run.message = _message(task, args, kwargs, options)
-    moved = TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED).update(
+    mine = TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED)
+    moved = mine.filter(cancel_requested_at=None).update(
         state=State.RETRY, next_retry_at=at, message=run.message, sent_at=None, worker=""
     )
     if not moved:
+        _revoke_instead(mine)
         return False
     run.state, run.next_retry_at = State.RETRY, at
     if at - timezone.now() <= LONGEST_COUNTDOWN:
@@ -368,6 +415,8 @@ def lost(task_id: str, worker: str, *, send_again: bool) -> str | None:
         values["error"] = {"type": "WorkerLost", "message": f"The worker process died in this task {times}."}
     else:
         values = {"state": State.RETRY, "next_retry_at": now, "lost": F("lost") + 1, "worker": ""}
+        if send_again:
+            values["sent_at"] = None  # should the broker be away, the sweep sends it as soon as that is back
     if not mine.update(**values):
         return None
     run.refresh_from_db()
@@ -382,7 +431,8 @@ def lost(task_id: str, worker: str, *, send_again: bool) -> str | None:
 def expire(task_id: str) -> None:
     """REVOKED: the run was not started before its `expires`."""
     error: TaskError = {"type": "Expired", "message": "The task was not started before it expired."}
-    if finish(task_id, State.REVOKED, error=error):
+    waiting = TaskRun.objects.filter(pk=task_id, state__in=CLAIMABLE)
+    if waiting.update(state=State.REVOKED, finished_at=timezone.now(), error=error, next_retry_at=None):
         run = TaskRun.objects.get(pk=task_id)
         tell(run)
         _break_off(run)
@@ -390,6 +440,7 @@ def expire(task_id: str) -> None:
 
 def _break_off(run: TaskRun) -> None:
     """What follows an end that Celery did not see: its chain fails, its chord hears of it, its errbacks are called."""
+    metrics.ended(run)
     options = kombu_loads(json.dumps(run.message)).get("options", {})
     errbacks = options.get("link_error") or []
     request = Context(
@@ -412,22 +463,38 @@ def _break_off(run: TaskRun) -> None:
         current_app.backend.mark_as_failure(run.pk, exception, request=request, store_result=False, state=run.state)
 
 
-def release(worker: str) -> int:
-    """`worker` ends in good order: give back what it has not finished, without counting it as a death."""
+def release(worker: str, *, quietly: bool = False) -> int:
+    """`worker` ends in good order: give back what it has not finished, without counting it as a death.
+
+    `quietly`: in the database alone, because the broker may be away; the next sweep sends what was given back.
+    """
     given = TaskRun.objects.filter(state=State.STARTED, worker=worker)
     runs = list(given)
     now = timezone.now()
     count = 0
     for run in runs:
-        moved = TaskRun.objects.filter(pk=run.pk, state=State.STARTED, attempt=run.attempt).update(
-            state=State.RETRY, next_retry_at=now, worker=""
+        mine = TaskRun.objects.filter(pk=run.pk, state=State.STARTED, attempt=run.attempt)
+        given_back = mine.filter(cancel_requested_at=None).update(
+            state=State.RETRY, next_retry_at=now, worker="", sent_at=None
         )
-        if moved:
+        if given_back:
             count += 1
-            run.refresh_from_db()
-            tell(run)
-            send(run)
+            if not quietly:
+                run.refresh_from_db()
+                tell(run)
+                send(run)
+        else:
+            _revoke_instead(mine)
     return count
+
+
+def _revoke_instead(mine: QuerySet[TaskRun]) -> None:
+    """A run that shall end is not given another attempt: nobody could claim it."""
+    run = mine.filter(cancel_requested_at__isnull=False).first()
+    if run is not None and mine.update(state=State.REVOKED, finished_at=timezone.now(), error=CANCELLED):
+        run.refresh_from_db()
+        tell(run)
+        _break_off(run)
 
 
 # --- cancel and retry -------------------------------------------------------------------------------------------------
@@ -438,14 +505,18 @@ CANCELLED: TaskError = {"type": "Cancelled", "message": "The task was cancelled.
 def cancel(task_id: str) -> bool:
     """Ask to cancel a run and its children. A waiting one is REVOKED at once; False when it had ended before."""
     now = timezone.now()
-    revoked = TaskRun.objects.filter(pk=task_id, state__in=CLAIMABLE).update(
-        state=State.REVOKED, finished_at=now, cancel_requested_at=now, error=CANCELLED, next_retry_at=None
-    )
-    asked = 0
-    if not revoked:
+    revoked = asked = 0
+    for _ in range(3):  # between the two questions a run may have moved from running to waiting
+        revoked = TaskRun.objects.filter(pk=task_id, state__in=CLAIMABLE).update(
+            state=State.REVOKED, finished_at=now, cancel_requested_at=now, error=CANCELLED, next_retry_at=None
+        )
+        if revoked:
+            break
         asked = TaskRun.objects.filter(pk=task_id, state=State.STARTED, cancel_requested_at=None).update(
             cancel_requested_at=now
         )
+        if asked:
+            break
     run = TaskRun.objects.filter(pk=task_id).first()
     if run is not None and revoked:
         tell(run)
@@ -490,4 +561,4 @@ def error_of(exception: BaseException, limits: tuple[float | None, float | None]
         text = f"The task was ended at its time limit of {exception.args[0]:g} s."
     elif isinstance(exception, SoftTimeLimitExceeded) and limits[1]:
         text = f"The task ran into its soft time limit of {limits[1]:g} s."
-    return {"type": type(exception).__name__, "message": text[:MAX_ERROR]}
+    return {"type": type(exception).__name__, "message": plain(text)[:MAX_ERROR]}

@@ -1,13 +1,19 @@
 """The addresses of the pages and of their buttons."""
 
-from django.urls import path
+from django.urls import include, path
 
-from . import views
+from progress import converters  # noqa: F401 - registers <task_id:…>
+
+from . import all_runs, feeds, views
 
 urlpatterns = [
     path("", views.home, name="home"),
+    path("", include("tasks.downloads.urls")),
+    path("api/status/", feeds.what_runs, name="status"),
+    path("api/runs/", feeds.my_runs, name="my_runs"),
+    path("runs/", all_runs.all_runs, name="all_runs"),
     path("tasks/start/", views.start_task, name="start_task"),
-    path("tasks/<str:task_id>/", views.run, name="run"),
-    path("tasks/<str:task_id>/cancel/", views.cancel_run, name="cancel_run"),
-    path("tasks/<str:task_id>/retry/", views.retry_run, name="retry_run"),
+    path("tasks/<task_id:task_id>/", views.run, name="run"),
+    path("tasks/<task_id:task_id>/cancel/", views.cancel_run, name="cancel_run"),
+    path("tasks/<task_id:task_id>/retry/", views.retry_run, name="retry_run"),
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from django.contrib import messages
@@ -14,42 +13,41 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_POST, require_safe
 
-from progress.messages import TaskState
-from progress.record import Held, Since, get_record
-from progress.source import merge
-
 from . import runs
 from .access import own_runs, viewer_of, visible_runs
+from .downloads import files
+from .downloads.form import DownloadForm
+from .feeds import HOME_RUNS
 from .forms import StartForm
+from .limits import limit_starts
+from .live_state import live_log, live_states
 from .models import TaskRun
 from .public_state import public_state
-from .queue_status import explain
-from .requests import BadBody, read_body, refuse, wants_json
-
-#: Runs that the home page shows.
-HOME_RUNS = 50
-#: What an Idempotency-Key may look like.
-KEY_PATTERN = re.compile(r"[\x21-\x7e]{1,128}")
+from .requests import BadBody, idempotency_key, read_body, refuse, wants_json
+from .status import flower_url
+from .visitor import current_visitor
 
 
 @require_safe
 @never_cache
 @ensure_csrf_cookie
 def home(request: HttpRequest) -> HttpResponse:
-    """Start Task, and the visitor's own runs, newest first."""
-    return _home(request, StartForm())
+    """Start Task, Download reports, and the visitor's own runs, newest first."""
+    visitor = current_visitor()
+    if visitor is not None:
+        visitor.owner()  # a session from the first page on: a second tab sees what this one starts
+    return home_page(request, form=StartForm(chosen=request.GET.get("task", "")))
 
 
 @require_POST
+@limit_starts
 def start_task(request: HttpRequest) -> HttpResponse:
     """Accept a run and answer at once: 202 with its addresses for JSON, a redirect home for a form."""
     try:
         fields = read_body(request)
+        key = idempotency_key(request)
     except BadBody as error:
-        return refuse({"body": [str(error)]})
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not KEY_PATTERN.fullmatch(key):
-        return refuse({"Idempotency-Key": ["Idempotency-Key must be 1 to 128 printable characters without spaces."]})
+        return refuse(error.as_errors())
     form = StartForm(fields)
     if form.is_valid():
         try:
@@ -59,10 +57,10 @@ def start_task(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         if wants_json(request):
             return refuse({field: list(map(str, errors)) for field, errors in form.errors.items()})
-        return _home(request, form, status=400)
+        return home_page(request, form=form, status=400)
     run = TaskRun.objects.get(pk=result.id)
     if wants_json(request):
-        return JsonResponse(_addresses(request, run), status=202)
+        return JsonResponse(addresses(request, run), status=202)
     return redirect("home")
 
 
@@ -72,16 +70,18 @@ def start_task(request: HttpRequest) -> HttpResponse:
 def run(request: HttpRequest, task_id: str) -> HttpResponse:
     """A run's own page; 404 for one that is unknown or not theirs."""
     found = _visible(request, task_id)
-    task = _live_state(found)
     context = {
-        "run": found,
-        "task": task,
+        "stored": found,
+        "task": live_states([found])[0],
         "url": reverse("run", args=[found.pk]),
         "args_json": json.dumps(found.args, indent=2, ensure_ascii=False),
         "kwargs_json": json.dumps(found.kwargs, indent=2, ensure_ascii=False),
         "result_json": None if found.result is None else json.dumps(found.result, indent=2, ensure_ascii=False),
         "traceback": found.traceback if viewer_of(request).is_staff else "",
-        "log": _log(found),
+        "log": live_log(found),
+        "again": TaskRun.objects.filter(retry_of=found.pk).order_by("accepted_at").values_list("pk", flat=True),
+        "flower_url": flower_url(found.pk),
+        "files": files.offered([found.pk]).get(found.pk, []) if viewer_of(request).owns(found) else [],
     }
     return render(request, "tasks/run.html", context)
 
@@ -102,6 +102,7 @@ def cancel_run(request: HttpRequest, task_id: str) -> HttpResponse:
 
 
 @require_POST
+@limit_starts
 def retry_run(request: HttpRequest, task_id: str) -> HttpResponse:
     """Start an ended run again, as a new one: 202 with its addresses for JSON, 409 while it has not ended."""
     found = _visible(request, task_id)
@@ -118,22 +119,30 @@ def retry_run(request: HttpRequest, task_id: str) -> HttpResponse:
         messages.error(request, str(error))
         return redirect("run", task_id=found.pk)
     if wants_json(request):
-        return JsonResponse(_addresses(request, again), status=202)
+        return JsonResponse(addresses(request, again), status=202)
     return redirect("run", task_id=again.pk)
 
 
-def _home(request: HttpRequest, form: StartForm, status: int = 200) -> HttpResponse:
+def home_page(
+    request: HttpRequest,
+    *,
+    form: StartForm | None = None,
+    download_form: DownloadForm | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    """The home page, with what was typed into one of its forms and is wrong there."""
     mine = list(own_runs(viewer_of(request))[:HOME_RUNS])
-    waiting = explain(mine)
-    held = _held_states(mine)
+    made = files.offered([one.pk for one in mine])
     listed: list[dict[str, Any]] = [
-        {
-            **merge(public_state(one, waiting.get(one.pk)), held.get(one.pk, Held()).changing),
-            "url": reverse("run", args=[one.pk]),
-        }
-        for one in mine
+        {**state, "url": reverse("run", args=[state["id"]]), "files": made.get(state["id"], [])}
+        for state in live_states(mine)
     ]
-    return render(request, "tasks/home.html", {"form": form, "runs": listed}, status=status)
+    context = {
+        "form": form or StartForm(),
+        "download_form": download_form or DownloadForm(initial={"launcher": request.session.get("launcher", "")}),
+        "runs": listed,
+    }
+    return render(request, "tasks/home.html", context, status=status)
 
 
 def _visible(request: HttpRequest, task_id: str) -> TaskRun:
@@ -143,29 +152,8 @@ def _visible(request: HttpRequest, task_id: str) -> TaskRun:
     return found
 
 
-def _live_state(found: TaskRun) -> TaskState:
-    held = _held_states([found]).get(found.pk, Held())
-    return merge(public_state(found, explain([found]).get(found.pk)), held.changing)
-
-
-def _held_states(found: list[TaskRun]) -> dict[str, Held]:
-    """The live records of those that run; none while Redis is away: the page shows what the database knows."""
-    running = [one.pk for one in found if not one.is_final]
-    try:
-        record = get_record()
-        return {pk: record.read(pk, Since(log=False)) for pk in running}
-    except Exception:
-        return {}
-
-
-def _log(found: TaskRun) -> list[Any]:
-    try:
-        return list(get_record().read(found.pk).log)
-    except Exception:
-        return []
-
-
-def _addresses(request: HttpRequest, found: TaskRun) -> dict[str, str]:
+def addresses(request: HttpRequest, found: TaskRun) -> dict[str, str]:
+    """What an accepted start is answered with."""
     scheme = "wss" if request.is_secure() else "ws"
     return {
         "task_id": found.pk,

@@ -1,7 +1,8 @@
 """The worker's side: it beats, it looks for runs that were lost, and it gives back what it cannot finish.
 
-All of it lives in the worker's parent process, in one thread. Pool processes are forked from that process, so the
-thread holds `_fork_lock` while it works: a fork in the middle of a database call would hand the child a locked lock.
+All of it lives in the worker's parent process, in two threads: one beats, and goes on beating while the other waits
+for a database that is locked. Pool processes are forked from that process, so a thread holds its lock while it works:
+a fork in the middle of a database call would hand the child a locked lock.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import logging
 import os
 import secrets
+import signal
 import socket
 import threading
 import time
@@ -17,17 +19,19 @@ from datetime import timedelta
 from typing import Any
 
 import redis
+from billiard import active_children
 from celery import bootsteps, signals
 from celery.worker import state as worker_state
 from django.conf import settings
 from django.db import close_old_connections, connection
 from django.db.models import Max, Q
 from django.utils import timezone
+from kombu.exceptions import ChannelError
 
 from progress.layer import make_client
 from progress.reporter import get_flusher
 
-from . import beats, canvas, runs
+from . import beats, canvas, metrics, runs
 from .models import CLAIMABLE, State, TaskRun
 from .prune import KEEP_RUNS, parse_age, prune
 
@@ -37,6 +41,8 @@ logger = logging.getLogger(__name__)
 SWEEP_EVERY = 1.0
 #: Seconds that a sweep waits after its own (re)connect, so that workers which lost Redis as well can beat first.
 SWEEP_AFTER_CONNECT = 5.0
+#: The same after its own start, when nothing says that Redis was away.
+SWEEP_AFTER_START = 3.0
 #: A run that was never sent is sent by the sweep when it is so old; before that, its own sender is at it.
 UNSENT_AFTER = timedelta(seconds=2.5)
 #: PENDING and sent, but runs of its queue accepted so much later were claimed before it: its message is lost.
@@ -49,11 +55,14 @@ JUST_SENT = timedelta(seconds=3)
 UNHEARD_AFTER = timedelta(seconds=5)
 #: Seconds after a cancel was asked for until the pool process is terminated.
 HARD_CANCEL_AFTER = timedelta(seconds=10)
+#: Seconds that a worker takes at most to end, once its tasks have had their time (`worker_soft_shutdown_timeout`).
+COLD_END_WITHIN = 2.0
 #: Runs moved in one sweep; the next one follows a second later.
 MAX_MOVES = 500
 
-_fork_lock = threading.RLock()
-os.register_at_fork(before=_fork_lock.acquire, after_in_parent=_fork_lock.release, after_in_child=_fork_lock.release)
+_beat_lock, _sweep_lock = threading.RLock(), threading.RLock()
+for _lock in (_beat_lock, _sweep_lock):
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 _identity = ""
 
@@ -78,6 +87,29 @@ def _take_identity(sender: Any, **_: Any) -> None:
 @signals.worker_process_shutdown.connect
 def _last_words(**_: Any) -> None:
     get_flusher().drain(2.0)
+    metrics.counts.flush()
+
+
+@signals.worker_shutting_down.connect
+def _end_in_time(how: str, **_: Any) -> None:
+    # Celery's last words (its own heartbeat, messages to give back) wait without end for a broker that is away.
+    if how == "Cold":
+        threading.Thread(target=_end_by_force, name="tasks-last-resort", daemon=True).start()
+
+
+def _end_by_force() -> None:
+    time.sleep(COLD_END_WITHIN)
+    logger.warning("The worker did not end within %s s, so it is ended; its broker may be away.", COLD_END_WITHIN)
+    try:
+        runs.release(identity(), quietly=True)
+    except Exception:
+        logger.exception("Unfinished tasks could not be given back; the next worker's sweep finds them.")
+    finally:
+        for child in active_children():
+            if child.pid is not None:
+                with contextlib.suppress(OSError):
+                    os.kill(child.pid, signal.SIGKILL)
+        os._exit(1)
 
 
 class Heart(bootsteps.StartStopStep):
@@ -88,12 +120,15 @@ class Heart(bootsteps.StartStopStep):
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
         self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
 
     def start(self, parent: Any) -> None:
-        """Begin to beat."""
-        self._thread = threading.Thread(target=self._run, args=(parent,), name="tasks-heart", daemon=True)
-        self._thread.start()
+        """Begin to beat and to sweep."""
+        sweep = Sweep(make_client(settings.REDIS_URL), parent)
+        for name, run in (("beat", self._beat), ("sweep", self._sweep)):
+            thread = threading.Thread(target=run, args=(parent, sweep), name=f"tasks-{name}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def stop(self, parent: Any) -> None:
         """The worker ends: say so, and give back what it has not finished."""
@@ -107,8 +142,8 @@ class Heart(bootsteps.StartStopStep):
         if self._stopping.is_set():
             return
         self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(3)
+        for thread in self._threads:
+            thread.join(2)
         with contextlib.suppress(redis.RedisError, OSError):
             beats.stop(make_client(settings.REDIS_URL), identity())
         try:
@@ -120,15 +155,16 @@ class Heart(bootsteps.StartStopStep):
         finally:
             connection.close()
 
-    def _run(self, parent: Any) -> None:
+    def _beat(self, parent: Any, sweep: Sweep) -> None:
         client = make_client(settings.REDIS_URL)
-        sweep = Sweep(client, parent)
         trouble = False
-        next_sweep = 0.0
-        while not self._stopping.wait(beats.BEAT_EVERY):
-            with _fork_lock:
+        known = False
+        while True:  # the first beat comes at once: whoever waits learns that somebody is there
+            with _beat_lock:
                 try:
-                    beats.beat(client, _describe(parent))
+                    if not beats.beat(client, _describe(parent)) and known:
+                        sweep.disconnected()
+                    known = True
                     if trouble:
                         logger.info("Redis answers again.")
                         trouble = False
@@ -137,17 +173,28 @@ class Heart(bootsteps.StartStopStep):
                         logger.warning("The worker cannot beat, will try again: %s", error)
                         trouble = True
                     sweep.disconnected()
-                    continue
-            if time.monotonic() >= next_sweep:
-                next_sweep = time.monotonic() + SWEEP_EVERY
-                with _fork_lock:
-                    try:
-                        sweep.run()
-                    except Exception:
-                        logger.exception("A sweep failed; the next one follows.")
-                    finally:
-                        # A connection of its own for each sweep: none is open while the pool forks.
-                        connection.close()
+            if self._stopping.wait(beats.BEAT_EVERY):
+                return
+
+    def _sweep(self, _: Any, sweep: Sweep) -> None:
+        trouble = False
+        while not self._stopping.wait(SWEEP_EVERY):
+            with _sweep_lock:
+                try:
+                    sweep.run()
+                    trouble = False
+                except Exception as error:
+                    # Once an outage: a database or a Redis that is away is away for every sweep.
+                    logger.log(
+                        logging.DEBUG if trouble else logging.ERROR,
+                        "A sweep failed; the next one follows: %s",
+                        error,
+                        exc_info=not trouble,
+                    )
+                    trouble = True
+                finally:
+                    # A connection of its own for each sweep: none is open while the pool forks.
+                    connection.close()
 
 
 def _ending() -> bool:
@@ -171,21 +218,19 @@ class Sweep:
     def __init__(self, client: redis.Redis, worker: Any) -> None:
         self._client = client
         self._worker = worker
-        self._connected_at: float | None = None
+        self._quiet_until = time.monotonic() + SWEEP_AFTER_START
         self._killed: set[str] = set()
 
     def disconnected(self) -> None:
-        """Redis did not answer: when it is back, wait before judging others."""
-        self._connected_at = None
+        """Redis did not answer, or did not know this worker: when it does, wait before judging others."""
+        self._quiet_until = time.monotonic() + SWEEP_AFTER_CONNECT
 
     def run(self) -> None:
         """One look, in order: own pool, hard cancels, then, holding the lock, everybody's."""
         close_old_connections()
         self._lost_here()
         self._cancel_here()
-        if self._connected_at is None:
-            self._connected_at = time.monotonic()
-        if time.monotonic() - self._connected_at < SWEEP_AFTER_CONNECT:
+        if time.monotonic() < self._quiet_until:
             return
         lock = f"{settings.REDIS_PREFIX}:sweep"
         held = self._client.set(lock, identity(), nx=True, px=int(SWEEP_EVERY * 3000))
@@ -223,6 +268,9 @@ class Sweep:
 
     def _lost_workers(self) -> None:
         known = {worker.id for worker in beats.look(self._client) if not worker.dead}
+        if identity() not in known:
+            self.disconnected()  # Redis has lost its data since the last beat: who is missing may live
+            return
         started = TaskRun.objects.filter(state=State.STARTED).exclude(worker__in=known)
         for pk, worker in started.values_list("pk", "worker")[:MAX_MOVES]:
             state = runs.lost(pk, worker, send_again=True)
@@ -263,11 +311,11 @@ class Sweep:
     def _is_empty(self, queue: str) -> bool:
         """True if no message of `queue` waits in the broker or lies unacknowledged in a worker."""
         with self._worker.app.connection_for_read() as broker:
-            channel = broker.default_channel
+            broker.connect()  # raises at once, where `default_channel` alone would wait for a broker without end
             try:
-                waiting = channel.queue_declare(queue=queue, passive=True).message_count
-            except Exception:
-                return False
+                waiting = broker.default_channel.queue_declare(queue=queue, passive=True).message_count
+            except ChannelError:
+                waiting = 0  # Redis has no empty lists: a queue without messages is not there
         if waiting:
             return False
         reserved = {request.id for request in list(worker_state.reserved_requests)}
@@ -288,4 +336,5 @@ class Sweep:
         for run in found.order_by("accepted_at")[:MAX_MOVES]:
             if not runs.send(run):
                 return
+            metrics.sent_again()
             logger.info("Sent %s again.", run)

@@ -7,6 +7,7 @@ binary's path is taken from it and the caller starts and ends the process.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import redis
@@ -51,6 +52,16 @@ def answers_ping(url: str, timeout: float = 1.0) -> bool:
         return False
     finally:
         client.close()
+
+
+def server_in(folder: Path, url: str) -> int | None:
+    """The process id of the server at `url`, if it keeps its data in `folder`; None for any other, and for none."""
+    try:
+        with redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1, retry=None) as client:
+            described: Any = client.config_get("dir"), client.info("server")
+    except (redis.RedisError, ValueError):
+        return None
+    return int(described[1]["process_id"]) if described[0].get("dir") == str(folder) else None
 
 
 def shown(url: str) -> str:

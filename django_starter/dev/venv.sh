@@ -1,4 +1,5 @@
-# Sourced by start_dev.sh and run_tests.sh from the repository's root: a Python, .venv, the pinned packages in it.
+# Sourced by start_dev.sh, start_all_services.sh and run_tests.sh from the repository's root: a Python, .venv, the
+# pinned packages in it.
 # bash 3.2 (macOS).
 
 say() { printf '%s\n' "$*"; }
@@ -39,6 +40,20 @@ find_python() {
 
 # Sets $python to that of .venv, or to one that can make it.
 any_python() { if new_enough .venv/bin/python; then python=.venv/bin/python; else find_python; fi; }
+
+# one_at_a_time NAME: the only script in $DEV_DIR that runs services, or the end. The kernel holds the lock for this
+# process, through the `exec` that follows, and drops it however the process ends: unlike a pid in a file it cannot lie
+# after a kill -9. (macOS has no flock command; descriptor 3, because supervisord closes those from 5 on.)
+one_at_a_time() {
+  local lock=$DEV_DIR/start_dev.lock pid name
+  mkdir -p "$DEV_DIR" || fail "$DEV_DIR cannot be written: set DEV_DIR to a folder of yours."
+  exec 3>>"$lock"
+  "$python" -c 'import fcntl; fcntl.flock(3, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null || {
+    { read -r pid && read -r name; } <"$lock" || name=$1
+    fail "$name runs already (process $pid): use that one, or stop it with Ctrl-C there or: kill $pid"
+  }
+  printf '%s\n' $$ "$1" >"$lock"
+}
 
 # prepare_venv FILE: .venv with the packages that FILE pins, installed again only when FILE has changed.
 # A copy of FILE beside the packages remembers what is installed.

@@ -13,7 +13,7 @@ def demo() -> str:
     with progress.step("Prepare"):
         time.sleep(0.2)
     with progress.step("Work", weight=2):
-        for _ in progress.track(range(20), unit="piece"):
+        for _ in progress.track(range(20), unit="pieces"):
             time.sleep(0.02)
     with progress.step("Tidy up"):
         time.sleep(0.2)

@@ -11,7 +11,7 @@ def long_running(steps: int, delay: float) -> dict[str, float]:
     """Take `steps` steps of `delay` seconds each; returns how many and how long it took, in seconds."""
     began = time.monotonic()
     progress.log(f"Starting {steps} steps of {delay:g} s.")
-    for step in progress.track(range(1, steps + 1), total=steps, unit="step"):
+    for step in progress.track(range(1, steps + 1), total=steps, unit="steps"):
         time.sleep(delay)
         if step % max(steps // 4, 1) == 0:
             progress.log(f"Step {step} of {steps} is done.")

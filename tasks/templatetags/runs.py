@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from django import template
+from django.conf import settings
 
 from progress.messages import FINAL_STATES
+from tasks.status import flower_url, status
 
 register = template.Library()
 
@@ -23,6 +26,20 @@ def moment(told: str | float | None) -> datetime | None:
     if isinstance(told, (int, float)):
         return datetime.fromtimestamp(told, UTC)
     return datetime.fromisoformat(told) if told else None
+
+
+@register.filter
+def mark(state: str | None) -> str:
+    """What stands before the name in a title: how it ended."""
+    return {"SUCCESS": "✓", "FAILURE": "✗", "REVOKED": "■"}.get(state or "", "")
+
+
+@register.inclusion_tag("tasks/_strip.html", takes_context=True)
+def what_runs(context: template.Context) -> dict[str, Any]:
+    """The strip of every page; where a login is required, it is for those who are in."""
+    if settings.TASKS_REQUIRE_LOGIN and not getattr(context.get("user"), "is_authenticated", False):
+        return {}
+    return {"parts": status(), "flower_url": flower_url()}
 
 
 @register.filter

@@ -1,21 +1,20 @@
 // One WebSocket that stays: connecting -> live <-> reconnecting <-> polling; each task in the end: ended or gone.
-// That of one task resumes with ?epoch&seq; the list's carries every task of a page.
+// That of one task resumes with ?epoch&seq; the list's carries every task of a page, and feeds, named "@name".
 
 import { backoff } from "./backoff.js";
 import { apply, isFinal } from "./view.js";
 
 const FAILURES_BEFORE_POLLING = 3;
-const POLL = 1_000; // ms between polls that succeed
-const POLL_FAILED = 5_000; // ms: nobody is there
 const CONNECT = 5_000; // ms until the first word
 const SILENCE = 40_000; // ms: the server pings every 15 s, so two went missing
 const SUBSCRIBE_MANY = 50; // ids a frame: the server refuses frames over 4 kB
 
 const comesBack = (code) => code !== 1000 && !(code >= 4400 && code <= 4999);
+const isFeed = (id) => id[0] === "@";
 
-// resume: where the socket's own word ends, for a poll tells the state, but no log lines
-// status: "ended" or "gone", which holds whatever becomes of the connection
-const nothingYet = (id, src) => ({ id, src, view: null, resume: null, etag: null, status: null, listeners: new Set() });
+// view: of a feed its data. resume: where the socket's own word ends, for a poll tells no log lines.
+// status: "ended" or "gone", whatever becomes of the connection
+const nothingYet = (id, src) => ({ id, src, view: null, resume: null, status: null, listeners: new Set() });
 
 export class Connection {
   state = "connecting";
@@ -25,7 +24,7 @@ export class Connection {
   #tasks = new Map();
   #unsaid = new Set(); // ids to subscribe to, sent together
   #socket = null;
-  #heard = 0; // when
+  #heard = 0;
   #failures = 0;
   #away = false; // the server said: do not come back
   #retry = 0;
@@ -33,16 +32,18 @@ export class Connection {
   #polling = null; // AbortController of the running polls
   #life = new AbortController();
 
-  constructor(url, { list = false, onidle = () => {} } = {}) {
+  /** One for lists has `onidle`, called when nobody watches any more. */
+  constructor(url, onidle) {
     this.#url = url;
-    this.#list = list;
+    this.#list = Boolean(onidle);
     this.#onidle = onidle;
     const { signal } = this.#life;
     addEventListener("online", () => this.#wake(), { signal });
+    addEventListener("offline", () => this.#socket && this.#drop(), { signal });
     document.addEventListener("visibilitychange", () => document.hidden || this.#wake(), { signal });
   }
 
-  /** Calls `listener(view, status)` at every change; answers what stops it. */
+  /** Calls `listener(view, status)` at every change; answers what stops it. `src`: the same over HTTP. */
   watch(id, src, listener) {
     const watched = this.#tasks.get(id) ?? this.#add(nothingYet(id, src));
     watched.listeners.add(listener);
@@ -58,13 +59,13 @@ export class Connection {
     this.#tasks.set(watched.id, watched);
     if (this.#away) this.#poll();
     else if (!this.#socket && !this.#retry) this.#open();
-    else if (this.#list) this.#subscribe([watched.id]);
+    else this.#subscribe([watched.id]);
     return watched;
   }
 
   #remove(watched) {
     if (!this.#tasks.delete(watched.id)) return;
-    if (!watched.status) this.#unsubscribe(watched);
+    if (!watched.status) this.#say("unsubscribe", [watched.id]);
     if (!this.#tasks.size) this.#stop();
   }
 
@@ -74,10 +75,8 @@ export class Connection {
     clearTimeout(this.#retry);
     clearTimeout(this.#deadline);
     this.#socket?.close(1000);
-    this.#onidle();
+    this.#onidle?.();
   }
-
-  // --- socket ---
 
   #open() {
     clearTimeout(this.#retry);
@@ -86,13 +85,13 @@ export class Connection {
     const { resume } = this.#only;
     const query = !this.#list && resume?.epoch ? `?${new URLSearchParams(resume)}` : "";
     const socket = (this.#socket = new WebSocket(this.#url + query));
-    socket.onopen = () => this.#list && this.#subscribe(this.#running().map(({ id }) => id));
+    socket.onopen = () => this.#subscribe(this.#running().map(({ id }) => id));
     socket.onmessage = ({ data }) => socket === this.#socket && this.#receive(JSON.parse(data));
     socket.onclose = ({ code }) => socket === this.#socket && this.#closed(code);
     this.#expect(CONNECT);
   }
 
-  /** A peer that vanished closes nothing: silence is a failure, too. */
+  // a peer that vanished closes nothing
   #expect(ms) {
     clearTimeout(this.#deadline);
     this.#deadline = setTimeout(() => this.#drop(), ms);
@@ -117,7 +116,7 @@ export class Connection {
     if (!this.#away) this.#retry = setTimeout(() => this.#open(), backoff(this.#failures - 1));
   }
 
-  /** The network or the viewer is back: do not wait for the timer. */
+  // the network or the viewer is back: do not wait for the timer
   #wake() {
     if (this.#away) return;
     // an open socket that missed a ping while the machine slept is most likely dead
@@ -132,7 +131,7 @@ export class Connection {
     this.#polling?.abort(); // a late poll would take `seq` past log lines that are still on their way
     this.#polling = null;
     this.#become("live");
-    const watched = this.#list ? this.#tasks.get(frame.task_id) : this.#only;
+    const watched = this.#list ? this.#tasks.get(frame.task_id ?? `@${frame.feed}`) : this.#only;
     if (frame.type === "ping") this.#send({ type: "pong", seq: this.#list ? frame.seq : (watched.view?.seq ?? 0) });
     else if (!watched) return;
     else if (frame.type === "error") frame.code === "not_found" && this.#settle(watched, "gone");
@@ -149,15 +148,15 @@ export class Connection {
   }
 
   #take(watched, frame) {
-    const view = apply(watched.view, frame);
+    const view = isFeed(watched.id) ? frame.data : apply(watched.view, frame);
     if (view === watched.view) return;
     watched.view = view;
-    if (isFinal(view.task.state)) this.#settle(watched, "ended");
+    if (isFinal(view.task?.state)) this.#settle(watched, "ended");
     else this.#tell(watched);
   }
 
   #settle(watched, status) {
-    if (!watched.status) this.#unsubscribe(watched);
+    if (!watched.status) this.#say("unsubscribe", [watched.id]);
     watched.status = status;
     this.#tell(watched);
   }
@@ -188,18 +187,19 @@ export class Connection {
   }
 
   #subscribe(ids) {
-    if (!this.#unsaid.size) queueMicrotask(() => this.#say());
+    if (!this.#unsaid.size)
+      queueMicrotask(() => {
+        const all = [...this.#unsaid];
+        this.#unsaid.clear();
+        while (all.length) this.#say("subscribe", all.splice(0, SUBSCRIBE_MANY));
+      });
     ids.forEach((id) => this.#unsaid.add(id));
   }
 
-  #say() {
-    const ids = [...this.#unsaid];
-    this.#unsaid.clear();
-    while (ids.length) this.#send({ type: "subscribe", task_ids: ids.splice(0, SUBSCRIBE_MANY) });
-  }
-
-  #unsubscribe({ id }) {
-    if (this.#list) this.#send({ type: "unsubscribe", task_ids: [id] });
+  #say(type, ids) {
+    const feeds = ids.filter(isFeed).map((id) => id.slice(1));
+    const task_ids = ids.filter((id) => !isFeed(id));
+    if (this.#list) this.#send({ type, ...(task_ids.length && { task_ids }), ...(feeds.length && { feeds }) });
   }
 
   #send(message) {
@@ -207,44 +207,33 @@ export class Connection {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 
-  // --- polling ---
-
   async #poll() {
     if (this.#polling) return;
     const polling = (this.#polling = new AbortController());
-    for (let running; (running = this.#running()).length && !polling.signal.aborted; ) {
-      let reached = true;
-      for (const watched of running) reached = (await this.#fetch(watched, polling.signal)) && reached;
-      if (polling.signal.aborted) return;
-      this.#become(reached ? "polling" : "reconnecting");
-      const pause = reached ? POLL * Math.max(1, running.length / 10) : POLL_FAILED;
-      await new Promise((done) => setTimeout(done, pause));
+    try {
+      // under a new name each time, as browsers remember what could not be loaded
+      const { poll } = await import(`./polling.js?${this.#failures}`);
+      await poll({
+        signal: polling.signal,
+        running: () => this.#running(),
+        take: (watched, frame) => this.#take(watched, frame),
+        gone: (watched) => this.#settle(watched, "gone"),
+        become: (state) => this.#become(state),
+      });
+    } catch {
+      // the next failure tries again
     }
     if (this.#polling === polling) this.#polling = null;
   }
-
-  /** True where the server answered. */
-  async #fetch(watched, polling) {
-    const headers = { Accept: "application/json", ...(watched.etag && { "If-None-Match": watched.etag }) };
-    const signal = AbortSignal.any([polling, AbortSignal.timeout(CONNECT)]);
-    try {
-      const response = await fetch(watched.src, { headers, signal, cache: "no-store" });
-      const snapshot = response.ok && (await response.json());
-      if (polling.aborted) return false;
-      if (snapshot) this.#take(watched, { type: "snapshot", ...snapshot });
-      if (snapshot) watched.etag = response.headers.get("ETag");
-      if (response.status === 404) this.#settle(watched, "gone");
-      return response.ok || response.status === 304 || response.status === 404;
-    } catch {
-      return false;
-    }
-  }
 }
+
+/** The address of the sockets: ws beside http, wss beside https. */
+export const socketsUrl = (path = "/ws/progress/") => new URL(path, location.href).href.replace("http", "ws");
 
 const shared = new Map();
 
-/** The page's one connection for lists: made with the first element, closed with the last. */
-export function sharedConnection(url) {
-  const made = () => new Connection(url, { list: true, onidle: () => shared.delete(url) });
-  return shared.get(url) ?? shared.set(url, made()).get(url);
+/** The page's one connection for lists. */
+export function sharedConnection(url = socketsUrl()) {
+  if (!shared.has(url)) shared.set(url, new Connection(url, () => shared.delete(url)));
+  return shared.get(url);
 }

@@ -23,13 +23,12 @@ export function bytes(x) {
 const amount = (x, unit) => (unit === "bytes" ? bytes(x) : number(x));
 const named = (unit) => (unit && unit !== "bytes" ? SPACE + unit : "");
 
-/** "42 / 100 rows", "1.2 MB / 3.4 MB", "42". */
 export function count(current, total, unit = "") {
   if (!known(current)) return "";
   return amount(current, unit) + (known(total) ? ` / ${amount(total, unit)}` : "") + named(unit);
 }
 
-/** "9.8/s", "1.2 MB/s"; by the minute where a second sees less than a tenth. */
+/** By the minute where a second sees less than a tenth. */
 export function rate(perSecond, unit = "") {
   if (!known(perSecond) || perSecond <= 0) return "";
   if (unit === "bytes") return bytes(perSecond) + "/s";
@@ -42,7 +41,6 @@ export function percent(x) {
   return known(x) ? WHOLE.format(Math.floor(x + 1e-9)) + SPACE + "%" : "";
 }
 
-/** "0.4 s", "12 s", "3 min 05 s", "2 h 05 min", "3 d 4 h". */
 export function duration(seconds) {
   if (!known(seconds)) return "";
   if (seconds < 9.95) return TENTH.format(seconds) + SPACE + "s";
@@ -54,22 +52,25 @@ export function duration(seconds) {
   return m < 1440 ? pair(m, 60, ["h", "min"], 2) : pair(h, 24, ["d", "h"], 1);
 }
 
+// below so many seconds: the unit, its seconds, and in steps of how many
+const COARSER = [
+  [10, "s", 1, 1],
+  [57.5, "s", 1, 5],
+  [600, "min", 60, 0.5],
+  [3_450, "min", 60, 5],
+  [36_000, "h", 3600, 0.5],
+  [82_800, "h", 3600, 1],
+  [Infinity, "d", 86_400, 0.5],
+];
+
 /** A guess: the further off the end, the coarser. */
 export function eta(seconds) {
   if (!known(seconds) || seconds < 0) return "";
-  const [unit, size, step] =
-    seconds < 10 ? ["s", 1, 1]
-    : seconds < 57.5 ? ["s", 1, 5]
-    : seconds < 600 ? ["min", 60, 0.5]
-    : seconds < 3_450 ? ["min", 60, 5]
-    : seconds < 36_000 ? ["h", 3600, 0.5]
-    : seconds < 82_800 ? ["h", 3600, 1]
-    : ["d", 86_400, 0.5];
+  const [, unit, size, step] = COARSER.find(([below]) => seconds < below);
   const value = Math.max(1, Math.round(seconds / size / step)) * step;
   return number(value) + SPACE + unit;
 }
 
-/** "just now", "3 min ago", "5 d ago". */
 export function age(seconds) {
   if (!known(seconds)) return "";
   if (seconds < 10) return "just now";
@@ -77,7 +78,7 @@ export function age(seconds) {
   return Math.floor(seconds / size) + SPACE + unit + " ago";
 }
 
-/** Text that is JSON, indented; any other text as it is. */
+/** Indented; text that is no JSON as it is. */
 export function json(value) {
   if (value === null || value === undefined) return "";
   if (typeof value !== "string") return JSON.stringify(value, null, 2);
@@ -90,5 +91,5 @@ export function json(value) {
 
 const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 
-/** A moment in the viewer's zone: "14:03:22". */
+// in the viewer's zone
 export const clock = (moment) => (moment ? CLOCK.format(new Date(moment)) : "");

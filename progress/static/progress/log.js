@@ -1,4 +1,5 @@
-// The part "log": appended in order, its end followed until the reader scrolls away.
+// The part "log": its end is followed until the reader scrolls away. Beside it may be a select [data-log="level"] and a
+// button [data-log="follow"].
 
 import { clock } from "./format.js";
 import { LOG_LIMIT } from "./view.js";
@@ -7,21 +8,39 @@ const NEAR_END = 8; // px: zoomed pages round
 
 export default class Log {
   #lines = []; // what is painted
+  #follow = true;
 
   constructor(list) {
     this.list = list;
+    const beside = (name) => list.parentElement.querySelector(`[data-log="${name}"]`);
+    this.button = beside("follow");
+    this.button?.addEventListener("click", () => this.#set(!this.#follow));
+    beside("level")?.addEventListener("change", ({ target }) => {
+      list.dataset.least = target.value;
+      this.#set(this.#follow);
+    });
+    list.addEventListener("scroll", () => this.#note(list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_END));
   }
 
   paint({ log }) {
     const { list } = this;
     const last = this.#lines.at(-1)?.n ?? 0;
     if (log === this.#lines || (!log.length && !last)) return; // until some are heard, the page's stay
-    const following = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_END;
     if ((log.at(-1)?.n ?? 0) < last || !this.#lines.length) list.replaceChildren(...log.map(row));
     else list.append(...log.slice(log.findLastIndex(({ n }) => n <= last) + 1).map(row));
     while (list.childElementCount > LOG_LIMIT) list.firstElementChild.remove();
     this.#lines = log;
-    if (following) list.scrollTop = list.scrollHeight;
+    this.#set(this.#follow);
+  }
+
+  #set(follow) {
+    this.#note(follow);
+    if (follow) this.list.scrollTop = this.list.scrollHeight;
+  }
+
+  #note(follow) {
+    this.#follow = follow;
+    this.button?.setAttribute("aria-pressed", follow);
   }
 }
 

@@ -17,11 +17,9 @@ export function tick(element, on) {
   else clock ||= setInterval(() => ticking.forEach(paintSoon), 1_000);
 }
 
-export const running = () => ticking.size;
-
-function paintAll(now) {
-  frame = 0;
+function paintAll() {
   const elements = [...dirty];
   dirty.clear();
-  for (const element of elements) if (element.paint(now)) paintSoon(element);
+  frame = 0;
+  for (const element of elements) element.paint();
 }

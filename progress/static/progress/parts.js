@@ -1,4 +1,4 @@
-// What each part of the element says, from (task, now). Pure.
+// What each part says, from (task, now). Pure.
 
 import { age, clock, count, duration, eta, json, percent, rate } from "./format.js";
 import { isFinal } from "./view.js";
@@ -43,7 +43,7 @@ export const TEXT = {
   "finished-after": (task) => after(task.started_at, finished(task)),
 };
 
-/** The same, for parts that take no room while they are empty. */
+/** Those that take no room while they are empty. */
 export const BLOCK = {
   waiting: ({ waiting }, now) => {
     const left = Math.ceil(seconds(now, waiting?.next_retry_at));

@@ -1,5 +1,3 @@
-// The part "steps", with durations.
-
 import { duration } from "./format.js";
 
 export default class Steps {

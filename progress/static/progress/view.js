@@ -1,16 +1,6 @@
-// What a viewer knows of one task, and how a frame changes it. Pure; `progress.messages.apply` is its twin, and both run
-// tests/unit/progress_cases.json. A view is {epoch, seq, task, log, resync}, null before the first frame; what changes
-// nothing gives the same object back.
-//
-// 1. `snapshot`: taken with another epoch, a seq >= the held one, or the end (4). Replaces `task`, clears `resync`; its log
-//    is appended if `recovered`, else replaces ours; without one (a poll) ours stays.
-// 2. `update`: taken with the same epoch and a greater seq, or the end. Merged into `task`.
-// 3. `log`: taken with the same epoch and a greater seq, without the lines (n) that are held.
-// 4. A final state is taken whatever its seq: Redis may come back from its file with that of a second ago.
-// 5. An older attempt, or a state that is not final after one that is, leaves `task` alone; the rest applies.
-// 6. `update` or `log` without a task or of another epoch: only `resync` becomes true. Except: the epoch "" (no live record
-//    yet) goes over into that of the frame with seq 1.
-// 7. `seq` never falls within an epoch; other types change nothing.
+// What a viewer knows of one task, and how a frame changes it: docs/PROTOCOL.md, "How frames are applied". Pure;
+// `progress.messages.apply` is its twin, and both run tests/unit/progress_cases.json. A view is {epoch, seq, task, log,
+// resync}, null before the first frame; what changes nothing gives the same object back.
 
 export const LOG_LIMIT = 10_000;
 

@@ -30,3 +30,7 @@ function say(form, text) {
   const note = Object.assign(document.createElement("p"), { role: "alert", className: "field-error", textContent: text });
   form.append(note);
 }
+
+document.addEventListener("end", async (event) => {
+  if (event.detail.result?.files) (await import("./files.js")).refresh(event);
+});

@@ -1,35 +1,38 @@
-// Start Task without a reload: send the form, and put the new run at the top of the list.
+// Start without a reload: send the form, and put the new run at the top of the list.
 
+import { sharedConnection } from "../progress/connection.js";
 import { enhanceActions } from "./actions.js";
 import { post, sentence } from "./post.js";
 
 const BLANK = "00000000-0000-0000-0000-000000000000"; // the id in <template id="new-run">
-const form = document.getElementById("start");
-const button = form.querySelector("button");
-const problem = document.getElementById("start-error");
 const runs = document.getElementById("runs");
 
-// One key for one filling-in of the form: sent again after a lost answer, it is the same start.
-let key = newKey();
-form.addEventListener("input", () => (key = newKey()));
-
-form.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  if (button.disabled) return;
-  button.disabled = true;
-  show({});
-  try {
-    const { status, body } = await post(form.action, new FormData(form), { "Idempotency-Key": key });
-    if (status === 400 && body?.errors) show(body.errors);
-    else if (body?.task_id) {
-      key = newKey();
-      add(body.task_id);
-    } else problem.textContent = sentence(status, body);
-  } catch {
-    problem.textContent = "The server cannot be reached. Check that it runs, then press Start Task again: it starts once only.";
-  }
-  problem.hidden = !problem.textContent;
-  button.disabled = false;
+document.querySelectorAll(".start").forEach((form) => {
+  const button = form.querySelector("button");
+  const problem = form.querySelector("[role=alert]");
+  const choice = form.elements.task;
+  if (choice) (choice.onchange = () => choose(form, choice.value))();
+  // one key for one filling-in: sent again after a lost answer, it is the same start
+  let key = newKey();
+  form.addEventListener("input", () => (key = newKey()));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (button.disabled) return;
+    button.disabled = true;
+    show(form, problem, {});
+    try {
+      const { status, body } = await post(form.action, new FormData(form), { "Idempotency-Key": key });
+      if (status === 400 && body?.errors) show(form, problem, body.errors);
+      else if (body?.task_id) {
+        key = newKey();
+        add(body.task_id);
+      } else problem.textContent = sentence(status, body);
+    } catch {
+      problem.textContent = `The server cannot be reached. Check that it runs, then press ${button.textContent} again: it starts once only.`;
+    }
+    problem.hidden = !problem.textContent;
+    button.disabled = false;
+  });
 });
 
 // crypto.randomUUID exists on https and localhost only
@@ -37,11 +40,17 @@ function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Puts each sentence beside its field; what has no field stands below the form. */
-function show(errors) {
+/** Only the fields of the chosen task are shown and sent. */
+function choose(form, task) {
+  for (const part of form.querySelectorAll("fieldset")) part.hidden = part.disabled = part.dataset.task !== task;
+}
+
+/** Each sentence beside its field; what has no field below the form. */
+function show(form, problem, errors) {
   const rest = { ...errors };
   for (const place of form.querySelectorAll(".field-error")) {
     const input = document.getElementById(place.id.replace("_error", ""));
+    if (input.matches(":disabled")) continue;
     const text = (errors[input.name] ?? []).join(" ");
     delete rest[input.name];
     place.textContent = text;
@@ -53,8 +62,10 @@ function show(errors) {
   form.querySelector("[aria-invalid=true]")?.focus();
 }
 
+const rowOf = (id) => runs.querySelector(`[data-run="${CSS.escape(id)}"]`);
+
 function add(id) {
-  if (runs.querySelector(`[data-run="${CSS.escape(id)}"]`)) return;
+  if (rowOf(id)) return rowOf(id).scrollIntoView({ block: "nearest" });
   const row = document.getElementById("new-run").content.cloneNode(true).firstElementChild;
   for (const element of [row, ...row.querySelectorAll("*")])
     for (const { name, value } of element.attributes)
@@ -63,3 +74,10 @@ function add(id) {
 }
 
 enhanceActions(add);
+
+// what was started elsewhere
+sharedConnection().watch("@mine", runs.dataset.src, (mine) => {
+  if (!mine) return;
+  mine.task_ids.toReversed().forEach((id) => rowOf(id) ?? add(id));
+  [...runs.children].slice(mine.task_ids.length).forEach((row) => mine.task_ids.includes(row.dataset.run) || row.remove());
+});

@@ -1,14 +1,37 @@
-import { enhanceActions } from "./actions.js";
+// One run's end: in the title, the icon and, where it is allowed, a notification.
 
-const copy = document.getElementById("copy");
-// there is none without https, except on localhost
-if (navigator.clipboard) {
-  copy.hidden = false;
-  copy.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(document.getElementById("task-id").textContent);
-    copy.textContent = "Copied";
-    setTimeout(() => (copy.textContent = "Copy id"), 1_500);
+import { percent } from "../progress/format.js";
+import { TEXT, announcement } from "../progress/parts.js";
+
+const run = document.querySelector("task-progress");
+const icon = document.querySelector("link[rel=icon]");
+const bell = document.getElementById("notify");
+const site = document.title.split("·").pop();
+
+run.addEventListener("progress", ({ detail: task }) => {
+  const mark = { SUCCESS: "✓", FAILURE: "✗", REVOKED: "■" }[task.state] ?? percent(task.percent);
+  document.title = `${mark} ${TEXT.name(task)} ·${site}`;
+  icon.href = icon.dataset[task.state.toLowerCase()] ?? icon.href;
+});
+
+run.addEventListener("end", (event) => {
+  const task = event.detail;
+  bell.hidden = true;
+  if (task.result?.files) import("./files.js").then(({ refresh }) => refresh(event));
+  if (document.hidden && globalThis.Notification?.permission === "granted") new Notification(announcement(task), { tag: task.id });
+});
+
+bell.hidden = run.hasAttribute("ended") || globalThis.Notification?.permission !== "default";
+bell.addEventListener("click", async () => (bell.hidden = (await Notification.requestPermission()) !== "default"));
+
+// there is no clipboard without https, except on localhost
+for (const button of navigator.clipboard ? document.querySelectorAll("[data-copy]") : []) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    button.textContent = "Copied";
   });
 }
 
-enhanceActions((id, url) => location.assign(url ?? location.pathname.replace(/[^/]+\/$/, `${id}/`)));
+// a second click is no second run
+document.addEventListener("submit", ({ submitter }) => setTimeout(() => (submitter.disabled = true)));

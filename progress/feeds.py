@@ -1,0 +1,72 @@
+"""What a list socket is told beside single tasks: feeds, JSON values of the project's own.
+
+Each is looked at once a second for all who follow it, and sent when it says something else than before. Nothing is
+pushed, so nothing can get lost on the way.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from .messages import dumps, feed
+from .outbox import Outbox
+from .source import Viewer
+
+logger = logging.getLogger(__name__)
+
+#: Feeds that one socket may follow.
+MAX_FEEDS = 10
+
+Look = Callable[[Sequence[tuple[Viewer, str]]], Awaitable[Sequence[Any]]]
+
+
+class Feeds:
+    """Who follows what, and what each of them heard last. `look` is `Source.feeds`, called in a thread."""
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+        self._followers: dict[Outbox, tuple[Viewer, dict[str, str]]] = {}  # the text said last, by name
+
+    async def follow(self, outbox: Outbox, viewer: Viewer, names: Sequence[str]) -> list[str]:
+        """Tell `outbox` what these feeds say, now and from now on; answers those that do not exist."""
+        _, said = self._followers.setdefault(outbox, (viewer, {}))
+        new = [name for name in dict.fromkeys(names) if name not in said]
+        unknown = new[MAX_FEEDS - len(said) :]
+        new = new[: MAX_FEEDS - len(said)]
+        for name, value in zip(new, await self._ask([(viewer, name) for name in new]), strict=True):
+            if value is None:
+                unknown.append(name)
+            elif outbox in self._followers:
+                said[name] = ""
+                self._tell(outbox, said, name, dumps(value), value)
+        return unknown
+
+    def leave(self, outbox: Outbox, names: Sequence[str]) -> None:
+        """Tell `outbox` these feeds no longer."""
+        for name in names:
+            self._followers.get(outbox, (None, {}))[1].pop(name, None)
+
+    def forget(self, outbox: Outbox) -> None:
+        """The socket is gone."""
+        self._followers.pop(outbox, None)
+
+    async def tick(self) -> None:
+        """Look at every feed that is followed, once for all viewers, and tell what is new."""
+        asked = list({(viewer, name): None for viewer, said in self._followers.values() for name in said})
+        values = dict(zip(asked, await self._ask(asked), strict=True))
+        texts = {key: dumps(value) for key, value in values.items()}
+        for outbox, (viewer, said) in list(self._followers.items()):
+            for name in list(said):
+                if (viewer, name) in values:
+                    self._tell(outbox, said, name, texts[viewer, name], values[viewer, name])
+
+    async def _ask(self, asked: Sequence[tuple[Viewer, str]]) -> Sequence[Any]:
+        return await self._look(asked) if asked else []
+
+    @staticmethod
+    def _tell(outbox: Outbox, said: dict[str, str], name: str, text: str, value: Any) -> None:
+        # One that cannot be sent now, because its reader does not read, is sent by a later look.
+        if text != said[name] and outbox.put_answer(feed(name, value)):
+            said[name] = text

@@ -1,0 +1,189 @@
+"""`python -m progress.watch <address or task id>`: the bar of any task, in a terminal.
+
+With the address of a task (its page, its snapshot or its socket) it is a viewer like a browser, and needs the cookie of
+whoever may see it: `--cookie 5x0…`. With a bare id it reads the record and the database itself, as a shell on the
+server may: run it beside `manage.py`, or with DJANGO_SETTINGS_MODULE set.
+
+Ends with 0 when the task succeeded, 1 when it did not, 2 when there is nothing to watch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+from urllib.parse import urlencode, urlsplit
+
+from .messages import FINAL_STATES, ID_PATTERN, CloseCode, View, apply, snapshot
+from .terminal import line
+
+#: Seconds without a frame after which a connection counts as dead: two of the server's pings.
+SILENCE = 40.0
+#: Seconds between two looks at the record, and between two at the database.
+LOOK_EVERY = 0.1
+ASK_EVERY = 1.0
+
+
+class NothingToWatch(Exception):
+    """The task is unknown or not yours, or the server will not have us; the message says which."""
+
+
+def from_server(address: str, cookie: str) -> Iterator[View]:
+    """Every new view of the task at `address`, until its end; comes back when the connection breaks."""
+    from websockets.exceptions import ConnectionClosed, InvalidHandshake
+    from websockets.sync.client import connect
+    from websockets.typing import Origin
+
+    url, origin = socket_of(address)
+    headers = {"Cookie": cookie if "=" in cookie else f"sessionid={cookie}"} if cookie else None
+    view: View | None = None
+    failures = 0
+    while not _is_over(view):
+        held = urlencode({"epoch": view["epoch"], "seq": view["seq"]}) if view else ""
+        try:
+            with connect(f"{url}?{held}", origin=Origin(origin), additional_headers=headers, max_size=None) as socket:
+                while not _is_over(view):
+                    frame = json.loads(socket.recv(timeout=SILENCE))
+                    failures = 0
+                    if frame["type"] == "ping":
+                        socket.send(json.dumps({"type": "pong", "seq": view["seq"] if view else 0}))
+                        continue
+                    before, view = view, apply(view, frame)
+                    if view is not None and view["resync"]:
+                        socket.send(json.dumps({"type": "resync", "epoch": view["epoch"], "seq": view["seq"]}))
+                    elif view is not None and view is not before:
+                        yield view
+        except ConnectionClosed as closed:
+            code = closed.rcvd.code if closed.rcvd else 1006
+            if code == CloseCode.NOT_FOUND:
+                raise NothingToWatch("There is no such task, or it is not yours: give --cookie.") from None
+            if 4400 <= code < 5000:
+                raise NothingToWatch(f"The server closed the connection with {code}.") from None
+        except InvalidHandshake as error:
+            status = getattr(getattr(error, "response", None), "status_code", 0)
+            if 400 <= status < 500:
+                raise NothingToWatch(f"The server refused the connection with {status}.") from None
+        except OSError:  # nobody there, or silent for too long
+            pass
+        failures += 1
+        time.sleep(random.uniform(0.05, min(5.0, 0.1 * 2 ** min(failures, 6))))
+
+
+def socket_of(address: str) -> tuple[str, str]:
+    """(the socket's address, the Origin to name) for the address of a task's page, snapshot or socket."""
+    parts = urlsplit(address)
+    secure = parts.scheme in ("https", "wss")
+    task_id = parts.path.rstrip("/").rpartition("/")[2]
+    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc or not ID_PATTERN.fullmatch(task_id):
+        raise NothingToWatch(
+            f"Expected the address of a task, such as http://localhost:8001/tasks/<id>/, got {address}."
+        )
+    url = f"{'wss' if secure else 'ws'}://{parts.netloc}/ws/progress/{task_id}/"
+    return url, f"{'https' if secure else 'http'}://{parts.netloc}"
+
+
+def from_record(task_id: str) -> Iterator[View]:
+    """Every new view of the task, read from Redis and the database of the settings, until its end."""
+    import redis
+
+    from .record import Held, Since, get_record
+    from .source import get_source, merge
+
+    source, record = get_source(), get_record()
+    view: View | None = None
+    stored: Any = None
+    ask_at = 0.0
+    while not _is_over(view):
+        if time.monotonic() >= ask_at:
+            ask_at = time.monotonic() + ASK_EVERY
+            stored = source.refresh([task_id]).get(task_id)
+            if stored is None:
+                raise NothingToWatch(f"There is no task {task_id}.")
+        held = Held(view["epoch"], view["seq"], recovered=True) if view else Held()
+        with contextlib.suppress(redis.RedisError, OSError):  # then what is held is shown; the database tells the end
+            held = record.read(task_id, Since(held.epoch, held.seq))
+        state = merge(stored, held.changing or (view or {}).get("task"))
+        frame = snapshot(task_id, held.epoch, held.seq, state, held.log, recovered=held.recovered)
+        before, view = view, apply(view, dict(frame))
+        if view is not None and view != before:
+            yield view
+        if not _is_over(view):
+            time.sleep(LOOK_EVERY)
+
+
+def _is_over(view: View | None) -> bool:
+    return view is not None and view["task"].get("state") in FINAL_STATES
+
+
+def show(views: Iterator[View], stream: TextIO) -> str:
+    """Paint `views` on one line of a terminal, the log above it; elsewhere write log and end only. The last state."""
+    erase = "\r\x1b[K" if stream.isatty() else ""
+    last, state = 0, {}
+    for view in views:
+        state = view["task"]
+        for entry in view["log"]:
+            if entry["n"] > last:
+                stream.write(f"{erase}{entry['text']}\n")
+        last = view["log"][-1]["n"] if view["log"] else 0
+        if erase:
+            stream.write(erase + _told(state))
+        stream.flush()
+    stream.write(f"{erase}{_told(state)}\n")
+    stream.flush()
+    return str(state.get("state"))
+
+
+def _told(state: dict[str, Any]) -> str:
+    waiting, error = state.get("waiting") or {}, state.get("error") or {}
+    reason = waiting.get("hint") or (f"{error['type']}: {error['message']}" if error else "")
+    return "  ".join(part for part in (str(state.get("state")), line(state), reason) if part)
+
+
+def _set_up_django() -> None:
+    """Find the settings as `manage.py` here does, unless the environment names them."""
+    manage = Path("manage.py")
+    if "DJANGO_SETTINGS_MODULE" not in os.environ and manage.exists():
+        named = re.search(r"""["']DJANGO_SETTINGS_MODULE["'],\s*["']([\w.]+)["']""", manage.read_text())
+        if named:
+            os.environ["DJANGO_SETTINGS_MODULE"] = named[1]
+    if "DJANGO_SETTINGS_MODULE" not in os.environ:
+        raise NothingToWatch("For a bare id, run this beside manage.py, or give the address of the task's page.")
+    import django
+
+    django.setup()
+
+
+def main(arguments: Sequence[str] | None = None, stream: TextIO | None = None) -> int:
+    """The command; the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m progress.watch", description="Show the bar of a task in a terminal."
+    )
+    parser.add_argument("task", help="the address of a task's page, or a task id")
+    parser.add_argument(
+        "--cookie", default="", help="of who may see it: the value of `sessionid`, or a whole Cookie header"
+    )
+    given = parser.parse_args(arguments)
+    try:
+        if "://" in given.task:
+            views = from_server(given.task, given.cookie)
+        else:
+            _set_up_django()
+            views = from_record(given.task)
+        return 0 if show(views, stream or sys.stdout) == "SUCCESS" else 1
+    except NothingToWatch as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

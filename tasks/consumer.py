@@ -1,0 +1,41 @@
+"""The worker's consumer, which lives through an outage of its broker and comes back soon after it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import redis
+from celery.worker.consumer import Consumer
+from kombu.transport.redis import Channel
+
+#: Seconds between two tries to reach a broker that is away. Celery's own grow to 30: after an outage of a minute,
+#: queued tasks waited for half of one more.
+RETRY_START, RETRY_STEP, RETRY_MAX = 0.5, 0.5, 2.0
+
+
+class SoonBack(Consumer):
+    """Celery's consumer with short pauses between its tries."""
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, however long it takes."""
+        conn.ensure_connection = partial(
+            conn.ensure_connection, interval_start=RETRY_START, interval_step=RETRY_STEP, interval_max=RETRY_MAX
+        )
+        return super().ensure_connected(conn)
+
+
+RedisChannel: Any = Channel  # what follows is private to kombu, and in no type
+_connparams = RedisChannel._connparams
+
+
+def _connparams_or_error(channel: Any, asynchronous: bool = False) -> Any:
+    # kombu 5.7 closes a lost connection, and then its channel gives back or acknowledges messages over it:
+    # AttributeError: 'NoneType' object has no attribute 'hostname'. That ended the worker ("Unrecoverable error") when
+    # Redis refused connections while a task ran. As a lost connection it is handled everywhere.
+    if channel.connection is None or channel.connection.client is None:
+        raise redis.ConnectionError("The broker's connection was closed.")
+    return _connparams(channel, asynchronous)
+
+
+RedisChannel._connparams = _connparams_or_error

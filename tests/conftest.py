@@ -1,0 +1,83 @@
+"""Points the settings at folders of the tests before Django reads them, and offers what every level of tests needs."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+# Before anything of the project is imported: a test must never see the database, the key or the Redis of a running
+# ./start_dev.sh, nor what a shell has set for it.
+DEV_DIR = Path(tempfile.mkdtemp(prefix="django_starter-tests-"))
+atexit.register(shutil.rmtree, DEV_DIR, ignore_errors=True)
+OURS = (
+    *("PORT", "FLOWER_PORT", "REDIS_URL", "DATABASE_URL", "DEBUG", "SECRET_KEY", "ALLOWED_HOSTS"),
+    *("CSRF_TRUSTED_ORIGINS", "BROKER_URL", "ASGI_SERVER", "TASKS_REQUIRE_LOGIN", "SAMPLE_SOURCE", "REDIS_PREFIX"),
+    *("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT"),
+)
+for name in OURS:
+    os.environ.pop(name, None)
+os.environ["DEV_DIR"] = str(DEV_DIR)
+os.environ["ENV_FILE"] = os.devnull  # nor what a person has put into .env
+os.environ["DJANGO_SETTINGS_MODULE"] = "django_starter.settings"
+
+from django_starter.dev.ports import free_port  # noqa: E402
+
+# Nobody listens there, so unit and integration tests run with Redis away, until one asks for `valkey`.
+VALKEY_PORT = free_port()
+os.environ["REDIS_URL"] = f"redis://127.0.0.1:{VALKEY_PORT}/0"
+
+import django  # noqa: E402
+
+django.setup()
+
+import pytest  # noqa: E402
+
+from django_starter.dev.guard import Guard  # noqa: E402
+from django_starter.dev.valkey import answers_ping, valkey_command  # noqa: E402
+
+from .waiting import wait_until  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def guard() -> Iterator[Guard]:
+    """Ends every process that the tests started, should the test run itself be killed."""
+    guard = Guard()
+    yield guard
+    guard.close()
+
+
+@pytest.fixture(scope="session")
+def valkey_server(guard) -> Iterator[str]:
+    """A real Valkey at the REDIS_URL of the settings; its address."""
+    folder = DEV_DIR / "valkey"
+    folder.mkdir()
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            valkey_command(folder, VALKEY_PORT),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    guard.watch(process.pid)
+    url = os.environ["REDIS_URL"]
+    wait_until(lambda: answers_ping(url), 10, lambda: "Valkey answers; " + (folder / "log").read_text())
+    yield url
+    process.kill()
+    process.wait()
+    guard.forget(process.pid)
+
+
+@pytest.fixture
+def valkey(valkey_server) -> Iterator[str]:
+    """The address of a real, empty Valkey: the one that the settings name."""
+    import redis
+
+    with redis.Redis.from_url(valkey_server) as client:
+        client.flushall()
+    yield valkey_server

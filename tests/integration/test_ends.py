@@ -1,0 +1,143 @@
+"""Ends that are easily forgotten: a cancel that meets a retry or a restart, and results that no database holds."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from celery.result import AsyncResult
+from django.utils import timezone
+from kombu.exceptions import EncodeError
+
+from tasks import runs
+from tasks.models import State, TaskRun
+from tasks.result_backend import RunBackend
+from tasks.tasks import demo_task, long_running_task
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def running() -> TaskRun:
+    """A run that is STARTED by w1."""
+    run = runs.claim(demo_task.delay().id, "w1")
+    assert run is not None
+    return run
+
+
+def test_a_cancelled_task_that_asks_for_a_retry_ends_instead(running):
+    assert runs.cancel(running.pk)
+    assert not runs.postpone(running.pk, 1, timezone.now(), [], {}, {})
+    running.refresh_from_db()
+    assert (running.state, running.error) == (State.REVOKED, runs.CANCELLED)
+    assert running.finished_at is not None
+
+
+def test_a_cancelled_task_whose_worker_ends_is_not_given_back_but_ends(running):
+    assert runs.cancel(running.pk)
+    assert runs.release("w1") == 0
+    running.refresh_from_db()
+    assert (running.state, running.error) == (State.REVOKED, runs.CANCELLED)
+
+
+def test_a_retry_without_a_cancel_waits_for_its_time(running):
+    at = timezone.now() + timedelta(seconds=3)
+    assert runs.postpone(running.pk, 1, at, [], {}, {})
+    running.refresh_from_db()
+    assert (running.state, running.next_retry_at) == (State.RETRY, at)
+
+
+def test_a_waiting_retry_that_is_cancelled_ends_at_once(running):
+    runs.postpone(running.pk, 1, timezone.now() + timedelta(hours=1), [], {}, {})
+    assert runs.cancel(running.pk)
+    running.refresh_from_db()
+    assert running.state == State.REVOKED
+    assert runs.claim(running.pk, "w2") is None
+
+
+class Request:
+    """What Celery hands to the backend beside a result."""
+
+    def __init__(self, attempt: int) -> None:
+        self.attempt = attempt
+        self.task = "tasks.tasks.demo_task"
+        self.chord = None
+        self.ignore_result = False
+        self.id = None
+
+
+def store(run: TaskRun, result: Any, state: str = "SUCCESS", attempt: int = 1) -> None:
+    from django_starter.celery import app
+
+    RunBackend(app).store_result(run.pk, result, state, request=Request(attempt))
+
+
+@pytest.mark.parametrize(
+    "result", [None, 0, False, "", "text …", "\\u0000", [1, 2], {"rows": 3, "of": None}, 1.5, 2**60]
+)
+def test_a_result_comes_back_as_it_was(running, result):
+    store(running, result)
+    assert AsyncResult(running.pk).get(timeout=1) == result
+    assert AsyncResult(running.pk).status == "SUCCESS"
+
+
+@pytest.mark.parametrize("result", [object(), {1, 2}.__iter__(), float("nan"), [float("inf")], "x" * (1024 * 1024 + 1)])
+def test_a_result_that_no_database_holds_is_refused_with_a_sentence(running, result):
+    with pytest.raises(EncodeError):
+        store(running, result)
+    running.refresh_from_db()
+    assert running.state == State.STARTED  # Celery makes a FAILURE of it
+
+
+def test_a_stale_attempt_stores_nothing(running):
+    runs.lost(running.pk, "w1", send_again=False)
+    again = runs.claim(running.pk, "w2")
+    assert again is not None
+    assert again.attempt == 2
+    store(running, "of the first", attempt=1)
+    running.refresh_from_db()
+    assert (running.state, running.attempt, running.result) == (State.STARTED, 2, None)
+    store(running, "of the second", attempt=2)
+    assert AsyncResult(running.pk).get(timeout=1) == "of the second"
+
+
+def test_an_end_is_recorded_once(running):
+    store(running, "first")
+    store(running, ValueError("second"), state="FAILURE")
+    assert AsyncResult(running.pk).get(timeout=1) == "first"
+
+
+@pytest.mark.parametrize("state", ["STARTED", "PROGRESS", "HALFWAY"])
+def test_what_is_no_end_moves_no_row(running, state):
+    store(running, {"current": 1, "total": 2}, state=state)
+    running.refresh_from_db()
+    assert running.state == State.STARTED
+    assert running.finished_at is None
+
+
+@pytest.mark.parametrize("text", ["caf\udce9.csv", "a\x00b", "…"])
+def test_an_error_whose_text_no_database_holds_is_recorded_all_the_same(running, text):
+    from django_starter.celery import app
+
+    error, traceback = FileNotFoundError(text), f"Traceback: {text}"
+    RunBackend(app).store_result(running.pk, error, "FAILURE", traceback, request=Request(1))
+    running.refresh_from_db()
+    assert running.state == State.FAILURE
+    for kept in (running.error["message"], running.traceback):
+        assert "\x00" not in kept
+        assert kept.encode()
+
+
+@pytest.mark.parametrize("argument", [float("nan"), float("inf"), "a\x00b"])
+def test_arguments_that_no_database_holds_are_refused_before_anything_is_stored(argument):
+    with pytest.raises(runs.NotAccepted):
+        long_running_task.apply_async(kwargs={"steps": argument})
+    assert not TaskRun.objects.exists()
+
+
+def test_an_error_with_a_long_text_is_cut_and_its_traceback_is_not_public(running):
+    store(running, ValueError("x" * 100_000), state="FAILURE")
+    running.refresh_from_db()
+    assert running.error["type"] == "ValueError"
+    assert len(running.error["message"]) == runs.MAX_ERROR

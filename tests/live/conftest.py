@@ -1,0 +1,148 @@
+"""The whole system, once for all tests that only look at it, or fresh for a test that breaks it; and a browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from .dev_script import DevScript
+from .stack import Stack
+
+#: Every stack that runs now: a failed test shows what their processes printed.
+RUNNING: list[Stack] = []
+
+#: For Chromium in a container, as root, without a network: https://peter.sh/experiments/chromium-command-line-switches
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.failed:
+        for stack in RUNNING:
+            report.sections.extend((f"the end of {name}", text) for name, text in stack.logs())
+    return report
+
+
+@pytest.fixture(scope="session")
+def make_stack(guard) -> Iterator[Callable[..., Stack]]:
+    """Makes stacks in folders of their own, with the tables already there. The caller closes them."""
+    # Not tmp_path: its long name would not matter to us, but pytest keeps the last three of them.
+    folder = Path(tempfile.mkdtemp(prefix="django_starter-live-"))
+    template: list[Path] = []
+
+    def make(env: dict[str, str] | None = None) -> Stack:
+        stack = Stack(Path(tempfile.mkdtemp(dir=folder)) / "dev", guard, env=env)
+        if not template and "DATABASE_URL" not in stack.env:  # migrations take seconds: once for all
+            stack.prepare_database()
+            template.append(folder / "template.sqlite3")
+            shutil.copy(stack.folder / "db.sqlite3", template[0])
+        stack.template = template[0] if template else None
+        RUNNING.append(stack)
+        return stack
+
+    yield make
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def stack(make_stack) -> Iterator[Stack]:
+    """The whole system, shared by all tests that leave it as it was."""
+    stack = make_stack()
+    try:
+        yield stack.start(concurrency=4)
+    finally:
+        end(stack)
+
+
+@pytest.fixture
+def new_stack(make_stack) -> Iterator[Callable[..., Stack]]:
+    """`new_stack(env={...})`: a stack of this test alone, not started yet; `.start()` starts all of it."""
+    made: list[Stack] = []
+
+    def make(env: dict[str, str] | None = None) -> Stack:
+        made.append(make_stack(env))
+        return made[-1]
+
+    yield make
+    for stack in made:
+        end(stack)
+
+
+def end(stack: Stack) -> None:
+    stack.close()
+    RUNNING.remove(stack)
+    shutil.rmtree(stack.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium. For tests that are plain functions: Playwright's own event loop runs in this thread until the end of
+    the module, so a module has browser tests or `async def` tests, not both."""
+    executable = find_browser()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=None if executable == "playwright" else executable, args=CHROMIUM_FLAGS
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser) -> Iterator[Page]:
+    """A tab of a person who was never here. What goes wrong in the page fails the test."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert not errors, f"errors in the page: {errors}"
+
+
+def find_browser() -> str:
+    """The path of a browser, or "playwright" for its own. A missing browser fails the test: nothing is skipped."""
+    if named := os.environ.get("TEST_BROWSER"):
+        return named
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+        if path := shutil.which(name):
+            return path
+    for path in (
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+        "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    ):
+        if Path(path).exists():
+            return path
+    with sync_playwright() as playwright:
+        if Path(playwright.chromium.executable_path).exists():
+            return "playwright"
+    pytest.fail("There is no browser: ./run_tests.sh installs one, or set TEST_BROWSER to the path of a Chromium.")
+
+
+@pytest.fixture
+def start_dev(guard) -> Iterator[Callable[..., DevScript]]:
+    """`start_dev(root=..., PORT=...)`: a call of the real start_dev.sh, not started yet."""
+    made: list[DevScript] = []
+
+    def make(**options) -> DevScript:
+        made.append(DevScript(guard, **options))
+        return made[-1]
+
+    yield make
+    for script in reversed(made):
+        script.close()

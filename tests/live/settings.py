@@ -1,0 +1,7 @@
+"""The settings of the live tests' processes: the real ones, and a few jobs and addresses that only tests need."""
+
+from django_starter.settings import *  # noqa: F403
+from django_starter.settings import INSTALLED_APPS
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.live.testjobs"]
+ROOT_URLCONF = "tests.live.urls"

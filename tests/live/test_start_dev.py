@@ -1,0 +1,208 @@
+"""`./start_dev.sh`: it comes up from anywhere, says what is wrong in one sentence, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import stat
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from django_starter.dev.ports import free_port
+from django_starter.dev.valkey import answers_ping
+from tests.waiting import wait_until
+
+from .dev_script import DevScript
+from .stack import ROOT
+from .visitor import Visitor
+
+#: Seconds in which everything has to be gone, as the README promises.
+BOUND = 10
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """A copy of the checkout to change files in. It shares only the installed packages."""
+    copy = tmp_path / "checkout"
+    # Caches, data and history stay behind.
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__", "node_modules", "staticfiles"))
+    (copy / ".venv").symlink_to(ROOT / ".venv")
+    return copy
+
+
+def page(script: DevScript) -> str:
+    with urllib.request.urlopen(script.url + "/", timeout=10) as answer:
+        return answer.read().decode()
+
+
+def one_sentence(script: DevScript) -> str:
+    """What a call that ended at once has printed: its only line."""
+    lines = script.output().strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+def last_line(script: DevScript) -> str:
+    return script.output().strip().splitlines()[-1]
+
+
+def test_everything_answers_and_ctrl_c_ends_everything_though_a_task_runs(start_dev, tmp_path):
+    link = tmp_path / "start"
+    link.symlink_to(ROOT / "start_dev.sh")
+
+    script = start_dev().start(cwd=tmp_path, script=link).wait_ready()
+
+    assert "Start Task" in page(script)
+    with urllib.request.urlopen(script.flower_url + "/", timeout=10) as flower:
+        assert flower.status == 200
+    redis_url = (script.dev_dir / "redis_url").read_text().strip()
+    assert answers_ping(redis_url)
+    assert redis_url in script.output()
+    assert stat.S_IMODE((script.dev_dir / "redis_url").stat().st_mode) == 0o600
+    assert "\033[" not in script.output()  # no colours in a file
+
+    # A second start says that one runs already, and does it no harm.
+    second = start_dev(dev_dir=script.dev_dir).start()
+    assert second.wait_exit(10) == 1
+    assert one_sentence(second).startswith(f"start_dev.sh runs already (process {script.pid})")
+
+    visitor = Visitor(script.url)
+    task_id = visitor.start_task(steps=1000, delay=0.1)
+    wait_until(lambda: visitor.task(task_id)["state"] == "STARTED", 20, "the task runs")
+    visitor.close()
+
+    script.signal(signal.SIGINT)
+
+    assert script.wait_exit(BOUND) == 0
+    assert script.processes() == []
+    assert not (script.dev_dir / "redis_url").exists()
+
+
+def test_the_death_of_the_web_server_ends_everything(start_dev):
+    script = start_dev().start().wait_ready()
+
+    script.process("runserver").kill()
+
+    assert script.wait_exit(BOUND) == 1
+    assert script.processes() == []
+    assert "The web server died (SIGKILL)" in last_line(script)
+
+
+def test_the_death_of_the_worker_ends_everything(start_dev):
+    script = start_dev().start()
+    script.wait_for_line("Starting the worker")
+
+    wait_until(lambda: script.find("celery", "worker", "-n"), 10, "the worker's process").kill()
+
+    assert script.wait_exit(BOUND) == 1
+    assert script.processes() == []
+    assert "The worker died (SIGKILL)" in last_line(script)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_during_the_start_ends_everything(start_dev, number):
+    script = start_dev().start()
+    script.wait_for_line("Starting the worker")
+
+    script.signal(number)
+
+    assert script.wait_exit(BOUND) == 0
+    assert script.processes() == []
+
+
+def test_nothing_is_left_when_the_script_itself_is_killed(start_dev):
+    script = start_dev().start()
+    script.wait_for_line("Starting the worker")
+    assert script.find("valkey-server") or "it was running already" in script.output()
+
+    script.signal(signal.SIGKILL)
+
+    script.wait_gone(BOUND)
+    # Neither the lock nor the old redis_url nor a port stands in the way of the next start.
+    again = start_dev(dev_dir=script.dev_dir, PORT=script.port, FLOWER_PORT=script.flower_port)
+    again.start().wait_for_line("Starting the worker")
+
+
+@pytest.mark.parametrize("name", ["PORT", "FLOWER_PORT"])
+def test_a_taken_port_is_one_sentence(start_dev, name):
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        script = start_dev(**{name: str(port)}).start()
+
+        assert script.wait_exit(20) == 1
+    sentence = one_sentence(script)
+    assert f"Port {port} is taken" in sentence
+    assert f"{name}=" in sentence
+    assert script.processes() == []
+
+
+def test_a_port_that_is_none_is_one_sentence(start_dev):
+    script = start_dev(PORT="http").start()
+
+    assert script.wait_exit(20) == 1
+    assert "PORT='http' is not a port" in one_sentence(script)
+
+
+def test_a_redis_url_where_nobody_answers_is_one_sentence(start_dev):
+    script = start_dev(REDIS_URL=f"redis://:secret@127.0.0.1:{free_port()}/0").start()
+
+    assert script.wait_exit(30) == 1
+    assert "Nothing answers at REDIS_URL=redis://:***@127.0.0.1" in last_line(script)
+    assert "secret" not in script.output()
+
+
+def test_a_given_redis_is_used_and_outlives_the_script(start_dev, valkey):
+    script = start_dev(REDIS_URL=valkey).start()
+    script.wait_for_line(f"{valkey}  (from REDIS_URL)")
+    script.wait_for_line("Starting the worker")
+
+    script.signal(signal.SIGTERM)
+    assert script.wait_exit(BOUND) == 0
+    assert answers_ping(valkey)
+
+
+def test_a_python_that_is_too_old_is_one_sentence(start_dev, checkout, tmp_path):
+    (checkout / ".venv").unlink()
+    old = tmp_path / "bin"
+    old.mkdir()
+    for name in ("python3.13", "python3.12", "python3.11", "python3", "python"):
+        fake = old / name
+        fake.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.2" && exit 0\nexit 1\n')
+        fake.chmod(0o755)
+
+    script = start_dev(root=checkout, PATH=f"{old}{os.pathsep}{os.environ['PATH']}").start()
+
+    assert script.wait_exit(20) == 1
+    assert one_sentence(script).startswith("Python 3.9.2 is too old")
+
+
+def test_the_worker_starts_again_when_python_code_changes(start_dev, checkout):
+    script = start_dev(root=checkout).start().wait_ready()
+    before = script.process("celery", "worker", "-n").pid
+    code = checkout / "tasks" / "tasks.py"
+
+    # A file that is half written does not end the worker for good …
+    good = code.read_text()
+    code.write_text(good + "\ndef half(:\n")
+    script.wait_for_line("it tries again at the next change", 40)
+    assert script.exit_code is None
+
+    # … and the next one that is whole is taken.
+    code.write_text(good + "\n\n@shared_task\ndef added_while_it_ran():\n    pass\n")
+    script.wait_for_line("The worker runs the changed code", 40)
+    script.wait_for_line("added_while_it_ran", 5)
+    assert script.process("celery", "worker", "-n").pid != before
+
+    # The web server has done the same.
+    wait_until(lambda: answers(script), 40, lambda: f"the page is back:\n{script.output()}")
+
+
+def answers(script: DevScript) -> bool:
+    try:
+        return "Start Task" in page(script)
+    except OSError:
+        return False

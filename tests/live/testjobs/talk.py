@@ -1,0 +1,58 @@
+"""Jobs that talk, for the tests of the live engine."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from celery import shared_task
+
+import progress
+
+
+@shared_task(name="testjobs.recite")
+def recite(steps: int = 100, delay: float = 0.05, log_every: int = 5) -> int:
+    """`steps` steps of `delay` seconds with a log line every `log_every` steps, numbered from 1; how many lines."""
+    lines = 0
+    for step in progress.track(range(1, steps + 1), total=steps):
+        time.sleep(delay)
+        if step % log_every == 0:
+            lines += 1
+            progress.log(f"line {lines}")
+    return lines
+
+
+@shared_task(name="testjobs.recite_until")
+def recite_until(gate: str, steps: int, delay: float = 0.05, log_every: int = 5) -> int:
+    """`recite`, in circles: at least `steps` steps, and on until the file `gate` exists (a minute at most)."""
+    lines = step = 0
+    deadline = time.monotonic() + 60
+    while step < steps or not Path(gate).exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{gate} did not come")
+        step += 1
+        time.sleep(delay)
+        progress.set(step)
+        if step % log_every == 0:
+            lines += 1
+            progress.log(f"line {lines}")
+    return lines
+
+
+@shared_task(name="testjobs.stages")
+def stages(folder: str, count: int, timeout: float = 60.0) -> int:
+    """`count` bursts of twenty updates and ten log lines in 0.4 s. After each it makes the file `told-<n>` in `folder`
+    and waits in silence for `go-<n>`."""
+    for stage in range(1, count + 1):
+        for number in range(1, 21):
+            progress.set((stage - 1) * 20 + number, total=count * 20)
+            if number % 2 == 0:
+                progress.log(f"line {(stage - 1) * 10 + number // 2}")
+            time.sleep(0.02)
+        (Path(folder) / f"told-{stage}").touch()
+        deadline = time.monotonic() + timeout
+        while not (Path(folder) / f"go-{stage}").exists():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"go-{stage} did not come within {timeout} s")
+            time.sleep(0.02)
+    return count
