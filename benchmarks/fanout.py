@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 
 import psutil
-from lab import Lab, Report, many_files, median, percentile, show
+from lab import Lab, Report, cpu_seconds, many_files, median, percentile, show
 from load import Crowd, run, wait_for
 
 #: Calls a second in the worker; publishes a second of the relay's publisher.
@@ -115,10 +115,10 @@ async def _watch(crowd: Crowd, count: int, gate: os.PathLike[str], pid: int, sec
     server, client = psutil.Process(pid), psutil.Process()
     with open(gate, "w"):
         pass
-    began, server_before, client_before = time.monotonic(), _cpu(server), _cpu(client)
+    began, server_before, client_before = time.monotonic(), cpu_seconds(server), cpu_seconds(client)
     await crowd.measure(lambda: not crowd.all_final, seconds + 10)
     took = time.monotonic() - began
-    server_used, client_used = _cpu(server) - server_before, _cpu(client) - client_before
+    server_used, client_used = cpu_seconds(server) - server_before, cpu_seconds(client) - client_before
     await wait_for(lambda: crowd.all_final, 3)
     crowd.close()
     return Seen(
@@ -131,11 +131,6 @@ async def _watch(crowd: Crowd, count: int, gate: os.PathLike[str], pid: int, sec
         server_load=server_used / took,
         client_load=client_used / took,
     )
-
-
-def _cpu(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:  # `python benchmarks/producer.py` sees the folder of the script only
     sys.path.insert(0, str(ROOT))
 
+import psutil  # noqa: E402
 import redis  # noqa: E402
 from celery import Celery  # noqa: E402
 
@@ -236,6 +237,12 @@ def percentile(values: Sequence[float], percent: float) -> float:
 def median(values: Sequence[float]) -> float:
     """The middle one."""
     return statistics.median(values)
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """What the process has used, user and system."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def machine() -> str:

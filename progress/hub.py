@@ -311,6 +311,9 @@ class Hub:
                 break
             if not held.epoch:  # Redis has lost it, or there was never any: what this process heard is all there is
                 return self._heard(topic, since), True
+            if held.epoch != topic.epoch and _is_older(held.changing, topic.live):
+                # Redis came back with a record of before: the numbers that were shown already stay.
+                return replace(held, changing=topic.live), True
             if held.epoch != topic.epoch or held.seq >= topic.seq:
                 return held, True
             newer = [message for message in topic.recent if message["seq"] > held.seq]
@@ -570,6 +573,11 @@ def _telling(state: TaskState) -> tuple[Any, ...]:
         waiting.get("position"),
         bool(state.get("cancel_requested")),
     )
+
+
+def _is_older(one: Any, other: Any) -> bool:
+    """True if `one` was told before `other`, by the same attempt."""
+    return bool(one.get("attempt") == other.get("attempt") and one.get("ts", 0) < other.get("ts", 0))
 
 
 def _with_newer(held: Held, newer: Sequence[dict[str, Any]], topic: Topic, since: Since) -> Held:

@@ -106,10 +106,12 @@ def complete_chord(group_id: str) -> None:
         if broken is None:
             body.delay(_results(header, parts))
             return
-    error = broken.error or {"type": "Error", "message": ""}
-    text = f"{broken.name} {broken.pk} ended as {broken.state}: {error['type']}: {error['message']}"
-    logger.info("The chord %s does not start its body: %s", group_id, text)
-    current_app.backend.chord_error_from_stack(body, ChordError(text))
+        error = broken.error or {"type": "Error", "message": ""}
+        try:
+            raise ChordError(f"{broken.name} {broken.pk} ended as {broken.state}: {error['type']}: {error['message']}")
+        except ChordError as broken_off:  # raised, because Celery takes the traceback from the stack
+            logger.info("The chord %s does not start its body: %s", group_id, broken_off)
+            current_app.backend.chord_error_from_stack(body, broken_off)
 
 
 def _ids(result: Any) -> list[str]:

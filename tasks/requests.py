@@ -68,7 +68,7 @@ def read_body(request: HttpRequest, max_body: int = MAX_BODY) -> Any:
         raise BadBody(f"The body must be a JSON object, but got a {type(fields).__name__}.")
     for name, value in fields.items():
         if isinstance(value, (dict, list, bool)):
-            raise BadBody(f"{name} must be a number or a string, but got {json.dumps(value)[:50]}.")
+            raise BadBody(f"{name} must be a number or a string, but got {json.dumps(value)[:50]}.", name)
     return {name: value for name, value in fields.items() if value is not None}
 
 

@@ -110,7 +110,7 @@ def test_one_form_that_is_wrong_keeps_what_was_typed_and_names_the_field():
         ({"seller_id": "<img src=x onerror=alert(1)>"}, "seller_id"),
         ({"seller_id": ",".join(f"SELLER-{number:05}" for number in range(10_000))}, "seller_id"),
         ({"launcher": " "}, "launcher"),
-        ({"seller_id": ["A"]}, "body"),
+        ({"seller_id": ["A"]}, "seller_id"),
         ({"start_date": None}, "start_date"),
     ],
 )
