@@ -159,6 +159,9 @@ DOWNLOAD_STORAGE = {
     },
 }
 
+#: Where people find Flower: linked from a run's page, looked at by the strip on every page.
+FLOWER_URL = text("FLOWER_URL", f"http://localhost:{number('FLOWER_PORT', 8054, 1, 65535)}")
+
 # --- Celery ---------------------------------------------------------------------------------------------------------
 
 CELERY_BROKER_URL = BROKER_URL

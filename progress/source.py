@@ -81,6 +81,7 @@ def merge(stored: TaskState, changing: Any) -> TaskState:
         return stored  # the attempt is over; the record did not hear it
     merged = {**stored, **changing}
     merged["cancel_requested"] = bool(stored.get("cancel_requested") or changing.get("cancel_requested"))
-    if changing.get("state") in ("PENDING", "RETRY") and stored.get("state") in ("PENDING", "RETRY"):
-        merged["waiting"] = stored.get("waiting")  # why it waits is known now, not then
+    if changing.get("state") in ("PENDING", "RETRY") and (stored.get("state"), attempt) == (changing["state"], live):
+        # Why it waits is known now, not then; but a row that was read before this wait began knows of another.
+        merged["waiting"] = stored.get("waiting")
     return cast(TaskState, merged)

@@ -1,4 +1,4 @@
-// <task-progress task-id="…" [shared] [src] [socket]>: one task, live. docs/EMBEDDING.md tells how a page uses it.
+// <task-progress task-id="…" [shared] [src] [socket]>: one task, live.
 // Light DOM: every descendant with part="name" is filled again as news arrives; without content it makes its own.
 
 import { Connection, sharedConnection, socketsUrl } from "./connection.js";

@@ -85,7 +85,7 @@ def test_a_worker_that_wakes_up_late_writes_nothing(new_stack, rows, fault):
     # It is awake and serves again when it runs something else; then its old task is behind it.
     others = [stack.start_job("echo", number) for number in range(20)]
     table.wait_all("SUCCESS", 21, 30)
-    wait_until(lambda: "cancelled" in sleeper.log() or "late write" in sleeper.log() or "ignored" in sleeper.log(), 15)
+    wait_until(lambda: "Refused a late write" in sleeper.log(), 15, sleeper.log)
     assert table.run(task_id) == ended
     table.assert_ended_once([task_id, *others])
     table.assert_effects_once([task_id])

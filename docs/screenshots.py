@@ -1,0 +1,67 @@
+"""Makes the pictures of the README from a running `./start_dev.sh`: light and dark, desktop and phone.
+
+    python docs/screenshots.py [http://localhost:8001]
+
+Needs requirements-dev.txt and an installed Chromium (TEST_BROWSER names another one).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+PICTURES = Path(__file__).parent / "pictures"
+#: name → (width, height, colour scheme)
+SHOTS = {
+    "home": (1100, 760, "light"),
+    "home-dark": (1100, 760, "dark"),
+    "home-phone": (390, 844, "light"),
+    "home-phone-dark": (390, 844, "dark"),
+}
+
+
+def shoot(browser: Browser, url: str) -> None:
+    """Start a few tasks as one visitor, and take every picture while they run."""
+    context = browser.new_context(viewport={"width": 1100, "height": 760})
+    page = context.new_page()
+    page.goto(url)
+    for steps in (60, 160):
+        page.get_by_label("Steps").first.fill(str(steps))
+        page.get_by_role("button", name="Start Task").click()
+        page.wait_for_timeout(1500)
+    page.wait_for_timeout(2500)
+    state = context.storage_state()
+    for name, (width, height, scheme) in SHOTS.items():
+        view = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if scheme == "dark" else "light",
+            storage_state=state,
+        )
+        shot = view.new_page()
+        shot.goto(url)
+        shot.wait_for_timeout(1200)  # the socket is open and the bars have moved
+        shot.screenshot(path=PICTURES / f"{name}.png")
+        if name in ("home", "home-dark"):
+            shot.get_by_role("link", name="long_running_task").first.click()
+            shot.wait_for_timeout(1500)
+            shot.screenshot(path=PICTURES / f"{name.replace('home', 'run')}.png")
+        view.close()
+
+
+def main() -> None:
+    """Find the browser and the site, and make the pictures."""
+    url = sys.argv[1] if len(sys.argv) > 1 else "http://localhost:8001"
+    found = os.environ.get("TEST_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
+    PICTURES.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        shoot(browser, url.rstrip("/") + "/")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
