@@ -15,8 +15,8 @@ from typing import Any
 
 from .messages import CloseCode, dumps, ping
 
-#: Bytes that may be under way to a socket. 96 kB are some 300 updates, fifteen seconds of a busy bar.
-WINDOW = 96 * 1024
+#: Bytes that may be under way to a socket. 128 kB are some 400 updates, twenty seconds of a busy bar.
+WINDOW = 128 * 1024
 #: Bytes after which a ping goes out early, so that a healthy reader's window never fills.
 PING_AFTER = WINDOW // 4
 #: Frames of one task (log lines, snapshots) that wait for a busy socket; more are read again from the record.
