@@ -32,6 +32,7 @@ class Frame:
 
     kind: str  # snapshot, update, log, ping, … ; "close", "protocol-ping"
     final: bool = False
+    seq: int = 0
     called: float = 0.0  # when `progress.set` was called, by time.time()
     told: float = 0.0  # when it was published
     answer: bytes = b""
@@ -51,7 +52,7 @@ def read(text: bytes) -> Frame:
     called = told = 0.0
     with contextlib.suppress(ValueError):
         called, told = map(float, str(inner.get("message")).split())
-    return Frame(kind, inner.get("state") in FINAL, called, told)
+    return Frame(kind, inner.get("state") in FINAL, frame.get("seq", 0), called, told)
 
 
 def masked(payload: bytes, opcode: int = 1) -> bytes:
@@ -90,7 +91,7 @@ class Crowd:
         self.calls = array("d")  # seconds from the call to here
         self.tells = array("d")  # seconds from the publish to here
         self.ages = array("d")  # seconds: how old was what was shown, when the next one replaced it
-        self.sent: set[float] = set()  # the updates that anybody saw
+        self.seqs: set[int] = set()  # of the updates that anybody saw
 
     async def connect(self, count: int, at_once: int = 100) -> None:
         """Open `count` sockets, `at_once` of them at a time, until each has its first frame (the relay has none)."""
@@ -127,8 +128,9 @@ class Crowd:
         return all(viewer.final for viewer in self.viewers)
 
     def delivered(self) -> float:
-        """Percent of the published updates (those that anybody saw) that arrived, over all viewers."""
-        return 100 * self.messages / max(len(self.sent) * len(self.viewers), 1)
+        """Percent of the published updates that arrived, over all viewers; their `seq` grows by one."""
+        published = max(self.seqs) - min(self.seqs) + 1
+        return 100 * self.messages / (published * len(self.viewers))
 
     def close(self) -> None:
         """Close all sockets."""
@@ -188,7 +190,7 @@ class Viewer(asyncio.Protocol):
                 crowd.messages += 1
                 crowd.calls.append(now - frame.called)
                 crowd.tells.append(now - frame.told)
-                crowd.sent.add(frame.called)
+                crowd.seqs.add(frame.seq)
                 if self.shown:
                     crowd.ages.append(now - self.shown)
                 self.shown = frame.called

@@ -284,6 +284,8 @@ class Hub:
         held, complete = await self._current(topic, since)
         if subscription.outbox.closed or subscription not in topic.subscriptions:
             return
+        if held.epoch and since.epoch == held.epoch:
+            subscription.outbox.holds(since.seq)
         if complete:
             subscription.lacks = None
         elif subscription.wants_log and subscription.lacks is None:
@@ -464,7 +466,7 @@ class Hub:
     def _tick_outboxes(self, now: float) -> None:
         for outbox, subscription in list(self._outboxes.items()):
             if subscription is None:
-                outbox.tick(now, "", int(now))
+                outbox.tick(now, "", 0)
             else:
                 outbox.tick(now, subscription.epoch, subscription.seq)
 

@@ -8,6 +8,7 @@ Two bounds, because a web server may buffer for a slow reader without one (Daphn
 from __future__ import annotations
 
 import asyncio
+import secrets
 import types
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -66,6 +67,7 @@ class Outbox:
         "_busy",
         "_full_since",
         "_lost",
+        "_newest",
         "_now",
         "_pending",
         "_ping",
@@ -88,6 +90,7 @@ class Outbox:
         self._busy: asyncio.Task[None] | None = None
         self._pending: dict[Subscription, None] = {}  # an ordered set
         self._ping: tuple[int, int, float] | None = None  # of the unanswered ping: seq, `sent`, when
+        self._newest = 0  # the largest seq that went out: who claims to hold more has not read
         self._now = self._pinged_at = asyncio.get_running_loop().time()  # as of the last tick
         self._full_since: float | None = None
 
@@ -104,6 +107,8 @@ class Outbox:
             return
         if self._busy is None and not self._pending and self.sent - self._acked < WINDOW:
             subscription.seq = seq
+            if seq > self._newest:
+                self._newest = seq
             self._hand_over(event, len(text))
             self._ask_early(subscription)
             if end and self.closes_at_end:
@@ -166,6 +171,7 @@ class Outbox:
                 continue
             seq, text, end = frame
             subscription.seq = max(subscription.seq, seq)
+            self._newest = max(self._newest, seq)
             self._hand_over({"type": "websocket.send", "text": text}, len(text))
             self._ask_early(subscription)
             if end and self.closes_at_end:
@@ -239,17 +245,28 @@ class Outbox:
             if self.closes_at_end:
                 self._ask(self._now, subscription.epoch, subscription.seq)
             else:
-                self._ask(self._now, "", int(self._now))
+                self._ask(self._now, "", 0)
 
     def _ask(self, now: float, epoch: str, seq: int) -> None:
+        if self.closes_at_end:
+            self._newest = max(self._newest, seq)
+        else:  # many tasks, many numbers: one that nobody guesses, to be sent back as it is
+            self._newest = seq = secrets.randbelow(2**31)
         text = dumps(ping(epoch, seq))
         self._pinged_at = now
         self._ping = (seq, self.sent, now)
         self._hand_over({"type": "websocket.send", "text": text}, len(text))
 
+    def holds(self, seq: int) -> None:
+        """The browser came back with `seq` of the same record, so it may claim that much."""
+        self._newest = max(self._newest, seq)
+
     def pong(self, seq: int) -> None:
-        """The browser has applied frames up to `seq`: what was sent before that ping is read."""
-        if self._ping is not None and seq >= self._ping[0]:
+        """The browser has applied frames up to `seq`: what was sent before that ping is read.
+
+        A `seq` that never went out is a guess, and gives no room: only a reader knows which numbers came.
+        """
+        if self._ping is not None and self._ping[0] <= seq <= self._newest:
             self._acked = self._ping[1]
             self._ping = None
             self._full_since = None  # it reads; that the window is full again at once is no sign of the contrary

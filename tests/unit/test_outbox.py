@@ -276,6 +276,46 @@ async def test_a_reader_who_answers_pings_with_an_old_seq_is_closed(outbox, serv
     assert server.closed_with in (4008, 4012)
 
 
+async def test_a_reader_who_claims_more_than_was_ever_sent_gets_no_room(outbox, server, subscription):
+    for seq in range(1, 300):
+        update(outbox, subscription, seq, "x" * 1000)
+        outbox.pong(999_999)
+    assert sum(map(len, server.texts)) <= module.WINDOW + 1000
+    began = outbox._pinged_at
+    for second in range(1, 45):
+        outbox.tick(began + second, "e", subscription.seq)
+        outbox.pong(999_999)
+    assert server.closed_with == 4008
+
+
+async def test_who_comes_back_may_claim_what_it_held_before(outbox, server, subscription):
+    outbox.holds(500)  # the record came back with an older seq; the browser's view did not run backwards
+    for seq in range(400, 440):
+        update(outbox, subscription, seq, "x" * 1000)
+    (asked,) = server.pings
+    outbox.pong(501)
+    assert outbox._ping is not None
+    outbox.pong(500)
+    assert outbox._ping is None
+    assert asked["seq"] < 440
+
+
+async def test_a_list_socket_sends_back_a_number_that_nobody_guesses(server):
+    outbox = Outbox(server, lambda subscription: None, closes_at_end=False)
+    began = outbox._pinged_at
+    numbers = set()
+    for second in range(1, 60):
+        outbox.tick(began + second, "", 0)
+        if server.pings and server.pings[-1]["seq"] not in numbers:
+            number = server.pings[-1]["seq"]
+            numbers.add(number)
+            outbox.pong(2**31)
+            assert outbox._ping is not None
+            outbox.pong(number)
+            assert outbox._ping is None
+    assert len(numbers) == 3
+
+
 async def test_a_full_window_that_nobody_empties_is_closed_with_4008(outbox, server, subscription, monkeypatch):
     for seq in range(1, 200):
         update(outbox, subscription, seq, "x" * 1000)
