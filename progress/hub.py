@@ -199,7 +199,7 @@ class Hub:
         self._tick_on()
 
     def lost(self, subscription: Subscription) -> None:
-        """A socket was too slow for its log lines: give it a snapshot when it reads again."""
+        """A socket was too slow for its log lines and reads again: give it a snapshot."""
         topic = self._topics.get(subscription.task_id)
         if topic is not None:
             self._spawn(self._send_snapshot(topic, subscription, Since(subscription.epoch, subscription.seq)))
@@ -278,7 +278,14 @@ class Hub:
             await self._subscribe(self._topics[topic.task_id])
 
     async def _send_snapshot(self, topic: Topic, subscription: Subscription, since: Since) -> None:
-        """Send one socket what is true now, with the log lines that it lacks."""
+        """Send one socket what is true now, with the log lines that it lacks; later, if it does not read."""
+        if not subscription.outbox.has_room:
+            # A hundred snapshots with their logs that wait for nobody are what takes a server's memory.
+            if since.epoch != subscription.epoch:
+                subscription.epoch, subscription.seq = since.epoch, since.seq
+            subscription.seq = min(subscription.seq, since.seq)
+            subscription.outbox.starve(subscription)
+            return
         if subscription.lacks is not None and since.epoch == subscription.epoch:
             since = replace(since, seq=min(since.seq, subscription.lacks))
         held, complete = await self._current(topic, since)

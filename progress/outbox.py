@@ -60,7 +60,7 @@ class Subscription:
 
 
 class Outbox:
-    """One socket's way out. `lost` is called with a subscription whose frames overflowed."""
+    """One socket's way out. `lost` is called with a subscription whose frames overflowed, once there is room again."""
 
     __slots__ = (
         "_acked",
@@ -73,6 +73,7 @@ class Outbox:
         "_ping",
         "_pinged_at",
         "_send",
+        "_starved",
         "closed",
         "closes_at_end",
         "on_closed",
@@ -89,6 +90,7 @@ class Outbox:
         self._acked = 0  # of these, known to be read
         self._busy: asyncio.Task[None] | None = None
         self._pending: dict[Subscription, None] = {}  # an ordered set
+        self._starved: dict[Subscription, None] = {}  # those that get a snapshot once there is room
         self._ping: tuple[int, int, float] | None = None  # of the unanswered ping: seq, `sent`, when
         self._newest = 0  # the largest seq that went out: who claims to hold more has not read
         self._now = self._pinged_at = asyncio.get_running_loop().time()  # as of the last tick
@@ -100,6 +102,11 @@ class Outbox:
     def free(self) -> bool:
         """True if a frame can go out at once."""
         return self._busy is None and not self._pending and self.sent - self._acked < WINDOW and not self.closed
+
+    @property
+    def has_room(self) -> bool:
+        """False while a window is under way that nobody has acknowledged."""
+        return self.sent - self._acked < WINDOW
 
     def put_update(self, subscription: Subscription, seq: int, text: str, event: dict[str, Any], end: bool) -> None:
         """Send the newest state now, or keep it in the place of the one before. `event` is the ready ASGI message."""
@@ -122,15 +129,23 @@ class Outbox:
         if self.closed:
             return
         if len(subscription.queue) >= MAX_WAITING:
-            subscription.queue.clear()
-            subscription.update = None
-            subscription.ready = False
-            self._pending.pop(subscription, None)
-            self._lost(subscription)
+            self.starve(subscription)
             return
         subscription.queue.append((seq, text, end))
         self._pending[subscription] = None
         self._pump()
+
+    def starve(self, subscription: Subscription) -> None:
+        """Drop what waits for `subscription`: it gets one snapshot, made when it reads again, not one that waits too."""
+        if subscription.lacks is not None:
+            subscription.seq = min(subscription.seq, subscription.lacks)
+            subscription.lacks = None
+        subscription.queue.clear()
+        subscription.update = None
+        subscription.ready = False
+        self._pending.pop(subscription, None)
+        if not self.closed:
+            self._starved[subscription] = None
 
     def put_answer(self, frame: Any) -> bool:
         """Send a small frame outside any task: an error, a feed. False where it was dropped: nobody reads."""
@@ -143,6 +158,7 @@ class Outbox:
     def forget(self, subscription: Subscription) -> None:
         """Send nothing more of this task."""
         self._pending.pop(subscription, None)
+        self._starved.pop(subscription, None)
 
     def close(self, code: int) -> None:
         """Close the socket, after what is under way."""
@@ -150,6 +166,7 @@ class Outbox:
             return
         self.closed = True
         self._pending.clear()
+        self._starved.clear()
         self._drive({"type": "websocket.close", "code": code})
         if self.on_closed is not None:
             self.on_closed()
@@ -158,6 +175,7 @@ class Outbox:
         """The browser is away."""
         self.closed = True
         self._pending.clear()
+        self._starved.clear()
         if self._busy is not None:
             self._busy.cancel()
 
@@ -176,6 +194,10 @@ class Outbox:
             self._ask_early(subscription)
             if end and self.closes_at_end:
                 self.close(CloseCode.FINISHED)
+        if self._starved and self._busy is None and self.has_room and not self.closed:
+            starved, self._starved = self._starved, {}
+            for subscription in starved:
+                self._lost(subscription)
 
     def _hand_over(self, event: dict[str, Any], size: int) -> None:
         self.sent += size
