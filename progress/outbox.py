@@ -136,7 +136,7 @@ class Outbox:
         self._pump()
 
     def starve(self, subscription: Subscription) -> None:
-        """Drop what waits for `subscription`: it gets one snapshot, made when it reads again, not one that waits too."""
+        """Drop what waits for `subscription`: it gets one snapshot, made when it reads again."""
         if subscription.lacks is not None:
             subscription.seq = min(subscription.seq, subscription.lacks)
             subscription.lacks = None
