@@ -34,6 +34,8 @@ os.environ["REDIS_URL"] = f"redis://127.0.0.1:{VALKEY_PORT}/0"
 import django  # noqa: E402
 
 django.setup()
+# What pytest-xdist starts inherits the environment: with this in it, the settings would be read before this file.
+del os.environ["DJANGO_SETTINGS_MODULE"]
 
 import pytest  # noqa: E402
 
