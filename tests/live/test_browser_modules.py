@@ -480,7 +480,11 @@ def test_a_log_follows_its_end_until_the_reader_scrolls_away(tab, fake):
     tab.add_style_tag(content="[part=log] { height: 100px; overflow: auto }")
     rows = tab.locator("[part=log] li")
     expect(rows).to_have_count(100)
-    tab.evaluate("document.querySelector('[part=log]').scrollTop = 0")
+    tab.evaluate("""new Promise((done) => {
+      const log = document.querySelector('[part=log]');
+      log.addEventListener('scroll', done, { once: true });
+      log.scrollTop = 0;
+    }).then(() => 0)""")
     more.append(True)
     expect(rows).to_have_count(101)
     assert tab.evaluate("document.querySelector('[part=log]').scrollTop") == 0

@@ -54,6 +54,7 @@ def all_show(viewers, want):
     return all((viewer.task.get("current"), texts(viewer)) == want for viewer in viewers)
 
 
+@pytest.mark.alone
 async def test_500_viewers_come_and_go_and_each_sees_every_line_once_and_the_end(stack, tmp_path):
     """A task of five seconds; on a machine that is busy with other things it goes on until all have come and gone."""
     # Ten updates a second: at twenty, 500 viewers in one process of a busy machine would be the slow part.
@@ -83,6 +84,7 @@ async def test_500_viewers_come_and_go_and_each_sees_every_line_once_and_the_end
 # --- loss -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.alone
 async def test_a_channel_layer_that_loses_a_third_is_repaired_within_two_and_a_half_seconds(new_stack, tmp_path):
     stack = await in_thread(lambda: new_stack(env={"DJANGO_SETTINGS_MODULE": "tests.live.lossy_settings"}).start())
     stages = 4

@@ -17,6 +17,14 @@ from .rows import Rows
 TABLE: dict[str, tuple[str, str, str]] = {}
 
 
+def pytest_collection_modifyitems(items) -> None:
+    """All here measure how long a repair takes."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.alone)
+
+
 @dataclass
 class Fault:
     """One line of the table: a sentence, and what was measured."""
