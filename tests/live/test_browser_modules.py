@@ -476,10 +476,10 @@ def test_a_log_follows_its_end_until_the_reader_scrolls_away(tab, fake):
         socket.wait_closed()
 
     fake.scenes = [scene]
-    put(tab, fake, '<ol part="log"></ol>')
-    tab.add_style_tag(content="[part=log] { height: 100px; overflow: auto }")
+    put(tab, fake, '<ol part="log" style="height: 100px; overflow: auto"></ol>')
     rows = tab.locator("[part=log] li")
     expect(rows).to_have_count(100)
+    tab.wait_for_function("document.querySelector('[part=log]').scrollTop > 0")
     tab.evaluate("""new Promise((done) => {
       const log = document.querySelector('[part=log]');
       log.addEventListener('scroll', done, { once: true });
