@@ -50,6 +50,26 @@ def test_a_chord_adds_up_its_parts(stack):
     assert ended(stack, composed(stack, "chord"))["result"] == 20
 
 
+def test_a_parents_bar_is_that_of_its_children(stack, tmp_path):
+    gate = tmp_path / "gate"
+    watcher = stack.watch(stack.start_job("over_children", str(gate)))
+    watcher.wait_for(lambda frame: (shown(frame).get("current"), shown(frame).get("total")) == (1, 3))
+    assert (watcher.task["state"], watcher.task["unit"]) == ("STARTED", "tasks")
+    gate.touch()
+    task = watcher.wait_final()
+    assert (task["state"], task["current"], task["result"]) == ("SUCCESS", 3, 3)
+
+
+def test_the_body_of_a_chord_shows_while_it_waits_how_many_parts_have_ended(stack, tmp_path):
+    gate = tmp_path / "gate"
+    body = ended(stack, stack.start_job("waiting_chord", str(gate)))["result"]
+    watcher = stack.watch(body)
+    watcher.wait_for(lambda frame: (shown(frame).get("current"), shown(frame).get("total")) == (1, 2))
+    assert watcher.task["state"] == "PENDING"
+    gate.touch()
+    assert watcher.wait_final()["result"] == 2
+
+
 def test_a_chord_survives_the_death_of_a_part(stack, tmp_path):
     trace = tmp_path / "trace"
     assert ended(stack, composed(stack, "chord with a death", str(trace)))["result"] == 20

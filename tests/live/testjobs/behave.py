@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from celery import chain, chord, shared_task
+from celery import chain, chord, group, shared_task
 
 import progress
 
@@ -116,6 +116,26 @@ def parent(seconds: float = 30.0) -> None:
         basic.nap.delay(seconds=seconds)
     for _ in progress.track(range(round(seconds / 0.05))):
         time.sleep(0.05)
+
+
+@shared_task(name="testjobs.over_children")
+def over_children(gate: str, count: int = 3) -> int:
+    """Its bar is that of its children: one ends at once, the others when the file `gate` exists."""
+    signatures = [add.s(1, 1), *(basic.hold.s(gate) for _ in range(count - 1))]
+    children: Any = group(signatures).apply_async()
+    progress.children(children)
+    return len(children.results)
+
+
+@shared_task(name="testjobs.waiting_chord")
+def waiting_chord(gate: str) -> str:
+    """A chord of two parts: one ends at once, the other when `gate` exists; the id of its body."""
+    return str(chord([add.s(1, 1), basic.hold.s(gate)])(note_all.s()).id)
+
+
+@shared_task(name="testjobs.note_all")
+def note_all(values: list[Any]) -> int:
+    return len(values)
 
 
 @shared_task(name="testjobs.leave")
