@@ -3,7 +3,8 @@
 import json
 
 from celery import current_app
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template import engines
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 
@@ -19,4 +20,20 @@ def start_job(request: HttpRequest, name: str) -> JsonResponse:
     return JsonResponse({"task_id": result.id}, status=202)
 
 
-urlpatterns = [path("testjobs/<name>/", start_job), path("", include("django_starter.urls"))]
+#: Any page of any site.
+EMBEDDING = """{% load progress %}<!doctype html><html lang="en"><head><title>A shop</title></head><body>
+<main><h1>Your order</h1>{% task_progress one "steps" "log" %}{% if other %}{% task_progress other %}{% endif %}</main>
+</body></html>"""
+
+
+def embedding(request: HttpRequest) -> HttpResponse:
+    """`?one=<task_id>&other=<task_id>`: a page that knows nothing of the project's own ones."""
+    context = {"one": request.GET["one"], "other": request.GET.get("other")}
+    return HttpResponse(engines["django"].from_string(EMBEDDING).render(context, request))
+
+
+urlpatterns = [
+    path("testjobs/<name>/", start_job),
+    path("embedding/", embedding),
+    path("", include("django_starter.urls")),
+]

@@ -12,7 +12,7 @@ export default class Steps {
     if (said === this.#painted) return;
     this.#painted = said;
     this.list.replaceChildren(...steps.map(row));
-    this.list.closest("[data-block]").hidden = !steps.length;
+    (this.list.closest("[data-block]") ?? this.list).hidden = !steps.length;
   }
 }
 
