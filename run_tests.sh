@@ -4,6 +4,7 @@
 #   ./run_tests.sh                     ruff, mypy and every test (a browser included), in less than fifteen minutes
 #   ./run_tests.sh quick               ruff, mypy, unit and integration tests, in less than one minute
 #   ./run_tests.sh faults              only tests/live/faults: what is broken on purpose
+#   ./run_tests.sh hosts               several machines, played by network namespaces; Linux, root, PostgreSQL, Redis, nginx
 #   ./run_tests.sh tests/unit -k hub   any arguments of pytest: only those tests, without ruff and mypy
 #
 # Live tests use folders and ports of their own: they run beside a running ./start_dev.sh.
@@ -44,6 +45,22 @@ prepare_browser() {
   export TEST_BROWSER
 }
 
+# Installs the servers of tests/hosts where they are missing; starts none of them.
+prepare_servers() {
+  local missing=() program
+  for program in nginx redis-server initdb:postgresql openssl ip:iproute2 setpriv:util-linux; do
+    command -v "${program%%:*}" >/dev/null 2>&1 || missing+=("${program##*:}")
+  done
+  if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then missing=("${missing[@]/postgresql/}"); fi
+  [ -z "${missing[*]// /}" ] && return
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+    fail "Install this first, and run it as root: ${missing[*]}"
+  fi
+  run apt-get -qq update
+  # shellcheck disable=SC2048,SC2086 # words
+  run env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq install -y ${missing[*]} >/dev/null
+}
+
 check_style() {
   run .venv/bin/python -m ruff check .
   run .venv/bin/python -m ruff format --check .
@@ -70,7 +87,7 @@ case ${1:-} in
     run .venv/bin/python -m mypy
     prepare_browser
     failed=0
-    several_at_a_time tests -m "not alone" || failed=$?
+    several_at_a_time tests --ignore tests/hosts -m "not alone" || failed=$?
     .venv/bin/python -m pytest tests/live -m alone || failed=$?
     exit "$failed"
     ;;
@@ -88,6 +105,12 @@ case ${1:-} in
     shift
     prepare_browser
     exec .venv/bin/python -m pytest tests/live/faults "$@"
+    ;;
+  hosts)
+    shift
+    prepare_browser
+    prepare_servers
+    exec .venv/bin/python -m pytest -rP --timeout 300 tests/hosts "$@"
     ;;
   *)
     prepare_browser
