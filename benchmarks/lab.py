@@ -83,10 +83,10 @@ class Lab:
 
     # --- ours -------------------------------------------------------------------------------------------------------
 
-    def start_worker(self, concurrency: int = 1) -> Process:
-        """A prefork worker of the project."""
+    def start_worker(self, concurrency: int = 1, pool: str = "prefork") -> Process:
+        """A worker of the project."""
         self._migrate()
-        return self._start_worker("worker", "django_starter", concurrency, self._env)
+        return self._start_worker("worker", "django_starter", concurrency, self._env, pool)
 
     def start_web(self, server: str) -> Process:
         """A web server of the project. End it with `stop` before the next one."""
@@ -161,12 +161,14 @@ class Lab:
             command = [sys.executable, "manage.py", "migrate", "--noinput", "-v", "0"]
             subprocess.run(command, cwd=ROOT, env=self._env, timeout=60, check=True)
 
-    def _start_worker(self, name: str, app: str, concurrency: int, env: dict[str, str]) -> Process:
+    def _start_worker(
+        self, name: str, app: str, concurrency: int, env: dict[str, str], pool: str = "prefork"
+    ) -> Process:
         queue = "peer" if app == "benchmarks.peer" else "celery"
         node = f"{name}@benchmark"
         command = [
             *(sys.executable, "-m", "celery", "-A", app, "worker", "-l", "info", "-n", node, "-Q", queue),
-            *("--pool", "prefork", "--concurrency", str(concurrency)),
+            *("--pool", pool, "--concurrency", str(concurrency)),
         ]
         log = self.folder / f"{name}.log"
         return self._start(name, command, env=env, ready=lambda: f"{node} ready" in log.read_text())

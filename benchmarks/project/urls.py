@@ -5,7 +5,11 @@ import json
 from django.http import HttpRequest, JsonResponse
 from django.urls import include, path
 
+from tasks import feeds, views
+
 from . import tasks
+
+feeds.HOME_RUNS = views.HOME_RUNS = 100  # for page.py: twice of what a person's page has
 
 
 def start(request: HttpRequest, name: str) -> JsonResponse:
