@@ -10,6 +10,7 @@ from django.db import InterfaceError, OperationalError
 from .downloads.job import DownloadFailed, download
 from .downloads.wanted import Wanted
 from .forms import LongRunningForm
+from .jobs.canary import canary as sing
 from .jobs.demo import demo
 from .jobs.long_running import long_running
 from .startable import startable
@@ -27,6 +28,12 @@ def long_running_task(steps: int = 100, delay: float = 0.1) -> dict[str, float]:
 def demo_task() -> str:
     """Show steps, messages, a log and a result within a second."""
     return demo()
+
+
+@shared_task(max_attempts=1, expires=60)  # type: ignore[call-overload, untyped-decorator]  # max_attempts is ours
+def canary() -> str:
+    """Come back alive: `manage.py doctor` starts it, and removes its run."""
+    return sing()
 
 
 @shared_task(  # type: ignore[call-overload, untyped-decorator]  # celery-types does not know our one_while_active

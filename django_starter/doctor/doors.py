@@ -1,0 +1,174 @@
+"""Where people come in: the ports, the pages, the live socket, Flower."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket as sockets
+import ssl
+import time
+from typing import Any
+
+from django.conf import settings
+
+from django_starter.dev import ports as free_ports
+from django_starter.environment import answers, number, text
+from django_starter.serve.flower import PASSWORD_FILE, USER
+from progress.messages import CloseCode
+from tasks.status import START_FLOWER, flower_url
+
+from .finding import Finding, failed, ok, warning
+from .patient import Patient
+from .site import PATIENCE, Answer, Site, get
+
+START_WEB = "./start_dev.sh  # or, as on a server: ./start_all_services.sh"
+RESTART_WEB = (
+    ".venv/bin/supervisorctl -c supervisord.conf restart services:web  # or start it again from a shell like this one"
+)
+RESTART_FLOWER = ".venv/bin/supervisorctl -c supervisord.conf restart services:flower  # or start it again"
+
+
+def ports(_: Patient) -> Finding:
+    """PORT and FLOWER_PORT are ours, or free."""
+    texts = []
+    for name, default, is_ours, path in (
+        ("PORT", 8001, _is_ours, "/health/live"),
+        ("FLOWER_PORT", 8054, _is_flower, "/healthcheck"),
+    ):
+        port = number(name, default, 1, 65_535)
+        here = Site.here()
+        site = Site("http", here.host if name == "PORT" else "127.0.0.1", port, here.name)
+        if not answers(site.url):
+            texts.append(f"{port} free")
+            continue
+        try:
+            mine = is_ours(get(site, path))
+        except OSError:
+            mine = False
+        if not mine:
+            return failed(
+                f"Port {port} is taken by another program, or by ours that hangs.",
+                f"lsof -nP -iTCP:{port} -sTCP:LISTEN  # who it is\n"
+                f"{name}={free_ports.free_port()} ./start_dev.sh  # or another port",
+            )
+        texts.append(f"{port} ours")
+    return ok(", ".join(texts))
+
+
+def web(patient: Patient) -> Finding:
+    """The web server answers, and itself reaches what we reach."""
+    site = patient.site
+    began = time.monotonic()
+    try:
+        answer = get(site, "/health/live")
+    except TimeoutError:
+        return failed(f"The web server at {site.url} does not answer within {PATIENCE:g} s.", RESTART_WEB)
+    except OSError as error:
+        return failed(f"Nobody answers at {site.url}: {error}", START_WEB)
+    took = time.monotonic() - began
+    if not _is_ours(answer):
+        return failed(f"At {site.url} answers another program, with {answer.status}.", START_WEB)
+    if answer.status != 200:
+        return failed(f"{site.url} answers {answer.status} to {site.name}.", "# name that host in ALLOWED_HOSTS")
+    lacking = [name for name in json.loads(get(site, "/health/ready").body)["failing"] if patient.is_well(name)]
+    if lacking:
+        return failed(
+            f"The web server lacks what this shell finds: {', '.join(lacking)}. It was started with other settings.",
+            RESTART_WEB,
+        )
+    return ok(f"answers at {site.url} as {site.name}", took)
+
+
+def socket(patient: Patient) -> Finding:
+    """A socket of a signed-in visitor opens, and its first frame is the snapshot of their task."""
+    from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+    from websockets.sync.client import connect
+    from websockets.typing import Origin
+
+    site, task_id = patient.site, patient.guest.a_run()
+    secure = site.scheme == "https"
+    began = time.monotonic()
+    try:
+        with connect(
+            f"{'wss' if secure else 'ws'}://{site.name}/ws/progress/{task_id}/",
+            sock=sockets.create_connection((site.host, site.port), timeout=PATIENCE),
+            ssl=ssl.create_default_context() if secure else None,
+            origin=Origin(site.origin),
+            additional_headers={"Cookie": patient.guest.cookie},
+            open_timeout=PATIENCE,
+            close_timeout=PATIENCE / 4,
+        ) as link:
+            frame: dict[str, Any] = json.loads(link.recv(timeout=PATIENCE))
+            took = time.monotonic() - began
+    except ConnectionClosed as closed:
+        return _closed(closed.rcvd.code if closed.rcvd else 1006)
+    except InvalidStatus as error:
+        return _refused(error.response.status_code, site)
+    except (InvalidHandshake, TimeoutError) as error:
+        return failed(f"The socket did not open: {str(error) or 'no answer'}", RESTART_WEB)
+    if (frame.get("type"), frame.get("task_id")) != ("snapshot", task_id):
+        return failed(f"The socket's first frame is no snapshot, but {frame.get('type')!r}.", RESTART_WEB)
+    return ok(f"opened, and a snapshot came ({frame['task']['state']})", took)
+
+
+def _closed(code: int) -> Finding:
+    if code == CloseCode.NOT_FOUND:
+        return failed(
+            "The web server does not know a task or a visitor of this shell: it has another DATABASE_URL or "
+            "SECRET_KEY (4404).",
+            RESTART_WEB,
+        )
+    return failed(f"The socket was closed with {code} before a snapshot came.", RESTART_WEB)
+
+
+def _refused(status: int, site: Site) -> Finding:
+    if status == 403:
+        return failed(f"The socket was refused with 403: {site.origin} is no origin of this site.", "# ALLOWED_HOSTS")
+    return failed(
+        f"The socket was answered with {status}: something in between does not pass Upgrade on.",
+        "# nginx, in that location:\n"
+        'proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";',
+    )
+
+
+def flower(_: Patient) -> Finding:
+    """Flower answers, and lets in who has its password."""
+    site = Site.at(flower_url())
+    try:
+        if not _is_flower(get(site, "/healthcheck")):
+            return failed(f"At {site.url} answers another program.", START_FLOWER.format(port=site.port))
+        began = time.monotonic()
+        answer = get(site, "/")
+        if answer.status != 401:
+            took = time.monotonic() - began
+            if settings.PRODUCTION:
+                return warning(f"{site.url} asks nobody for a password.", "python -m django_starter.serve.flower")
+            return ok(f"answers at {site.url}, without a password", took)
+        password, where = _password()
+        if not password:
+            return failed(f"{site.url} asks for a password, and there is none here.", "# set FLOWER_PASSWORD")
+        token = base64.b64encode(f"{USER}:{password}".encode()).decode()
+        began = time.monotonic()
+        answer = get(site, "/", {"Authorization": f"Basic {token}"})
+    except TimeoutError:
+        return failed(f"Flower at {site.url} does not answer within {PATIENCE:g} s.", RESTART_FLOWER)
+    except OSError as error:
+        return failed(f"Nobody answers at {site.url}: {error}", START_FLOWER.format(port=site.port))
+    if answer.status in (401, 403):
+        return failed(f"Flower refuses the password in {where}: it was started with another one.", RESTART_FLOWER)
+    return ok(f"answers at {site.url}, with its password", time.monotonic() - began)
+
+
+def _password() -> tuple[str, str]:
+    """Flower's password and where it stands; none is made here."""
+    if given := text("FLOWER_PASSWORD"):
+        return given, "FLOWER_PASSWORD"
+    return (PASSWORD_FILE.read_text().strip() if PASSWORD_FILE.exists() else ""), str(PASSWORD_FILE)
+
+
+def _is_ours(answer: Answer) -> bool:
+    return "X-Request-ID" in answer.headers
+
+
+def _is_flower(answer: Answer) -> bool:
+    return answer.status == 200 and answer.body == b"OK" and "Tornado" in answer.headers.get("Server", "")

@@ -1,0 +1,82 @@
+"""Where the pages are asked for, under which name; and one plain question over HTTP."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from django_starter.environment import number, text
+
+#: Seconds that a server may take to connect, and between two pieces of its answer.
+PATIENCE = 2.0
+#: Bytes of an answer that are read.
+MOST = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A server at `host`:`port` that is asked as `name`, as its visitors do."""
+
+    scheme: str
+    host: str
+    port: int
+    name: str
+
+    @classmethod
+    def at(cls, url: str) -> Site:
+        """The server at an http or https address. Raises ValueError for anything else."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"Expected an address such as https://tasks.example.com, but got {url!r}.")
+        return cls(parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80), parts.netloc)
+
+    @classmethod
+    def here(cls) -> Site:
+        """The one that BIND and PORT lead to, asked by a name that ALLOWED_HOSTS allows."""
+        host, port = text("BIND", "127.0.0.1").strip("[]"), number("PORT", 8001, 1, 65_535)
+        return cls("http", {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port, f"{_allowed_name()}:{port}")
+
+    @property
+    def url(self) -> str:
+        """As people write it."""
+        return f"{self.scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    @property
+    def origin(self) -> str:
+        """What a browser names as the origin of its pages."""
+        return f"{self.scheme}://{self.name}"
+
+
+def _allowed_name() -> str:
+    allowed: list[str] = settings.ALLOWED_HOSTS
+    if "*" in allowed or "localhost" in allowed or not allowed:
+        return "localhost"
+    return allowed[0].lstrip(".")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a web server said."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def get(site: Site, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """GET `path`; any status is an answer, and no redirect is followed. Raises OSError, also for what is no HTTP."""
+    kind: Any = http.client.HTTPSConnection if site.scheme == "https" else http.client.HTTPConnection
+    connection = kind(site.host, site.port, timeout=PATIENCE)
+    try:
+        connection.request("GET", path, headers={"Host": site.name, **(headers or {})})
+        response = connection.getresponse()
+        return Answer(response.status, response.headers, response.read(MOST))
+    except http.client.HTTPException as error:
+        raise OSError(f"no answer in HTTP: {error}") from error
+    finally:
+        connection.close()

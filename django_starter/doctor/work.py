@@ -1,0 +1,91 @@
+"""Who works, on what, and whether a task comes back."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django_starter.celery import app
+from tasks.beats import Worker
+from tasks.models import CLAIMABLE, FINAL, State, TaskRun
+from tasks.queue_status import START_WORKER, explain, pulse
+from tasks.tasks import canary as task
+
+from .finding import Finding, failed, ok, skipped, warning
+from .patient import Patient
+
+#: Seconds that the canary gets for its way.
+CANARY = 5.0
+#: Seconds between two looks at its row.
+LOOK_EVERY = 0.03
+#: Workers that are named in one line.
+NAMED = 3
+
+WORKER_LOG = (
+    ".venv/bin/supervisorctl -c supervisord.conf tail services:worker  # has it this code and this DATABASE_URL?"
+)
+
+
+def workers(patient: Patient) -> Finding:
+    """Somebody serves each queue that tasks are routed to, or wait in."""
+    wanted = _routed()
+    if patient.is_well("migrations"):
+        wanted |= set(TaskRun.objects.filter(state__in=CLAIMABLE, held=False).values_list("queue", flat=True))
+    found = pulse().workers
+    alive = [worker for worker in found if worker.alive]
+    if not alive:
+        last = min((worker.silent_for for worker in found), default=None)
+        text = "" if last is None else f"; the last one was heard {last:.0f} s ago"
+        return failed(f"No worker is running{text}.", START_WORKER)
+    names = [
+        f"{worker.hostname} ({', '.join(worker.queues)}; beat {worker.silent_for:.1f} s ago)"
+        for worker in alive[:NAMED]
+    ]
+    told = ", ".join(names) + (f" and {len(alive) - NAMED} more" if len(alive) > NAMED else "")
+    unserved = sorted(queue for queue in wanted if not pulse().serves(queue))
+    if unserved:
+        which = ",".join(unserved)
+        return failed(f"Nobody serves the queue {which}, only {told}.", f"{START_WORKER} -Q {which}")
+    return ok(told)
+
+
+def canary(patient: Patient) -> Finding:
+    """From `.delay()` to SUCCESS."""
+    queue = _queue(task)
+    if not pulse().serves(queue):
+        return skipped(f"no worker serves the queue {queue}")
+    began = time.monotonic()
+    pk = patient.guest.start_canary()
+    while time.monotonic() - began < CANARY:
+        run = TaskRun.objects.get(pk=pk)
+        if run.state in FINAL:
+            break
+        time.sleep(LOOK_EVERY)
+    took = time.monotonic() - began
+    if run.state == State.SUCCESS:
+        return ok("accepted, sent, claimed, done", took)
+    if run.state in FINAL:
+        error: Any = run.error or {}
+        return failed(f"A task ended with {run.state}: {error.get('type')}: {error.get('message')}", WORKER_LOG)
+    why = explain([run]).get(pk, {}).get("hint") or "It has begun."
+    now = [worker for worker in pulse().workers if worker.alive and queue in worker.queues]
+    if sum(len(worker.active) for worker in now) >= sum(worker.concurrency for worker in now):
+        return warning(
+            f"All workers are busy: a task did not begin within {CANARY:g} s. {why}", f"{START_WORKER} -n second@%h"
+        )
+    return failed(f"A task did not end within {CANARY:g} s (it is {run.state}). {why}", WORKER_LOG)
+
+
+def _told(worker: Worker) -> str:
+    return f"{worker.hostname} (queue {', '.join(worker.queues)}; beat {worker.silent_for:.1f} s ago)"
+
+
+def _routed() -> set[str]:
+    """The queues to which the tasks of the project go."""
+    app.loader.import_default_modules()
+    return {_queue(task) for task in app.tasks.values() if getattr(task, "tracked", False)}
+
+
+def _queue(task: Any) -> str:
+    queue = app.amqp.router.route({}, task.name, task_type=task).get("queue")
+    return str(getattr(queue, "name", None) or app.conf.task_default_queue)

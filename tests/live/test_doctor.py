@@ -1,0 +1,302 @@
+"""`manage.py doctor`: on a healthy system all is ok; of a broken one it names the fault and the mend."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from django_starter.dev.ports import free_port
+from tests.waiting import wait_until
+
+from .conftest import end
+from .process import Process
+from .stack import ROOT, Stack
+from .visitor import Visitor
+
+PASSWORD = "only-for-this-test"
+#: Calls the doctor, and says whether the database holds as much as before.
+CALL_AND_COUNT = """
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.core.management import call_command
+from tasks.models import TaskRun
+
+def held():
+    return [model.objects.count() for model in (User, Session, TaskRun)]
+
+before = held()
+call_command("doctor")
+print("as before" if held() == before else f"{before} became {held()}")
+"""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What one call of the doctor said."""
+
+    code: int
+    checks: dict[str, dict[str, Any]]
+
+    def named(self, kind: str) -> set[str]:
+        return {name for name, check in self.checks.items() if check["status"] == kind}
+
+    def says(self, name: str, detail: str, mend: str) -> None:
+        """The fault is named, and the line that mends it."""
+        assert detail in self.checks[name]["detail"]
+        assert mend in self.checks[name]["hint"]
+
+
+class Hospital:
+    """A whole system with Flower, and a doctor for it."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        stack.env |= {"PORT": str(stack.port), "FLOWER_PORT": str(free_port()), "FLOWER_PASSWORD": PASSWORD}
+        stack.env.pop("BROKER_URL", None)  # what is said of a Redis is tested here
+        command = [sys.executable, "-m", "django_starter.serve.flower"]
+        self.flower = Process("flower", command, cwd=ROOT, ready=self._flower_answers, **stack._process("flower"))
+        stack.processes.append(self.flower)
+
+    def open(self) -> Hospital:
+        self.flower.start(wait=False)
+        self.stack.start(concurrency=1)
+        self.flower.wait_ready()
+        self.recover()
+        return self
+
+    def _flower_answers(self) -> bool:
+        visitor = Visitor(f"http://127.0.0.1:{self.stack.env['FLOWER_PORT']}")
+        try:
+            return visitor.get("/healthcheck").status == 200
+        except OSError:
+            return False
+        finally:
+            visitor.close()
+
+    def workers_seen(self) -> int:
+        """How many workers beat, as the web server sees it."""
+        return int(self.stack.get("/api/status/").json()["workers"].get("count", 0))
+
+    def recover(self) -> None:
+        """Until a worker beats and a task comes back."""
+        wait_until(lambda: self.workers_seen() == 1, 30)
+        self.stack.wait_state(self.stack.start_job("echo"), "SUCCESS")
+
+    def examine(self, **env: str) -> Visit:
+        """Call the doctor in the stack's environment, with what is changed in `env`."""
+        command = [sys.executable, "manage.py", "doctor", "--json"]
+        done = subprocess.run(
+            command, cwd=ROOT, env={**self.stack.env, **env}, capture_output=True, text=True, timeout=60
+        )
+        assert done.stderr == ""
+        told = json.loads(done.stdout)
+        assert told["status"] == ("failed" if done.returncode else "ok")
+        return Visit(done.returncode, {check["name"]: check for check in told["checks"]})
+
+
+@pytest.fixture(scope="module")
+def hospital(make_stack) -> Iterator[Hospital]:
+    """One for all tests: each breaks it and mends it again."""
+    stack = make_stack()
+    try:
+        yield Hospital(stack).open()
+    finally:
+        end(stack)
+
+
+def test_all_is_ok_and_nothing_is_left_behind(hospital):
+    *lines, total, left = hospital.stack.shell(CALL_AND_COUNT).splitlines()
+    assert [line.split()[0] for line in lines] == ["ok"] * 19
+    assert (total, left) == ("19 ok", "as before")
+    assert "\x1b" not in "".join(lines)  # colours are for terminals
+
+    visit = hospital.examine()
+    assert visit.code == 0
+    for check in visit.checks.values():
+        assert set(check) == {"name", "status", "detail", "hint", "milliseconds"}
+        assert (check["status"], check["hint"]) == ("ok", "")
+    assert visit.named("ok") == {line.split()[1] for line in lines}
+    for name in ("database", "broker", "channels", "canary", "web", "socket", "flower"):
+        assert visit.checks[name]["milliseconds"] > 0
+    assert "append-only file" in visit.checks["persistence"]["detail"]
+    assert "w1@test (celery; beat" in visit.checks["workers"]["detail"]
+    assert "SUCCESS" in visit.checks["socket"]["detail"]
+
+
+def test_no_worker(hospital):
+    worker = hospital.stack.workers["w1"]
+    worker.pause()
+    try:
+        wait_until(lambda: hospital.workers_seen() == 0, 30)
+        visit = hospital.examine()
+    finally:
+        worker.resume()
+        hospital.recover()
+    assert (visit.code, visit.named("failed")) == (1, {"workers"})
+    visit.says("workers", "No worker is running", "celery -A django_starter worker -l info")
+    assert visit.named("skipped") == {"canary"}
+    assert "PENDING" in visit.checks["socket"]["detail"]
+
+
+def test_a_worker_that_serves_another_queue(hospital):
+    hospital.stack.workers["w1"].pause()
+    other = hospital.stack.start_worker("w2", concurrency=1, queues=["other"])
+    try:
+        wait_until(lambda: hospital.workers_seen() == 1, 30)
+        visit = hospital.examine()
+    finally:
+        other.stop()
+        hospital.stack.workers["w1"].resume()
+        hospital.recover()
+    assert (visit.code, visit.named("failed")) == (1, {"workers"})
+    visit.says("workers", "Nobody serves the queue celery, only w2@test (other;", "worker -l info -Q celery")
+    assert "no worker serves the queue celery" in visit.checks["canary"]["detail"]
+
+
+def test_a_broker_that_is_away(hospital):
+    valkey = hospital.stack.valkey
+    valkey.kill()
+    try:
+        visit = hospital.examine()
+    finally:
+        valkey.start()
+        hospital.recover()
+    assert (visit.code, visit.named("failed")) == (1, {"broker"})
+    visit.says("broker", "does not answer: Error 111", f"redis-server --port {valkey.port} --appendonly yes")
+    below = {"redis", "persistence", "eviction", "channels", "clocks", "workers", "canary"}
+    assert visit.named("skipped") == below
+    assert {visit.checks[name]["detail"] for name in below} == {"the broker does not answer"}
+
+
+def test_a_broker_that_hangs_holds_up_nothing(hospital):
+    valkey = hospital.stack.valkey
+    valkey.pause()
+    try:
+        visit = hospital.examine()
+    finally:
+        valkey.resume()
+        hospital.recover()
+    assert (visit.code, visit.named("failed")) == (1, {"broker"})
+    visit.says("broker", "does not answer: Timeout", f"lsof -nP -iTCP:{valkey.port} -sTCP:LISTEN")
+    assert {"database", "web", "socket", "flower"} <= visit.named("ok")
+
+
+def test_a_broker_that_throws_tasks_away_when_it_is_full(hospital):
+    hospital.stack.valkey.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        visit = hospital.examine()
+    finally:
+        hospital.stack.valkey.config_set("maxmemory-policy", "noeviction")
+    assert (visit.code, visit.named("failed")) == (1, {"eviction"})
+    mend = f"redis-cli -u {hospital.stack.valkey.url} config set maxmemory-policy noeviction"
+    visit.says("eviction", "allkeys-lru", mend)
+
+
+def test_a_broker_that_forgets_at_a_restart_is_a_warning(hospital):
+    hospital.stack.valkey.config_set("appendonly", "no")
+    try:
+        visit = hospital.examine()
+    finally:
+        hospital.stack.valkey.config_set("appendonly", "yes")
+    assert (visit.code, visit.named("warning")) == (0, {"persistence"})
+    mend = f"redis-cli -u {hospital.stack.valkey.url} config set appendonly yes"
+    visit.says("persistence", "no append-only file", mend)
+
+
+def test_migrations_that_are_not_applied(hospital, tmp_path):
+    visit = hospital.examine(DATABASE_URL=f"sqlite:///{tmp_path / 'empty.sqlite3'}")
+    assert (visit.code, visit.named("failed")) == (1, {"migrations"})
+    visit.says("migrations", "Not applied: contenttypes.0001_initial and", "python manage.py migrate")
+    assert visit.checks["socket"]["detail"] == "the database has not all its tables"
+
+
+def test_a_web_server_with_another_secret_key(hospital):
+    visit = hospital.examine(SECRET_KEY="of another machine, as long as Django wants it to be: 0123456789")
+    assert (visit.code, visit.named("failed")) == (1, {"socket"})
+    visit.says("socket", "another DATABASE_URL or SECRET_KEY", "supervisord.conf restart services:web")
+
+
+def test_a_web_server_and_workers_with_another_database(hospital, tmp_path):
+    url = f"sqlite:///{tmp_path / 'other.sqlite3'}"
+    if hospital.stack.template:
+        shutil.copy(hospital.stack.template, tmp_path / "other.sqlite3")
+    else:  # the stack's own is PostgreSQL
+        migrate = [sys.executable, "manage.py", "migrate", "-v", "0"]
+        subprocess.run(migrate, cwd=ROOT, env={**hospital.stack.env, "DATABASE_URL": url}, check=True, timeout=60)
+    visit = hospital.examine(DATABASE_URL=url)
+    assert (visit.code, visit.named("failed")) == (1, {"canary", "socket"})
+    visit.says("canary", "it is PENDING", "this DATABASE_URL?")
+    visit.says("socket", "another DATABASE_URL or SECRET_KEY", "supervisord.conf restart services:web")
+
+
+def test_no_web_server_and_no_flower(hospital):
+    port, flower_port = str(free_port()), str(free_port())
+    visit = hospital.examine(PORT=port, FLOWER_PORT=flower_port)
+    assert (visit.code, visit.named("failed")) == (1, {"web", "flower"})
+    visit.says("web", f"Nobody answers at http://127.0.0.1:{port}", "./start_dev.sh")
+    visit.says("flower", "Nobody answers", f"flower --address=127.0.0.1 --port={flower_port}")
+    assert visit.checks["ports"]["detail"] == f"{port} free, {flower_port} free"
+
+
+def test_a_port_that_another_program_has(hospital):
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as other:  # answers 501 to everything
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        port = other.server_port
+        visit = hospital.examine(PORT=str(port))
+        other.shutdown()
+    assert (visit.code, visit.named("failed")) == (1, {"ports", "web"})
+    visit.says("ports", f"Port {port} is taken by another program", f"lsof -nP -iTCP:{port} -sTCP:LISTEN")
+    visit.says("web", "answers another program, with 501", "./start_dev.sh")
+
+
+def test_a_password_that_is_not_flowers(hospital):
+    visit = hospital.examine(FLOWER_PASSWORD="another")
+    assert (visit.code, visit.named("failed")) == (1, {"flower"})
+    visit.says("flower", "refuses the password in FLOWER_PASSWORD", "supervisord.conf restart services:flower")
+
+
+def test_packages_that_are_not_those_of_the_project(hospital, tmp_path):
+    for name, version in (("channels_redis", "4.4.0"), ("attrs", "1.0")):
+        (tmp_path / f"{name}-{version}.dist-info").mkdir()
+        text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        (tmp_path / f"{name}-{version}.dist-info" / "METADATA").write_text(text)
+    path = f"{tmp_path}{os.pathsep}{hospital.stack.env['PYTHONPATH']}"
+    visit = hospital.examine(PYTHONPATH=path)
+    assert (visit.code, visit.named("failed")) == (1, {"packages"})
+    visit.says("packages", "channels-redis is 4.4.0, not 4.3.0", "-m pip install -r requirements.txt")
+
+
+def test_a_task_that_may_take_longer_than_the_broker_waits(hospital, tmp_path):
+    (tmp_path / "impatient.py").write_text(
+        "from tests.live.settings import *\n"
+        "CELERY_BROKER_TRANSPORT_OPTIONS = {**CELERY_BROKER_TRANSPORT_OPTIONS, 'visibility_timeout': 600}\n"
+        "CELERY_TASK_ANNOTATIONS = {'tasks.tasks.long_running_task': {'time_limit': 7200}}\n"
+    )
+    path = f"{tmp_path}{os.pathsep}{hospital.stack.env['PYTHONPATH']}"
+    visit = hospital.examine(PYTHONPATH=path, DJANGO_SETTINGS_MODULE="impatient")
+    assert (visit.code, visit.named("failed")) == (1, {"visibility"})
+    visit.says(
+        "visibility", "after 600 s, but tasks.tasks.long_running_task may take 2 h", '"visibility_timeout"] = 14400'
+    )
+
+
+def test_settings_that_contradict_each_other(hospital):
+    visit = hospital.examine(METRICS_TOKEN="short")
+    assert (visit.code, visit.named("failed")) == (1, {"settings"})
+    visit.says("settings", "METRICS_TOKEN has 5 characters", "secrets.token_urlsafe")
+
+
+def test_settings_that_cannot_be_read_at_all(hospital):
+    visit = hospital.examine(TASKS_REQUIRE_LOGIN="perhaps")
+    assert (visit.code, visit.named("failed")) == (1, {"settings"})
+    visit.says("settings", "TASKS_REQUIRE_LOGIN must be 1 or 0", ".env.example")
