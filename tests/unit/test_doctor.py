@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import pytest
 from django.core.management.color import color_style
 
-from django_starter.doctor import examination
+from django_starter.doctor import doors, examination, servers
 from django_starter.doctor.examination import Question, bounded, examine
 from django_starter.doctor.finding import Finding, failed, ok, skipped
+from django_starter.doctor.guest import Guest
 from django_starter.doctor.patient import Patient
 from django_starter.doctor.screen import lines, style_for, summary
 from django_starter.doctor.servers import judge_clocks, mend
@@ -109,3 +114,101 @@ def test_a_mend_names_the_server_and_no_password(settings, url, line):
     settings.BROKER_URL = url
     assert mend("BROKER_URL").startswith(line)
     assert "secret" not in mend("BROKER_URL")
+
+
+# --- what a Redis says of itself --------------------------------------------------------------------------------------
+
+GOOD = {"aof_enabled": 1, "aof_last_write_status": "ok", "maxmemory_policy": "noeviction", "used_memory": 2**20}
+
+
+@pytest.mark.parametrize(
+    ("told", "ask", "status", "detail"),
+    [
+        ({}, servers.persistence, "ok", "append-only file"),
+        ({"aof_last_write_status": "err"}, servers.persistence, "failed", "is its disk full?"),
+        ({"aof_enabled": 0}, servers.persistence, "warning", "no append-only file"),
+        ({"maxmemory": 2**30}, servers.eviction, "ok", "noeviction, 1.0 MB of 1024.0 MB"),
+        ({"maxmemory": 2**20}, servers.eviction, "warning", "100% of the memory"),
+        ({"maxmemory_policy": "volatile-ttl"}, servers.eviction, "failed", "volatile-ttl"),
+    ],
+)
+def test_what_a_broker_says_of_itself_is_judged(told, ask, status, detail):
+    patient = Patient(HERE, servers={"BROKER_URL": {**GOOD, **told}})
+    found = ask(patient)
+    assert found.status == status
+    assert detail in found.detail
+    assert bool(found.hint) == (status != "ok")
+
+
+def test_what_only_a_redis_has_is_skipped_for_another_broker():
+    assert servers.persistence(Patient(HERE)).status == "skipped"
+    assert servers.eviction(Patient(HERE, servers={"REDIS_URL": GOOD})).status == "ok"
+    found = servers.eviction(Patient(HERE, servers={"REDIS_URL": {**GOOD, "maxmemory_policy": "allkeys-lfu"}}))
+    assert (found.status, "REDIS_URL" in found.detail) == ("failed", True)
+
+
+# --- a web server that is not well ------------------------------------------------------------------------------------
+
+
+class Sick(BaseHTTPRequestHandler):
+    """Answers each path with the status and the body in `says`."""
+
+    protocol_version = "HTTP/1.1"
+    says: ClassVar[dict[str, tuple[int, str]]] = {}
+
+    def do_GET(self) -> None:
+        status, body = self.says.get(self.path, (404, ""))
+        self.send_response(status)
+        self.send_header("X-Request-ID", "1")
+        self.send_header("Connection", "close")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Somebody(Guest):
+    """A guest who needs no database."""
+
+    cookie = "sessionid=1"
+
+    def a_run(self) -> str:
+        return "a-run"
+
+
+@pytest.fixture
+def sick(monkeypatch) -> Iterator[Patient]:
+    """A patient at a server that says what `Sick.says` has."""
+    monkeypatch.setattr(Sick, "says", {"/health/live": (200, "")})
+    with ThreadingHTTPServer(("127.0.0.1", 0), Sick) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield Patient(Site("http", "127.0.0.1", server.server_port, "localhost"), guest=Somebody())
+        server.shutdown()
+
+
+def test_a_web_server_that_lacks_what_we_have_was_started_with_other_settings(sick):
+    Sick.says["/health/ready"] = (503, json.dumps({"failing": ["broker", "workers"]}))
+    sick.findings |= {"broker": ok("here"), "workers": failed("nobody", "")}
+    found = doors.web(sick)
+    assert found.status == "failed"
+    assert "lacks what this shell finds: broker." in found.detail
+
+
+def test_a_web_server_that_does_not_serve_the_name_we_ask_for(sick):
+    Sick.says["/health/live"] = (400, "")
+    assert "ALLOWED_HOSTS" in doors.web(sick).hint
+
+
+@pytest.mark.parametrize(
+    ("status", "detail", "mend"),
+    [
+        (403, "is no origin of this site", "ALLOWED_HOSTS"),
+        (200, "does not pass Upgrade on", "proxy_set_header Upgrade"),
+    ],
+)
+def test_a_socket_that_is_refused(sick, status, detail, mend):
+    Sick.says["/ws/progress/a-run/"] = (status, "")
+    found = doors.socket(sick)
+    assert (found.status, detail in found.detail, mend in found.hint) == ("failed", True, True), found
