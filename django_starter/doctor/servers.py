@@ -201,7 +201,9 @@ def judge_clocks(ahead: dict[str, float]) -> Finding:
 def mend(setting: str) -> str:
     """The lines that bring the server behind `setting` back, or show why it does not answer."""
     parts = urlsplit(_nodes(setting)[0])
-    port = parts.port or {"amqp": 5672, "amqps": 5671}.get(parts.scheme, 6379)
+    port = parts.port or {"amqp": 5672, "amqps": 5671, "sentinel": 26379}.get(parts.scheme, 6379)
+    if parts.scheme == "unix":
+        return f"redis-server --unixsocket {parts.path} --appendonly yes --maxmemory-policy noeviction"
     if parts.hostname not in (None, "localhost", "127.0.0.1", "::1"):
         return f"nc -vz {parts.hostname} {port}  # is it up, and may we reach it?"
     if answers(f"tcp://127.0.0.1:{port}"):
@@ -219,8 +221,9 @@ def _away(setting: str, error: Exception) -> Finding:
 
 
 def _nodes(setting: str) -> list[str]:
-    """The addresses in it: of a cluster several."""
-    return str(getattr(settings, setting)).split(";")
+    """The addresses in it: of a cluster several. (In a single one the semicolon is part of a password.)"""
+    url = str(getattr(settings, setting))
+    return url.split(";") if url.startswith(("amqp", "sentinel")) else [url]
 
 
 def _place(setting: str) -> str:
@@ -239,7 +242,10 @@ def _version(told: dict[str, Any]) -> str:
 
 
 def _cli(setting: str) -> str:
-    return f"redis-cli -u {_place(setting)}"
+    parts = urlsplit(_nodes(setting)[0])
+    if parts.scheme == "sentinel":
+        return "redis-cli"  # there, as no address leads to it for good
+    return f"redis-cli -s {parts.path}" if parts.scheme == "unix" else f"redis-cli -u {_place(setting)}"
 
 
 def _configure(setting: str, option: str) -> str:

@@ -108,6 +108,8 @@ def test_a_site_elsewhere_is_asked_as_its_visitors_do():
         ("redis://:secret@data.example.com:6380/0", "nc -vz data.example.com 6380 "),
         ("amqps://us:secret@one.example.com;amqps://us:secret@two.example.com", "nc -vz one.example.com 5671 "),
         ("amqp://guest:secret@127.0.0.1:1//", "systemctl start rabbitmq-server"),
+        ("unix:///run/redis.sock", "redis-server --unixsocket /run/redis.sock "),
+        ("redis://:a;secret@data.example.com", "nc -vz data.example.com 6379 "),
     ],
 )
 def test_a_mend_names_the_server_and_no_password(settings, url, line):
