@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from typing import TypeVar
-
-from django.db import connections
 
 from tasks.queue_status import START_WORKER
 
 from . import doors, machine, servers, work
+from .bounded import bounded
 from .finding import Finding, failed, skipped
 from .patient import Patient
-
-T = TypeVar("T")
 
 #: Seconds that a question takes at most, unless it says otherwise. Its own clients give up earlier, and say why.
 PATIENCE = 5.0
@@ -44,7 +38,7 @@ QUESTIONS = (
     Question("broker", servers.broker),
     Question("redis", servers.redis),
     Question("persistence", servers.persistence, ("broker",)),
-    Question("eviction", servers.eviction, ("broker",)),
+    Question("eviction", servers.eviction),
     Question("visibility", servers.visibility),
     Question("channels", servers.channels, ("redis",)),
     Question("clocks", servers.clocks, ("redis",)),
@@ -95,24 +89,3 @@ def _ask(question: Question, patient: Patient) -> Finding:
     except Exception as error:
         return failed(f"{type(error).__name__}: {' '.join(str(error).split())}", question.mend)
     return found or failed(f"No answer within {question.patience:g} s.", question.mend)
-
-
-def bounded(call: Callable[[], T], seconds: float) -> T | None:
-    """What `call` returns or raises; None when it does neither within `seconds`."""
-    answer: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            try:
-                result = call()
-            finally:
-                connections.close_all()  # those of this thread
-        except BaseException as error:
-            answer.set_exception(error)
-        else:
-            answer.set_result(result)
-
-    # A daemon: a question that hangs for ever must not keep the process from ending.
-    threading.Thread(target=run, name="doctor", daemon=True).start()
-    done, _ = wait([answer], seconds)
-    return answer.result() if done else None

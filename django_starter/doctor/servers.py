@@ -18,6 +18,7 @@ from django_starter.environment import answers
 from progress.layer import ProgressChannelLayer, make_client
 from tasks.runs import CLOCK_DIFFERENCE
 
+from .bounded import bounded
 from .finding import Finding, failed, ok, skipped, warning
 from .patient import Patient
 
@@ -64,6 +65,12 @@ def migrations(_: Patient) -> Finding:
 
 def broker(patient: Patient) -> Finding:
     """It answers, through the same client as the tasks' messages; of a Redis, what it says of itself is kept."""
+    # A RabbitMQ that hangs takes the connection, and its client waits for the first word without end.
+    found = bounded(lambda: _broker(patient), 2 * PATIENCE)
+    return found or _away(BROKER, TimeoutError(f"nothing came within {2 * PATIENCE:g} s"))
+
+
+def _broker(patient: Patient) -> Finding:
     try:
         with app.connection_for_write(connect_timeout=PATIENCE) as link:
             link.connect()  # raises at once, where `default_channel` alone would wait without end
@@ -119,7 +126,7 @@ def persistence(patient: Patient) -> Finding:
 def eviction(patient: Patient) -> Finding:
     """A full server refuses what is new, and throws nothing away."""
     if not patient.servers:
-        return skipped("no Redis was asked")
+        return skipped("no Redis answers")
     texts = []
     for setting, told in patient.servers.items():
         policy = told.get("maxmemory_policy", "unknown")

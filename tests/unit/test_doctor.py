@@ -12,7 +12,8 @@ import pytest
 from django.core.management.color import color_style
 
 from django_starter.doctor import doors, examination, servers
-from django_starter.doctor.examination import Question, bounded, examine
+from django_starter.doctor.bounded import bounded
+from django_starter.doctor.examination import Question, examine
 from django_starter.doctor.finding import Finding, failed, ok, skipped
 from django_starter.doctor.guest import Guest
 from django_starter.doctor.patient import Patient
