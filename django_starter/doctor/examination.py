@@ -44,7 +44,7 @@ QUESTIONS = (
     Question("clocks", servers.clocks, ("redis",)),
     Question("workers", work.workers, ("redis",), START_WORKER),
     Question("canary", work.canary, ("migrations", "broker", "redis"), work.WORKER_LOG, work.CANARY + 2),
-    Question("ports", doors.ports),
+    Question("ports", doors.ports, patience=8.0),  # two may hang
     Question("web", doors.web, mend=doors.RESTART_WEB),
     Question("socket", doors.socket, ("migrations", "web"), doors.RESTART_WEB),
     Question("flower", doors.flower, mend=doors.RESTART_FLOWER),

@@ -13,7 +13,7 @@ from django.conf import settings
 from django_starter.environment import number, text
 
 #: Seconds that a server may take to connect, and between two pieces of its answer.
-PATIENCE = 2.0
+PATIENCE = 3.0
 #: Bytes of an answer that are read.
 MOST = 64 * 1024
 
