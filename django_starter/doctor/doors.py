@@ -18,6 +18,7 @@ from progress.messages import CloseCode
 from tasks.status import START_FLOWER, flower_url
 
 from .finding import Finding, failed, ok, warning
+from .machine import near
 from .patient import Patient
 from .site import PATIENCE, Answer, Site, get
 
@@ -169,7 +170,7 @@ def _password() -> tuple[str, str]:
     """Flower's password and where it stands; none is made here."""
     if given := text("FLOWER_PASSWORD"):
         return given, "FLOWER_PASSWORD"
-    return (PASSWORD_FILE.read_text().strip() if PASSWORD_FILE.exists() else ""), str(PASSWORD_FILE)
+    return (PASSWORD_FILE.read_text().strip() if PASSWORD_FILE.exists() else ""), near(PASSWORD_FILE)
 
 
 def _is_ours(answer: Answer) -> bool:

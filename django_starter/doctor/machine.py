@@ -71,8 +71,12 @@ def _requirements(path: Path) -> Iterator[Requirement]:
 
 def install() -> str:
     """The line that puts the pinned packages where this Python looks for them."""
-    path = Path(sys.executable)
-    return f"{path.relative_to(BASE_DIR) if path.is_relative_to(BASE_DIR) else path} -m pip install -r requirements.txt"
+    return f"{near(sys.executable)} -m pip install -r requirements.txt"
+
+
+def near(path: str | Path) -> str:
+    """`path` as it is written in the checkout, where it is inside."""
+    return str(Path(path).relative_to(BASE_DIR)) if Path(path).is_relative_to(BASE_DIR) else str(path)
 
 
 def check_settings(_: Patient) -> Finding:
@@ -90,7 +94,7 @@ def disk(_: Patient) -> Finding:
     """Room for the database and the append-only file."""
     free = shutil.disk_usage(DEV_DIR).free
     if free < LEAST_DISK:
-        return failed(f"Only {free // 1024**2} MB are free at {DEV_DIR}.", f"du -xh {DEV_DIR} | sort -h | tail")
+        return failed(f"Only {free // 1024**2} MB are free.", f"du -xh {near(DEV_DIR)} | sort -h | tail")
     return ok(f"{free / 1024**3:.1f} GB free")
 
 

@@ -20,6 +20,7 @@ from tasks.runs import CLOCK_DIFFERENCE
 
 from .bounded import bounded
 from .finding import Finding, failed, ok, skipped, warning
+from .machine import near
 from .patient import Patient
 
 #: Seconds that a server may take for one answer.
@@ -36,7 +37,7 @@ BROKER, REDIS = "BROKER_URL", "REDIS_URL"
 
 def database(_: Patient) -> Finding:
     """It answers."""
-    where = connection.settings_dict["HOST"] or connection.settings_dict["NAME"]
+    where = connection.settings_dict["HOST"] or near(connection.settings_dict["NAME"])
     try:
         connection.ensure_connection()
         began = time.monotonic()

@@ -31,18 +31,17 @@ def workers(patient: Patient) -> Finding:
     wanted = _routed()
     if patient.is_well("migrations"):
         wanted |= set(TaskRun.objects.filter(state__in=CLAIMABLE, held=False).values_list("queue", flat=True))
-    found = pulse().workers
-    alive = [worker for worker in found if worker.alive]
+    now = pulse()
+    if not now.reachable:
+        return failed("Redis does not say who works: it took longer than half a second.", "python manage.py doctor")
+    alive = [worker for worker in now.workers if worker.alive]
     if not alive:
-        last = min((worker.silent_for for worker in found), default=None)
+        last = min((worker.silent_for for worker in now.workers), default=None)
         text = "" if last is None else f"; the last one was heard {last:.0f} s ago"
         return failed(f"No worker is running{text}.", START_WORKER)
-    names = [
-        f"{worker.hostname} ({', '.join(worker.queues)}; beat {worker.silent_for:.1f} s ago)"
-        for worker in alive[:NAMED]
-    ]
-    told = ", ".join(names) + (f" and {len(alive) - NAMED} more" if len(alive) > NAMED else "")
-    unserved = sorted(queue for queue in wanted if not pulse().serves(queue))
+    told = ", ".join(_told(worker) for worker in alive[:NAMED])
+    told += f" and {len(alive) - NAMED} more" if len(alive) > NAMED else ""
+    unserved = sorted(queue for queue in wanted if not now.serves(queue))
     if unserved:
         which = ",".join(unserved)
         return failed(f"Nobody serves the queue {which}, only {told}.", f"{START_WORKER} -Q {which}")
@@ -77,7 +76,7 @@ def canary(patient: Patient) -> Finding:
 
 
 def _told(worker: Worker) -> str:
-    return f"{worker.hostname} (queue {', '.join(worker.queues)}; beat {worker.silent_for:.1f} s ago)"
+    return f"{worker.hostname} ({', '.join(worker.queues)}; beat {worker.silent_for:.1f} s ago)"
 
 
 def _routed() -> set[str]:
