@@ -39,7 +39,7 @@ class CloseCode:
 
     FINISHED: Final = 1000  # the final frame was sent
     SHUTTING_DOWN: Final = 4001
-    UNAVAILABLE: Final = 4003  # the database did not answer
+    UNAVAILABLE: Final = 4003  # the database did not answer, or the web server refused a frame
     TOO_SLOW: Final = 4008  # sent, but not read: the acknowledged `seq` stays behind
     NO_PONG: Final = 4012
     BAD_FRAMES: Final = 4400  # five frames that were refused

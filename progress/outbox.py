@@ -8,6 +8,7 @@ Two bounds, because a web server may buffer for a slow reader without one (Daphn
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import types
 from collections import deque
@@ -15,6 +16,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
 
 from .messages import CloseCode, dumps, ping
+
+logger = logging.getLogger(__name__)
 
 #: Bytes that may be under way to a socket. 128 kB are some 400 updates, twenty seconds of a busy bar.
 WINDOW = 128 * 1024
@@ -218,11 +221,19 @@ class Outbox:
             waits_for = coroutine.send(None)  # type: ignore[attr-defined]
         except StopIteration:
             return
-        except Exception:
-            self.closed = True  # the connection is gone; the server's disconnect event follows
+        except Exception as error:
+            self._fail(error)
             return
         self._busy = asyncio.create_task(_finish(coroutine, waits_for))  # type: ignore[arg-type]
         self._busy.add_done_callback(self._free_again)
+
+    def _fail(self, error: BaseException) -> None:
+        """The server could not send: the connection is gone, or it refuses the frame. Then the browser comes again."""
+        if self.closed:
+            return
+        if not isinstance(error, OSError):
+            logger.warning("A frame could not be sent: %s: %s", type(error).__name__, error)
+        self.close(CloseCode.UNAVAILABLE)
 
     @staticmethod
     async def _after(first: asyncio.Task[None], second: Awaitable[None]) -> None:
@@ -235,8 +246,8 @@ class Outbox:
         self._busy = None
         if task.cancelled():
             return
-        if task.exception() is not None:
-            self.closed = True
+        if (error := task.exception()) is not None:
+            self._fail(error)
             return
         self._pump()
 

@@ -11,8 +11,8 @@ from django_starter.environment import choice, number, text
 
 APPLICATION = "django_starter.asgi:application"
 
-#: Bytes of a WebSocket frame beyond which the server itself hangs up, without us. One that is smaller and still too
-#: big gets an `error` frame (progress.messages.MAX_CLIENT_FRAME).
+#: Bytes of a WebSocket frame from outside beyond which the server itself hangs up, without us. One that is smaller and
+#: still too big gets an `error` frame (progress.messages.MAX_CLIENT_FRAME).
 MAX_FRAME = 16 * 1024
 #: Seconds between a server's own pings, and until one that is not answered ends the socket.
 PING, PATIENCE = 20, 30
@@ -56,8 +56,9 @@ def web_command(server: str, host: str, port: int) -> list[str]:
             "verbosity": 0,
         }
         flags = ["--no-server-name"]
+    module = "uvicorn" if server == "uvicorn" else "django_starter.serve.daphne"
     arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-    return [sys.executable, "-m", server, *arguments, *flags, APPLICATION]
+    return [sys.executable, "-m", module, *arguments, *flags, APPLICATION]
 
 
 def allow_many_files() -> None:

@@ -116,6 +116,18 @@ def test_more_sockets_than_one_may_have_are_closed_with_4429_and_the_place_is_fr
 # --- frames -----------------------------------------------------------------------------------------------------------
 
 
+def test_the_limit_of_what_comes_in_does_not_hold_for_a_long_log_and_a_big_result_that_go_out(site, alice):
+    talked, big = alice.start_job("chatter", lines=1000), alice.start_job("huge", 100_000)
+    watcher = alice.watch(talked)
+    assert watcher.wait_final()["result"] == 1000
+    assert watcher.wait_closed() == 1000
+    late = alice.watch(talked)
+    assert late.wait_final()["result"] == 1000
+    for one in (watcher, late):
+        assert one.log_texts() == [f"line {number}" for number in range(1, 1001)]
+    assert len(alice.watch(big).wait_final()["result"]) == 100_000
+
+
 @pytest.mark.parametrize(
     "frame",
     [

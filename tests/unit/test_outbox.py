@@ -379,6 +379,21 @@ async def test_a_connection_that_dies_while_it_waits_is_quiet(outbox, server, su
     assert server.sent == []
 
 
+async def test_a_frame_that_the_server_refuses_closes_the_socket_so_that_the_browser_comes_again(
+    outbox, server, subscription
+):
+    async def send(event: dict[str, Any]) -> None:
+        if len(event.get("text", "")) > 100:
+            raise ValueError("too big")
+        await server(event)
+
+    outbox._send = send
+    outbox.put_frame(subscription, 1, "x" * 101)
+    await turns(20)
+    assert outbox.closed
+    assert server.closed_with == 4003
+
+
 async def test_close_waits_for_what_is_under_way(outbox, server, subscription):
     server.open.clear()
     update(outbox, subscription, 1)
