@@ -191,8 +191,13 @@ def _waits(now: datetime) -> Plot:
         for minute, wait in began.order_by().values_list(TruncMinute("started_at")).annotate(mean=Avg("wait"))
     }
     longest = began.aggregate(longest=Max("wait"))["longest"]
-    note = f"longest {longest.total_seconds():.1f} s" if longest is not None else "nobody waited"
-    return _plot("Mean wait", minutes, now, lambda most: f"{most:.1f} s", note)
+    note = f"longest {_seconds(longest.total_seconds())}" if longest is not None else "nobody waited"
+    return _plot("Mean wait", minutes, now, _seconds, note)
+
+
+def _seconds(wait: float) -> str:
+    """Waits are short: a tenth of a second says nothing of most."""
+    return f"{wait:.1f} s" if wait >= 1 else f"{wait * 1000:.0f} ms"
 
 
 def _plot(title: str, minutes: dict[Any, float], now: datetime, written: Any, note: str) -> Plot:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from .dev_script import DevScript
+from .pages import Person
 from .stack import Stack
 
 #: Every stack that runs now: a failed test shows what their processes printed.
@@ -94,6 +95,7 @@ def browser() -> Iterator[Browser]:
     """Chromium. For tests that are plain functions: Playwright's own event loop runs in this thread until the end of
     the module, so a module has browser tests or `async def` tests, not both."""
     executable = find_browser()
+    expect.set_options(timeout=15_000)  # ms, as tests share the machine
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=None if executable == "playwright" else executable, args=CHROMIUM_FLAGS
@@ -113,6 +115,29 @@ def page(browser) -> Iterator[Page]:
     yield page
     context.close()
     assert not errors, f"errors in the page: {errors}"
+
+
+@pytest.fixture
+def person(browser) -> Iterator[Callable[..., Person]]:
+    """`person(stack)`: somebody who was never here, in whose tabs nothing may go wrong. More arguments: `Person`."""
+    made: list[Person] = []
+
+    def make(stack: Stack, **options) -> Person:
+        made.append(Person(browser, stack.url, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture(scope="session")
+def staff(stack) -> tuple[str, str]:
+    """The name and password of a member of staff."""
+    account = ("sarah", "a long password")
+    make = f"User.objects.create_user({account[0]!r}, password={account[1]!r}, is_staff=True)"
+    stack.shell(f"from django.contrib.auth.models import User; {make}")
+    return account
 
 
 def find_browser() -> str:

@@ -59,7 +59,7 @@ function show(form, problem, errors) {
     input.setAttribute("aria-describedby", `${input.id}_helptext ${place.id}`);
   }
   problem.textContent = Object.values(rest).flat().join(" ");
-  form.querySelector("[aria-invalid=true]")?.focus();
+  form.querySelector("[aria-invalid=true]:enabled")?.focus();
 }
 
 const rowOf = (id) => runs.querySelector(`[data-run="${CSS.escape(id)}"]`);

@@ -8,6 +8,9 @@ from pathlib import Path
 from celery import shared_task
 
 import progress
+from progress.messages import Level
+
+LEVELS: tuple[Level, ...] = ("debug", "info", "warning", "error")
 
 
 @shared_task(name="testjobs.recite")
@@ -56,3 +59,18 @@ def stages(folder: str, count: int, timeout: float = 60.0) -> int:
                 raise TimeoutError(f"go-{stage} did not come within {timeout} s")
             time.sleep(0.02)
     return count
+
+
+@shared_task(name="testjobs.recite_levels")
+def recite_levels(folder: str, stages: int, lines: int, timeout: float = 60.0) -> int:
+    """`stages` times `lines` log lines, their level debug, info, warning and error in turn. After each stage it waits
+    for the file `go-<n>` in `folder`."""
+    for stage in range(stages):
+        for number in range(stage * lines + 1, (stage + 1) * lines + 1):
+            progress.log(f"line {number}", LEVELS[number % 4])
+        deadline = time.monotonic() + timeout
+        while not (Path(folder) / f"go-{stage + 1}").exists():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"go-{stage + 1} did not come within {timeout} s")
+            time.sleep(0.02)
+    return stages * lines
