@@ -12,7 +12,7 @@ function take(page) {
     change(document.querySelector(`[data-live="${fresh.dataset.live}"]`), fresh);
   const held = new Map([...body.rows].map((row) => [row.dataset.run, row]));
   let place = body.firstElementChild;
-  for (const fresh of page.querySelector("tbody").rows) {
+  for (const fresh of [...page.querySelector("tbody").rows]) {
     const row = held.get(fresh.dataset.run) ?? fresh;
     held.delete(fresh.dataset.run);
     if (row !== fresh) [...row.cells].slice(1).forEach((cell, i) => change(cell, fresh.cells[i + 1]));

@@ -79,5 +79,6 @@ enhanceActions(add);
 sharedConnection().watch("@mine", runs.dataset.src, (mine) => {
   if (!mine) return;
   mine.task_ids.toReversed().forEach((id) => rowOf(id) ?? add(id));
-  [...runs.children].slice(mine.task_ids.length).forEach((row) => mine.task_ids.includes(row.dataset.run) || row.remove());
+  // older than the last one; newer ones may only be new to this news
+  for (let row; (row = rowOf(mine.task_ids.at(-1))?.nextElementSibling); ) row.remove();
 });

@@ -1,0 +1,139 @@
+"""What the pages say while something is away, and that they show the end once it is back, without a reload."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, WebSocketRoute, expect
+
+from tests.waiting import wait_until
+
+from .conftest import end
+from .pages import newest, part, runs, value, wait_moving
+from .stack import Stack
+
+WORKER = "celery -A django_starter worker -l info"
+
+
+@pytest.fixture(scope="module")
+def system(make_stack) -> Iterator[Stack]:
+    """A stack that these tests break, each leaving it whole."""
+    stack = make_stack()
+    try:
+        yield stack.start()
+    finally:
+        end(stack)
+
+
+def start(page: Page, steps: int, delay: float) -> None:
+    page.get_by_label("Steps").fill(str(steps))
+    page.get_by_label("Delay").fill(str(delay))
+    page.get_by_role("button", name="Start Task").click()
+
+
+def expect_end(page: Page, steps: int) -> None:
+    """The newest run on the home page is shown to have done all its steps."""
+    expect(newest(page).get_by_text("SUCCESS")).to_be_visible(timeout=30_000)
+    expect(newest(page).get_by_text(f"{steps} / {steps} steps")).to_be_visible()
+    assert value(newest(page)) == 100
+
+
+def test_without_a_worker_the_page_says_so_with_the_command_and_goes_on_when_one_is_started(system, person):
+    page = person(system).open()
+    expect(part(page, "Workers")).to_contain_text("1, 0 of 2 busy")
+    system.workers["w1"].stop()
+    expect(part(page, "Workers")).to_contain_text("not running")
+    expect(part(page, "Workers")).to_contain_text(WORKER)
+    start(page, 10, 0.02)
+    expect(newest(page).get_by_text("PENDING")).to_be_visible()
+    expect(newest(page)).to_contain_text("No worker is running")
+    expect(newest(page)).to_contain_text(WORKER)
+    expect(part(page, "Queue")).to_contain_text("1 waiting")
+    system.start_worker()
+    expect_end(page, 10)
+    expect(part(page, "Workers")).to_contain_text("1, ")
+    expect(part(page, "Workers").get_by_text(WORKER)).to_be_hidden()
+
+
+def test_a_broker_that_restarts_in_the_middle_is_seen_and_nothing_is_lost(system, person):
+    alice = person(system)
+    page = alice.open()
+    start(page, 150, 0.02)
+    reached = wait_moving(newest(page))
+    system.valkey.stop()
+    expect(part(page, "Broker")).to_contain_text("down")
+    expect(part(page, "Broker")).to_contain_text("./start_dev.sh")
+    second = alice.visitor.start_task(steps=5, delay=0.01)  # stored, though nobody can be told
+    expect(newest(page)).to_contain_text("The broker is down. The task is stored here and will be sent")
+    assert value(page.locator("li.run").last) >= reached
+    system.valkey.start()
+    expect(part(page, "Broker")).to_contain_text("up")
+    expect_end(page, 5)
+    expect(page.get_by_text("150 / 150 steps")).to_be_visible()
+    assert alice.visitor.task(second)["attempt"] == 1
+
+
+def test_a_network_that_is_cut_is_seen_and_the_end_that_came_meanwhile_is_shown(system, person):
+    alice = person(system)
+    task_id = alice.visitor.start_task(steps=40, delay=0.05)
+    page = alice.open(f"/tasks/{task_id}/")
+    wait_moving(page)
+    alice.cut = True
+    alice.context.set_offline(True)
+    expect(part(page, "Socket")).to_contain_text("reconnecting")
+    expect(part(page, "Web")).to_contain_text("not reachable")
+    wait_until(lambda: alice.visitor.task(task_id)["state"] == "SUCCESS", 20, "it ends meanwhile")
+    expect(page.get_by_text("STARTED", exact=True)).to_be_visible()  # nobody has told it
+    alice.context.set_offline(False)
+    expect(page.get_by_text("SUCCESS")).to_be_visible()
+    expect(page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "100")
+    expect(page.get_by_role("list", name="Log")).to_contain_text("Step 40 of 40 is done.")
+    expect(part(page, "Web")).to_contain_text("up")
+    expect(part(page, "Socket")).to_contain_text("live")
+
+
+def test_where_sockets_are_refused_the_pages_poll_and_say_so(system, person):
+    alice = person(system)
+    alice.cut = True
+    alice.context.route_web_socket("**/ws/**", refuse)
+    page = alice.open()
+    start(page, 200, 0.02)
+    expect(newest(page).get_by_text("polling")).to_be_visible()
+    expect(part(page, "Socket")).to_contain_text("polling")
+    reached = wait_moving(newest(page))
+    wait_moving(newest(page), above=reached)
+    run = alice.context.new_page()
+    run.goto(newest(page).get_by_role("link", name="long_running_task").get_attribute("href") or "")
+    expect(run.get_by_text("polling", exact=True).first).to_be_visible()
+    expect_end(page, 200)
+    expect(run.get_by_text("SUCCESS")).to_be_visible()
+    expect(run.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "100")
+
+
+def refuse(socket: WebSocketRoute) -> None:
+    socket.close(code=1011)
+
+
+def test_a_web_server_that_restarts_is_seen_and_the_page_goes_on(system, person):
+    alice = person(system)
+    page = alice.open()
+    start(page, 5000, 0.02)
+    start(page, 120, 0.05)
+    expect(runs(page)).to_have_count(2)
+    reached = wait_moving(newest(page))
+    alice.cut = True
+    assert system.web
+    system.web.kill()
+    expect(part(page, "Web")).to_contain_text("not reachable")
+    expect(part(page, "Web")).to_contain_text("./start_dev.sh")
+    for run in runs(page).all():
+        expect(run.get_by_text("reconnecting")).to_be_visible()
+    expect(runs(page)).to_have_count(2)
+    assert value(newest(page)) >= reached
+    system.start_web()
+    expect_end(page, 120)
+    expect(part(page, "Web").get_by_text("./start_dev.sh")).to_be_hidden()
+    expect(runs(page)).to_have_count(2)
+    runs(page).last.get_by_role("button", name="Cancel").click()
+    expect(runs(page).last.get_by_text("REVOKED")).to_be_visible()

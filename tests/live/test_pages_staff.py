@@ -1,0 +1,139 @@
+"""All runs, for staff: found, turned over, cancelled and started again in a browser; and nothing of it for others."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.waiting import wait_until
+
+from .pages import newest
+from .visitor import Visitor
+
+#: Makes a user of two runs' visitor, and 53 copies of the second run.
+MAKE_CAROL = """
+import copy, uuid
+from django.contrib.auth.models import User
+from tasks.models import TaskRun
+carol = User.objects.create_user({name!r}, password={password!r})
+TaskRun.objects.filter(pk__in={runs!r}).update(owner=carol)
+run = TaskRun.objects.get(pk={runs!r}[1])
+copies = [copy.copy(run) for _ in range(53)]
+for one in copies:
+    one.pk = str(uuid.uuid4())
+TaskRun.objects.bulk_create(copies)
+"""
+
+
+@pytest.fixture(scope="module")
+def carol(stack) -> tuple[str, str]:
+    """Name and password of somebody with 55 runs; the oldest failed."""
+    account = ("carol", "another long one")
+    visitor = Visitor(stack.url)
+    runs = [visitor.start_job("fail", message="the shelf fell down"), visitor.start_job("echo", "done")]
+    wait_until(lambda: [visitor.task(one)["state"] for one in runs] == ["FAILURE", "SUCCESS"], 20, "both ended")
+    visitor.close()
+    stack.shell(MAKE_CAROL.format(name=account[0], password=account[1], runs=runs))
+    return account
+
+
+def rows(page: Page) -> Locator:
+    return page.get_by_role("region", name="Runs", exact=True).locator("tbody").get_by_role("row")
+
+
+def test_staff_logs_in_and_finds_runs_by_state_owner_and_word_page_by_page(stack, staff, carol, person):
+    page = person(stack).open("/runs/")
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+    page.get_by_label("Username").fill(staff[0])
+    page.get_by_label("Password").fill(staff[1])
+    page.get_by_label("Password").press("Enter")
+    expect(page.get_by_role("heading", name="All runs")).to_be_visible()
+    for plot in ("Ended a minute", "Mean wait"):
+        expect(page.get_by_role("img", name=plot)).to_be_visible()
+
+    page.get_by_label("Owner").fill("carol")
+    page.get_by_role("button", name="Filter").click()
+    expect(page.get_by_text("55 runs, page 1 of 2")).to_be_visible()
+    expect(rows(page)).to_have_count(50)
+    expect(page.get_by_role("link", name="newer")).to_have_count(0)
+    page.get_by_role("link", name="older").click()
+    expect(page.get_by_text("page 2 of 2")).to_be_visible()
+    expect(rows(page)).to_have_count(5)
+    expect(rows(page).last).to_contain_text("RuntimeError: the shelf fell down")
+    expect(page.get_by_label("Owner")).to_have_value("carol")
+    page.get_by_role("link", name="newer").click()
+    expect(rows(page)).to_have_count(50)
+
+    page.get_by_role("navigation", name="By state").get_by_role("link", name="FAILURE").click()
+    expect(rows(page)).to_have_count(1)
+    expect(page.get_by_text("1 run, page 1 of 1")).to_be_visible()
+    task_id = rows(page).get_attribute("data-run") or ""
+    page.get_by_role("navigation", name="By state").get_by_role("link", name="All").click()
+    page.get_by_label("Search").fill(task_id[:13])
+    page.get_by_label("Search").press("Enter")
+    expect(rows(page)).to_have_count(1)
+    page.get_by_role("link", name="fail", exact=True).click()
+    expect(page.get_by_role("region", name="Traceback")).to_be_visible()  # of somebody else's run
+
+    page.goto("/runs/?owner=carol&q=nothing-like-it")
+    expect(page.get_by_text("No run fits.")).to_be_visible()
+    page.get_by_role("link", name="Show all").click()
+    expect(page.get_by_label("Search")).to_have_value("")
+    page.get_by_role("combobox", name="Task").select_option(label="fail")
+    page.get_by_role("combobox", name="Since").select_option("hour")
+    page.get_by_label("Owner").fill("carol")
+    page.get_by_role("button", name="Filter").click()
+    expect(rows(page)).to_have_count(1)
+
+
+def test_ticked_runs_are_cancelled_and_started_again_while_the_list_moves(stack, staff, person):
+    dave = Visitor(stack.url, "dave")
+    naps = [dave.start_job("nap", seconds=60) for _ in range(2)]
+    ended = dave.start_job("echo", "done")
+    stack_wait(dave, ended, "SUCCESS")
+    page = person(stack, account=staff).open("/runs/?owner=anonymous")
+    for task_id in naps:
+        expect(row(page, task_id)).to_contain_text("STARTED")
+    row(page, naps[0]).get_by_role("checkbox").check()
+    row(page, ended).get_by_role("checkbox").check()
+    later = dave.start_job("echo", "later")
+    expect(row(page, later)).to_contain_text("SUCCESS")  # the list moved, and the ticks stayed
+    expect(row(page, naps[0]).get_by_role("checkbox")).to_be_checked()
+    page.get_by_role("button", name="Cancel ticked").click()
+    expect(page.get_by_role("status")).to_have_text("1 cancelled, 1 not: ended already.")
+    expect(row(page, naps[0])).to_contain_text("REVOKED")
+    expect(row(page, naps[1])).to_contain_text("STARTED")
+    assert page.url.endswith("/runs/?owner=anonymous")
+
+    row(page, naps[1]).get_by_role("checkbox").check()
+    row(page, ended).get_by_role("checkbox").check()
+    page.get_by_role("button", name="Run ticked again").click()
+    expect(page.get_by_role("status")).to_have_text("1 started again, 1 not: not ended yet.")
+    page.goto(f"/runs/?owner={staff[0]}")  # hers, as she has started it
+    page.get_by_role("link", name="echo").first.click()
+    expect(page.get_by_role("link", name="the run that this one repeats")).to_have_attribute("href", re.compile(ended))
+    dave.post(f"/tasks/{naps[1]}/cancel/")
+    dave.close()
+
+
+def test_to_others_there_is_no_list_of_all_runs(stack, carol, person):
+    alice = person(stack)
+    page = alice.open()
+    expect(page.get_by_role("link", name="Log in")).to_be_visible()
+    expect(page.get_by_role("link", name="All runs")).to_have_count(0)
+    page = person(stack, account=carol).open()
+    expect(newest(page)).to_be_visible()
+    expect(page.get_by_role("link", name="All runs")).to_have_count(0)
+    page.goto("/runs/")
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+    assert "shelf" not in page.content()
+
+
+def row(page: Page, task_id: str) -> Locator:
+    return page.locator(f"tr[data-run='{task_id}']")
+
+
+def stack_wait(visitor: Visitor, task_id: str, state: str) -> None:
+    wait_until(lambda: visitor.task(task_id)["state"] == state, 20, lambda: str(visitor.task(task_id)))
