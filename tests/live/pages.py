@@ -98,7 +98,10 @@ def part(page: Page, name: str) -> Locator:
     return page.get_by_role("complementary", name="What is running").get_by_role("listitem").filter(has_text=name)
 
 
-def violations(page: Page) -> list[str]:
-    """What axe-core finds, as "rule: what is wrong, at which elements"."""
-    found = Axe().run(page).response["violations"]
+def violations(page: Page, rules: list[str] | None = None) -> list[str]:
+    """What axe-core finds by `rules` (default: all), as "rule: what is wrong, at which elements"."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(Axe().axe_script)
+    only = {"runOnly": rules} if rules else {}
+    found = page.evaluate("(options) => axe.run(options)", {"resultTypes": ["violations"], **only})["violations"]
     return [f"{one['id']}: {one['help']}, at {[node['html'][:200] for node in one['nodes']]}" for one in found]

@@ -1,0 +1,114 @@
+"""Every page, light and dark, on a phone and on a desktop: nothing for axe-core to find, nothing in Chromium's console,
+no request to another host, no sideways scrolling, and no more script and style than was promised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Page, Response, expect
+
+from tests.waiting import wait_until
+
+from .pages import Person, part, violations
+
+#: Bytes of script and style that a page may have, uncompressed.
+MOST = 40_000
+SIZES = {"phone": (360, 740), "desktop": (1440, 900)}
+
+#: The rules of axe-core that look at colours.
+COLOURS = ["color-contrast", "link-in-text-block"]
+
+PAGES = {
+    "home, empty": "bob /",
+    "home, with runs": "alice /",
+    "a run that runs": "alice /tasks/{running}/",
+    "a run that waits": "alice /tasks/{waiting}/",
+    "a run that failed": "sarah /tasks/{failed}/",
+    "a run that finished, with its log": "alice /tasks/{finished}/",
+    "all runs": "sarah /runs/",
+    "log in": "bob /login/",
+    "not found": "bob /nothing/",
+}
+
+
+@dataclass
+class Seen:
+    people: dict[str, Person]
+    runs: dict[str, str]
+
+    def open(self, page: str) -> tuple[Page, list[Response]]:
+        """The page of that name in PAGES, and the script and style that came for it."""
+        who, path = PAGES[page].split(" ", 1)
+        tab = self.people[who].context.new_page()
+        came: list[Response] = []
+        tab.on("response", lambda response: came.append(response))
+        tab.goto(path.format(**self.runs))
+        expect(part(tab, "Socket")).to_contain_text("live")
+        if page == "not found":
+            self.people[who].forgive("status of 404", times=1)
+        return tab, [one for one in came if one.request.resource_type in ("script", "stylesheet") or is_code(one)]
+
+
+def is_code(response: Response) -> bool:
+    """Modules that a page asks for in advance are of type "other"."""
+    kind = response.headers.get("content-type", "")
+    return response.ok and ("javascript" in kind or "css" in kind)
+
+
+@pytest.fixture(scope="module")
+def seen(stack, staff, browser, tmp_path_factory) -> Iterator[Seen]:
+    """Alice with runs in every state, bob with none, sarah of the staff."""
+    gate = tmp_path_factory.mktemp("gate") / "open"
+    people = {name: Person(browser, stack.url) for name in ("alice", "bob")}
+    people["sarah"] = Person(browser, stack.url, account=staff)
+    alice = people["alice"].visitor
+    runs = {
+        "failed": alice.start_job("fail", message="The disk is full: " + "/a/long/path" * 12),
+        "finished": alice.start_task(task="demo_task"),
+        "running": alice.start_job("hold", str(gate), timeout=600),
+        "waiting": alice.start_job("nap", options={"countdown": 600}),
+    }
+    told = ["FAILURE", "SUCCESS", "STARTED", "PENDING"]
+    wait_until(lambda: [alice.task(run)["state"] for run in runs.values()] == told, 20, f"they are {told}")
+    yield Seen(people, runs)
+    gate.touch()
+    alice.post(f"/tasks/{runs['waiting']}/cancel/")
+    for person in people.values():
+        person.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_accessible_to_all_in_every_size_and_colour_and_light(seen, name):
+    page, came = seen.open(name)
+    found = []
+    # all that it knows at both sizes; in the other colours what depends on them
+    for size, (width, height) in SIZES.items():
+        page.set_viewport_size({"width": width, "height": height})
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+            rules = COLOURS if scheme == "dark" else None
+            found += [f"{size}, {scheme}: {one}" for one in violations(page, rules)]
+        beyond = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert beyond == 0, f"{size}: {beyond} px beyond the right edge"
+    assert found == []
+
+    weights = {one.url.rpartition("/static/")[2]: len(one.body()) for one in came}
+    assert weights, "no script, no style"
+    assert sum(weights.values()) < MOST, weights
+    page.close()
+    for person in seen.people.values():
+        assert person.complaints == []
+
+
+def test_bars_say_their_value_to_those_who_do_not_see_them(seen):
+    page, _ = seen.open("home, with runs")
+    bars = page.get_by_role("region", name="My runs").get_by_role("progressbar")
+    expect(bars).to_have_count(4)
+    for bar in bars.all():
+        expect(bar).to_have_attribute("aria-valuemin", "0")
+        expect(bar).to_have_attribute("aria-valuemax", "100")
+        assert 0 <= float(bar.get_attribute("aria-valuenow") or -1) <= 100
+    expect(page.get_by_role("progressbar", name="Progress of demo_task")).to_have_attribute("aria-valuenow", "100")
+    page.close()
