@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .brokers import broker_at
 from .environment import (
     BASE_DIR,
     BROKER_SCHEMES,
@@ -164,21 +165,20 @@ FLOWER_URL = text("FLOWER_URL", f"http://localhost:{number('FLOWER_PORT', 8054, 
 
 # --- Celery ---------------------------------------------------------------------------------------------------------
 
-CELERY_BROKER_URL = BROKER_URL
+BROKER = broker_at(BROKER_URL, REDIS_PREFIX)
+CELERY_BROKER_URL = BROKER.url
+CELERY_BROKER_TRANSPORT_OPTIONS = BROKER.transport_options
+CELERY_BROKER_USE_SSL = BROKER.use_ssl
+CELERY_BROKER_HEARTBEAT = BROKER.heartbeat
+CELERY_TASK_DEFAULT_QUEUE_TYPE = CELERY_TASK_CREATE_MISSING_QUEUE_TYPE = BROKER.queue_type
+CELERY_TASK_DEFAULT_EXCHANGE_TYPE = CELERY_TASK_CREATE_MISSING_QUEUE_EXCHANGE_TYPE = BROKER.exchange_type
+#: A message that is due later stays in the database until then.
+TASKS_LONGEST_COUNTDOWN = BROKER.longest_countdown
 CELERY_RESULT_BACKEND = "tasks.result_backend:RunBackend"
 CELERY_BROKER_CONNECTION_TIMEOUT = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # 100 by default: then a worker gives up and ends
 CELERY_WORKER_CONSUMER = "tasks.consumer:SoonBack"
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "visibility_timeout": 43_200,  # 12 h: only a backstop, tasks.workers finds lost runs within seconds
-    "socket_keepalive": True,
-    "health_check_interval": 10,
-    # The web process gives up early, so that a start is answered within 2 s; tasks.workers widens both for a worker.
-    "socket_connect_timeout": 0.5,
-    "socket_timeout": 0.4,
-    "global_keyprefix": f"{REDIS_PREFIX}:",
-}
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.2}
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

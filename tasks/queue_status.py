@@ -15,7 +15,7 @@ from django.utils import timezone
 from progress.layer import make_client
 from progress.messages import Waiting
 
-from . import beats
+from . import beats, broker
 from .models import CLAIMABLE, State, TaskRun
 
 #: Seconds for which one look serves every page of this process.
@@ -30,11 +30,12 @@ START_WORKER = "celery -A django_starter worker -l info"
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """What a look found: None of `workers` is known when Redis was away."""
+    """What a look found: none of `workers` is known when Redis was away. The broker may be another server."""
 
     reachable: bool
     workers: list[beats.Worker] = field(default_factory=list)
     at: float = 0.0
+    broker: bool = True
 
     def serves(self, queue: str) -> bool:
         """True if a living worker takes from `queue`."""
@@ -55,9 +56,9 @@ def pulse() -> Pulse:
         try:
             if _client is None:
                 _client = make_client(settings.REDIS_URL, socket_timeout=0.5, socket_connect_timeout=0.5)
-            _last = Pulse(True, beats.look(_client), time.monotonic())
+            _last = Pulse(True, beats.look(_client), time.monotonic(), broker.answers())
         except (redis.RedisError, OSError):
-            _last = Pulse(False, [], time.monotonic())
+            _last = Pulse(False, [], time.monotonic(), broker.is_separate() and broker.answers())
         return _last
 
 
@@ -83,8 +84,10 @@ def _reason(run: TaskRun, now: Pulse, place: int | None) -> Waiting:
     if run.eta is not None and run.eta > later:
         return {"reason": "queued", "position": None, "hint": f"Starts at {_clock(run.eta)}."}
     unsent = run.sent_at is None and timezone.now() - run.accepted_at > SEND_GRACE
-    if not now.reachable or (unsent and run.state == State.PENDING):
+    if not now.broker or (unsent and run.state == State.PENDING):
         return {"reason": "broker_down", "hint": "The broker is down. The task is stored here and will be sent."}
+    if not now.reachable:
+        return {"reason": "queued", "position": place, "hint": "Redis is down: which workers run cannot be seen."}
     if not now.serves(run.queue):
         return {"reason": "no_worker", "hint": f"No worker is running. Start one: {_command(run.queue)}"}
     if place is None:

@@ -23,6 +23,7 @@ from celery.app.task import Context
 from celery.canvas import maybe_signature
 from celery.exceptions import SoftTimeLimitExceeded, TaskRevokedError, TimeLimitExceeded
 from celery.exceptions import TaskError as CeleryTaskError
+from django.conf import settings
 from django.db import transaction
 from django.db.models import DateTimeField, F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
@@ -48,8 +49,6 @@ MAX_ERROR = 2_000
 MAX_TRACEBACK = 20_000
 #: Hours in which the same Idempotency-Key of the same visitor means the same run.
 IDEMPOTENCY_WINDOW = timedelta(hours=24)
-#: A message whose time is further off stays in the database until then: with a worker it would sit in memory.
-LONGEST_COUNTDOWN = timedelta(seconds=30)
 #: How much before its time a message may be claimed, for clocks that differ.
 CLOCK_DIFFERENCE = timedelta(seconds=2)
 #: After the broker refused, starts do not wait for it again for so many seconds; the sweep sends them.
@@ -159,7 +158,7 @@ def _let_go(run: TaskRun, wanted: TaskRun) -> bool:
 def send(run: TaskRun) -> bool:
     """Publish the run's message; False when the broker cannot take it now. The sweep then sends it later."""
     global _broker_rests_until
-    if run.eta is not None and run.eta - timezone.now() > LONGEST_COUNTDOWN:
+    if run.eta is not None and run.eta - timezone.now() > settings.TASKS_LONGEST_COUNTDOWN:
         return False
     if time.monotonic() < _broker_rests_until:
         return False
@@ -395,7 +394,7 @@ def postpone(task_id: str, attempt: int, at: datetime, args: Any, kwargs: Any, o
         _revoke_instead(mine)
         return False
     run.state, run.next_retry_at = State.RETRY, at
-    if at - timezone.now() <= LONGEST_COUNTDOWN:
+    if at - timezone.now() <= settings.TASKS_LONGEST_COUNTDOWN:
         transaction.on_commit(lambda: send(run), robust=True)
     return True
 

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import DatabaseError, models
 from django.utils import timezone
 
+from .look import Look
 from .models import CLAIMABLE, TaskRun
 from .queue_status import START_WORKER, pulse
 
@@ -33,10 +34,12 @@ def status() -> dict[str, dict[str, Any]]:
     slots = sum(worker.concurrency for worker in alive)
     busy = min(slots, sum(len(worker.active) for worker in alive))
     waiting = _queue.length()
-    flower = _flower.answers()
+    flower = _flower.answer()
     return {
         "web": _part(True, "up", START_ALL),
-        "broker": _part(now.reachable, "up", START_ALL, missing="down"),
+        "broker": _part(
+            now.reachable and now.broker, "up", START_ALL, missing="Redis is down" if now.broker else "down"
+        ),
         "workers": {
             **_part(bool(alive), f"{len(alive)}, {busy} of {slots} busy", START_WORKER),
             "count": len(alive),
@@ -88,38 +91,18 @@ class _Queue:
             return None
 
 
-class _Flower:
-    """Whether Flower answers, as of the last look; a thread looks, so that one that hangs holds up nobody."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._answers = False
-        self._looked_at = float("-inf")
-
-    def answers(self) -> bool:
-        with self._lock:
-            first = self._looked_at == float("-inf")
-            if time.monotonic() - self._looked_at < FLOWER_EVERY:
-                return self._answers
-            self._looked_at = time.monotonic()
-        look = threading.Thread(target=self._look, name="tasks-flower", daemon=True)
-        look.start()
-        if first:
-            look.join(FLOWER_PATIENCE)
-        return self._answers
-
-    def _look(self) -> None:
-        address = urlsplit(flower_url())
-        kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
-        connection = kind(address.hostname or "localhost", address.port, timeout=FLOWER_PATIENCE)
-        try:
-            connection.request("GET", f"{address.path.rstrip('/')}/healthcheck")
-            self._answers = connection.getresponse().status < 500  # 401 and 404 are answers as well
-        except (OSError, http.client.HTTPException):
-            self._answers = False
-        finally:
-            connection.close()
+def _flower_answers() -> bool:
+    address = urlsplit(flower_url())
+    kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
+    connection = kind(address.hostname or "localhost", address.port, timeout=FLOWER_PATIENCE)
+    try:
+        connection.request("GET", f"{address.path.rstrip('/')}/healthcheck")
+        return connection.getresponse().status < 500  # 401 and 404 are answers as well
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 _queue = _Queue()
-_flower = _Flower()
+_flower = Look("tasks-flower", _flower_answers, every=FLOWER_EVERY, patience=FLOWER_PATIENCE)

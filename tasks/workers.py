@@ -24,14 +24,13 @@ from celery import bootsteps, signals
 from celery.worker import state as worker_state
 from django.conf import settings
 from django.db import close_old_connections, connection
-from django.db.models import Max, Q
+from django.db.models import F, Max, Q
 from django.utils import timezone
-from kombu.exceptions import ChannelError
 
 from progress.layer import make_client
 from progress.reporter import get_flusher
 
-from . import beats, canvas, metrics, runs
+from . import beats, broker, canvas, metrics, runs
 from .models import CLAIMABLE, State, TaskRun
 from .prune import KEEP_RUNS, parse_age, prune
 
@@ -81,7 +80,7 @@ def _take_identity(sender: Any, **_: Any) -> None:
     global _identity
     _identity = f"{sender.hostname}:{os.getpid()}:{secrets.token_hex(3)}"
     # A worker may wait longer for its broker than a web process.
-    sender.app.conf.broker_transport_options.update(socket_connect_timeout=1, socket_timeout=5)
+    sender.app.conf.broker_transport_options.update(settings.BROKER.worker_options)
 
 
 @signals.worker_process_shutdown.connect
@@ -286,12 +285,11 @@ class Sweep:
 
     def _unsent(self) -> None:
         now = timezone.now()
-        due = Q(eta=None) | Q(eta__lte=now + runs.LONGEST_COUNTDOWN)
-        self._send(
-            TaskRun.objects.filter(
-                due, state=State.PENDING, held=False, sent_at=None, accepted_at__lt=now - UNSENT_AFTER
-            )
-        )
+        countdown = settings.TASKS_LONGEST_COUNTDOWN
+        due = Q(eta=None) | Q(eta__lte=now + countdown)
+        # What was to wait in the database has no sender but this one.
+        nobodys = Q(accepted_at__lt=now - UNSENT_AFTER) | Q(eta__gt=F("accepted_at") + countdown)
+        self._send(TaskRun.objects.filter(due, nobodys, state=State.PENDING, held=False, sent_at=None))
 
     def _out_of_queue(self) -> None:
         """PENDING and sent, but its message is gone: the queue is empty, or much younger runs have overtaken it."""
@@ -310,13 +308,11 @@ class Sweep:
 
     def _is_empty(self, queue: str) -> bool:
         """True if no message of `queue` waits in the broker or lies unacknowledged in a worker."""
-        with self._worker.app.connection_for_read() as broker:
-            broker.connect()  # raises at once, where `default_channel` alone would wait for a broker without end
-            try:
-                waiting = broker.default_channel.queue_declare(queue=queue, passive=True).message_count
-            except ChannelError:
-                waiting = 0  # Redis has no empty lists: a queue without messages is not there
-        if waiting:
+        try:
+            if broker.count(queue):
+                return False
+        except Exception as error:  # whatever its client raises: what else there is to sweep does not need it
+            logger.debug("The broker does not say how long its queue is: %s", error)
             return False
         reserved = {request.id for request in list(worker_state.reserved_requests)}
         return not TaskRun.objects.filter(pk__in=reserved, state__in=CLAIMABLE).exists()

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from .dev_script import DevScript
 from .pages import Person
+from .rabbitmq import Rabbits
 from .stack import Stack
 
 #: Every stack that runs now: a failed test shows what their processes printed.
@@ -46,8 +47,13 @@ def make_stack(guard) -> Iterator[Callable[..., Stack]]:
     folder = Path(tempfile.mkdtemp(prefix="django_starter-live-"))
     template: list[Path] = []
 
-    def make(env: dict[str, str] | None = None) -> Stack:
-        stack = Stack(Path(tempfile.mkdtemp(dir=folder)) / "dev", guard, env=env)
+    broker = os.environ.get("TEST_BROKER", "redis")
+    assert broker in ("redis", "rabbitmq"), f"TEST_BROKER is {broker!r}"
+    rabbits = Rabbits(folder / "rabbitmq", guard) if broker == "rabbitmq" else None
+
+    def make(env: dict[str, str] | None = None, *, breaks_broker: bool = False) -> Stack:
+        home = Path(tempfile.mkdtemp(dir=folder)) / "dev"
+        stack = Stack(home, guard, env=env, rabbits=rabbits, breaks_broker=breaks_broker)
         if not template and "DATABASE_URL" not in stack.env:  # migrations take seconds: once for all
             stack.prepare_database()
             template.append(folder / "template.sqlite3")
@@ -57,6 +63,8 @@ def make_stack(guard) -> Iterator[Callable[..., Stack]]:
         return stack
 
     yield make
+    if rabbits:
+        rabbits.close()
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -72,11 +80,14 @@ def stack(make_stack) -> Iterator[Stack]:
 
 @pytest.fixture
 def new_stack(make_stack) -> Iterator[Callable[..., Stack]]:
-    """`new_stack(env={...})`: a stack of this test alone, not started yet; `.start()` starts all of it."""
+    """`new_stack(env={...})`: a stack of this test alone, not started yet; `.start()` starts all of it.
+
+    `breaks_broker=True` where the test does something to `stack.broker` itself.
+    """
     made: list[Stack] = []
 
-    def make(env: dict[str, str] | None = None) -> Stack:
-        made.append(make_stack(env))
+    def make(env: dict[str, str] | None = None, *, breaks_broker: bool = False) -> Stack:
+        made.append(make_stack(env, breaks_broker=breaks_broker))
         return made[-1]
 
     yield make

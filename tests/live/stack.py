@@ -21,6 +21,7 @@ from tests.waiting import wait_until
 
 from . import postgres
 from .process import Process
+from .rabbitmq import Rabbits
 from .visitor import Answer, Visitor
 from .watcher import Watcher
 
@@ -47,6 +48,26 @@ class Valkey(Process):
         """Such as `config_set("maxmemory", "1mb")`."""
         with self.client() as client:
             client.config_set(name, value)
+
+    def flush(self) -> None:
+        """Throw all of its data away; connections live on."""
+        with self.client() as client:
+            client.flushall()
+
+    def fill(self) -> None:
+        """Nothing more fits in."""
+        self.config_set("maxmemory", 1)
+        with self.client() as client:
+            try:
+                client.set("more", "data")
+            except redis.RedisError as error:
+                assert "maxmemory" in str(error), error
+                return
+        raise AssertionError("something fitted in")
+
+    def drain(self) -> None:
+        """There is room again."""
+        self.config_set("maxmemory", 0)
 
     def wipe(self) -> None:
         """Delete its data. Only while it is stopped."""
@@ -97,10 +118,19 @@ class WebServer(Process):
 class Stack:
     """Valkey, workers and web servers that know only each other. Nothing runs until it is started.
 
-    `env` is added to the environment of every process: `{"DATABASE_URL": ...}`.
+    `env` is added to the environment of every process: `{"DATABASE_URL": ...}`. `broker` is Valkey, or the RabbitMQ of
+    `rabbits`: one of its own when the test `breaks_broker`, else a vhost in one that stacks share.
     """
 
-    def __init__(self, folder: Path, guard: Guard, *, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        guard: Guard,
+        *,
+        env: dict[str, str] | None = None,
+        rabbits: Rabbits | None = None,
+        breaks_broker: bool = False,
+    ) -> None:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -126,13 +156,24 @@ class Stack:
         self.valkey = Valkey(folder / "valkey", **self._process("valkey"))
         self.env["REDIS_URL"] = self.valkey.url
         self.processes.append(self.valkey)
+        self.broker: Any = self.valkey
+        if rabbits and breaks_broker:
+            self.broker = rabbits.make(folder / "rabbitmq", **self._process("rabbitmq"))
+            self.processes.append(self.broker)
+        elif rabbits:
+            self.broker = rabbits.share()
+        if rabbits:
+            self.env["BROKER_URL"] = self.broker.url
 
     # --- its parts ------------------------------------------------------------------------------------------------
 
     def start(self, *, workers: int = 1, concurrency: int = 2, server: str = "daphne") -> Stack:
         """All of it: database, Valkey, `workers` workers w1, w2, …, and a web server. Started at the same time."""
         self.prepare_database()
-        self.valkey.start()
+        for needed in self.servers():
+            needed.start(wait=False)
+        for needed in self.servers():
+            needed.wait_ready()
         for number in range(1, workers + 1):
             self.start_worker(f"w{number}", concurrency=concurrency, wait=False)
         self.start_web(server, wait=False)
@@ -141,6 +182,11 @@ class Stack:
         assert self.web
         self.web.wait_ready()
         return self
+
+    def servers(self) -> list[Process]:
+        """What workers and web servers need: Valkey, and a broker of its own where it is another one."""
+        own = isinstance(self.broker, Process) and self.broker is not self.valkey
+        return [self.valkey, self.broker] if own else [self.valkey]
 
     def prepare_database(self) -> None:
         """Migrate, or copy the migrated SQLite file `template`."""

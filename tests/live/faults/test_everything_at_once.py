@@ -25,7 +25,7 @@ def test_five_hundred_tasks_survive_sixty_random_faults(new_stack, rows, fault):
     seed = int(os.environ.get("TEST_FAULTS_SEED") or random.SystemRandom().randrange(1_000_000))
     print(f"TEST_FAULTS_SEED={seed}")
     fault = fault("15", "500 short tasks with 60 random faults of all kinds")
-    stack = new_stack().start(workers=2, concurrency=2)
+    stack = new_stack(breaks_broker=True).start(workers=2, concurrency=2)
     table = rows(stack)
     storm = Storm(stack, table, random.Random(seed))
     people = [stack.visitor(f"person {number}") for number in range(4)]
@@ -116,9 +116,9 @@ class Storm:
         for lock in self.locks:
             lock.wait(20)
             lock.stdout.close()
-        self.stack.valkey.resume()
-        if not self.stack.valkey.alive:
-            self.stack.valkey.start()
+        self.stack.broker.resume()
+        if not self.stack.broker.alive:
+            self.stack.broker.start()
         for worker in self.stack.workers.values():
             self.wake(worker)
             if worker in self.ending:
@@ -166,27 +166,26 @@ class Storm:
         timer.start()
 
     def restart_broker(self):
-        self.stack.valkey.restart()
+        self.stack.broker.restart()
 
     def kill_broker(self):
-        self.stack.valkey.restart(kill=True)
+        self.stack.broker.restart(kill=True)
 
     def wipe_broker(self):
-        self.stack.valkey.restart(kill=True, keep_data=False)
+        self.stack.broker.restart(kill=True, keep_data=False)
 
     def hang_broker(self):
-        self.stack.valkey.pause()
+        self.stack.broker.pause()
         time.sleep(self.dice.uniform(0.5, 2.5))
-        self.stack.valkey.resume()
+        self.stack.broker.resume()
 
     def fill_broker(self):
-        self.stack.valkey.config_set("maxmemory", 1)
+        self.stack.broker.fill()
         time.sleep(self.dice.uniform(0.5, 1.5))
-        self.stack.valkey.config_set("maxmemory", 0)
+        self.stack.broker.drain()
 
     def flush_broker(self):
-        with self.stack.valkey.client() as client:
-            client.flushall()
+        self.stack.broker.flush()
 
     def kill_web_server(self):
         self.stack.web.kill()

@@ -109,12 +109,12 @@ def test_a_task_that_always_kills_its_process_is_given_up(new_stack, rows, fault
 
 
 def test_everything_ends_in_time_and_the_task_runs_again_at_the_next_start(new_stack, rows, fault):
-    stack = new_stack().start()
+    stack = new_stack(breaks_broker=True).start()
     fault = fault("10", "SIGTERM to everything while a task of 60 s runs")
     table = rows(stack)
     task_id = stack.start_job("nap", seconds=60)
     stack.wait_state(task_id, "STARTED")
-    everybody = [stack.web, stack.workers["w1"], stack.valkey]
+    everybody = [stack.web, stack.workers["w1"], *stack.servers()]
     children = [child for process in everybody for child in process.children()]
 
     fault.begins()
@@ -126,7 +126,8 @@ def test_everything_ends_in_time_and_the_task_runs_again_at_the_next_start(new_s
     wait_gone(children, 10)
     gone = fault.seconds
 
-    stack.valkey.start()
+    for server in stack.servers():
+        server.start()
     stack.start_web(wait=False)
     again = time.monotonic()
     stack.start_worker("w1", wait=False)

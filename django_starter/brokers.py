@@ -1,0 +1,90 @@
+"""What Celery is told of each kind of broker: Redis and Valkey, or RabbitMQ with quorum queues."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+#: Seconds after which Redis gives a message to another worker. Only a backstop, as tasks.workers finds lost runs within
+#: seconds; it has to be longer than the longest task.
+VISIBILITY_TIMEOUT = 43_200
+#: Seconds between RabbitMQ's heartbeats: it takes a worker for gone, and a worker takes it for gone, after two of them.
+HEARTBEAT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Settings of Celery that depend on the broker; what each means stands in Celery's and kombu's documentation."""
+
+    url: str
+    transport_options: dict[str, Any]
+    #: What a worker says otherwise: it may wait longer for its broker than a web process, which has to answer.
+    worker_options: dict[str, Any]
+    queue_type: str = "classic"
+    exchange_type: str = "direct"
+    heartbeat: int = 0
+    use_ssl: dict[str, Any] | None = None
+    #: A message that is due later than this stays in the database, which sends it when it is due.
+    longest_countdown: timedelta = field(default=timedelta(seconds=30))
+
+
+def broker_at(url: str, prefix: str) -> Broker:
+    """The settings for the broker at `url`; `prefix` begins the name of every key in a Redis."""
+    return _rabbitmq(url) if is_rabbitmq(url) else _redis(url, prefix)
+
+
+def is_rabbitmq(url: str) -> bool:
+    """True for amqp:// and amqps://."""
+    return url.startswith(("amqp://", "amqps://"))
+
+
+def _redis(url: str, prefix: str) -> Broker:
+    options = {
+        "visibility_timeout": VISIBILITY_TIMEOUT,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        # The web process gives up early, so that a start is answered within 2 s.
+        "socket_connect_timeout": 0.5,
+        "socket_timeout": 0.4,
+        "global_keyprefix": f"{prefix}:",
+    }
+    return Broker(url, options, {"socket_connect_timeout": 1, "socket_timeout": 5})
+
+
+def _rabbitmq(url: str) -> Broker:
+    nodes = [_without_query(node) for node in url.split(";")]
+    options = {
+        # A message counts as sent when the queue has it on disk: without, a start that a full or ending broker threw
+        # away looked like any other.
+        "confirm_publish": True,
+        "read_timeout": 0.4,
+        "write_timeout": 0.4,
+    }
+    return Broker(
+        ";".join(node for node, _ in nodes),
+        options,
+        {"read_timeout": 5, "write_timeout": 5},
+        queue_type="quorum",
+        # Celery's own delayed delivery, for tasks that are not tracked, works with topic exchanges alone.
+        exchange_type="topic",
+        heartbeat=HEARTBEAT,
+        use_ssl=_ssl(nodes[0][1]) if url.startswith("amqps://") else None,
+        # A quorum queue gives a worker a fixed number of messages: one that waits there for its time keeps out another.
+        longest_countdown=timedelta(0),
+    )
+
+
+def _without_query(url: str) -> tuple[str, dict[str, str]]:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(query="")), dict(parse_qsl(parts.query))
+
+
+def _ssl(query: dict[str, str]) -> dict[str, Any]:
+    """TLS with a certificate that is checked: against the system's authorities, or those in `?ssl_ca_certs=`."""
+    found: dict[str, Any] = {"server_hostname": None}  # kombu puts the address's host there, which must be in it
+    for name in ("ca_certs", "certfile", "keyfile"):
+        if value := query.get(f"ssl_{name}"):
+            found[name] = value
+    return found
