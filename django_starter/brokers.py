@@ -24,6 +24,8 @@ class Broker:
     worker_options: dict[str, Any]
     queue_type: str = "classic"
     exchange_type: str = "direct"
+    #: Seconds for a connection, of which a start may need two.
+    connection_timeout: float = 1
     heartbeat: int = 0
     use_ssl: dict[str, Any] | None = None
     #: A message that is due later than this stays in the database, which sends it when it is due.
@@ -59,13 +61,15 @@ def _rabbitmq(url: str) -> Broker:
         # A message counts as sent when the queue has it on disk: without, a start that a full or ending broker threw
         # away looked like any other.
         "confirm_publish": True,
+        "on_blocked": refuse,
         "read_timeout": 0.4,
         "write_timeout": 0.4,
     }
     return Broker(
         ";".join(node for node, _ in nodes),
         options,
-        {"read_timeout": 5, "write_timeout": 5},
+        {"read_timeout": 5, "write_timeout": 5, "on_blocked": None},
+        connection_timeout=0.5,
         queue_type="quorum",
         # Celery's own delayed delivery, for tasks that are not tracked, works with topic exchanges alone.
         exchange_type="topic",
@@ -74,6 +78,15 @@ def _rabbitmq(url: str) -> Broker:
         # A quorum queue gives a worker a fixed number of messages: one that waits there for its time keeps out another.
         longest_countdown=timedelta(0),
     )
+
+
+class Full(Exception):
+    """RabbitMQ takes no messages: its memory or its disk is full."""
+
+
+def refuse(reason: str) -> None:
+    """What a connection does when RabbitMQ blocks it: give up at once, where it would wait for a confirm in vain."""
+    raise Full(reason)
 
 
 def _without_query(url: str) -> tuple[str, dict[str, str]]:

@@ -175,7 +175,7 @@ CELERY_TASK_DEFAULT_EXCHANGE_TYPE = CELERY_TASK_CREATE_MISSING_QUEUE_EXCHANGE_TY
 #: A message that is due later stays in the database until then.
 TASKS_LONGEST_COUNTDOWN = BROKER.longest_countdown
 CELERY_RESULT_BACKEND = "tasks.result_backend:RunBackend"
-CELERY_BROKER_CONNECTION_TIMEOUT = 1
+CELERY_BROKER_CONNECTION_TIMEOUT = BROKER.connection_timeout
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # 100 by default: then a worker gives up and ends
 CELERY_WORKER_CONSUMER = "tasks.consumer:SoonBack"
