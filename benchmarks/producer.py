@@ -12,7 +12,7 @@ import time
 
 from lab import Lab, Report, median, show
 
-from progress.layer import make_client
+from progress.server import make_client
 
 
 def main() -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+from progress.server import is_sentinel, sentinel_host
 
 #: Seconds after which Redis gives a message to another worker. Only a backstop, as tasks.workers finds lost runs within
 #: seconds; it has to be longer than the longest task.
@@ -32,9 +35,16 @@ class Broker:
     longest_countdown: timedelta = field(default=timedelta(seconds=30))
 
 
-def broker_at(url: str, prefix: str) -> Broker:
-    """The settings for the broker at `url`; `prefix` begins the name of every key in a Redis."""
-    return _rabbitmq(url) if is_rabbitmq(url) else _redis(url, prefix)
+def broker_at(url: str, prefix: str, *, master: str = "", password: str = "") -> Broker:
+    """The settings for the broker at `url`; `prefix` begins the name of every key in a Redis, `master` and `password`
+    are for its Sentinels."""
+    if is_rabbitmq(url):
+        return _rabbitmq(url)
+    broker = _redis(url, prefix)
+    if is_sentinel(url):
+        asked = sentinel_host(url, master, password)
+        broker.transport_options.update(master_name=master, sentinel_kwargs=asked["sentinel_kwargs"])
+    return broker
 
 
 def is_rabbitmq(url: str) -> bool:
@@ -52,7 +62,9 @@ def _redis(url: str, prefix: str) -> Broker:
         "socket_timeout": 0.4,
         "global_keyprefix": f"{prefix}:",
     }
-    return Broker(url, options, {"socket_connect_timeout": 1, "socket_timeout": 5})
+    # redis-py checks a certificate unless it is told not to; kombu has to be told that there is one.
+    use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED} if url.startswith("rediss://") else None
+    return Broker(url, options, {"socket_connect_timeout": 1, "socket_timeout": 5}, use_ssl=use_ssl)
 
 
 def _rabbitmq(url: str) -> Broker:

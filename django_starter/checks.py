@@ -89,7 +89,7 @@ def check_open_doors(**_: Any) -> list[CheckMessage]:
             "Set TASKS_REQUIRE_LOGIN=1, or STARTS_PER_MINUTE to a number.",
         )
     for name in ("REDIS_URL", "BROKER_URL"):
-        parts = urlsplit(getattr(settings, name))
+        parts = urlsplit(getattr(settings, name).split(";")[0])
         if parts.hostname not in (None, "localhost", "127.0.0.1", "::1") and not parts.password:
             warn(6, f"{name} names {parts.hostname} without a password.", "Who reaches that server runs our tasks.")
     return found
@@ -98,7 +98,7 @@ def check_open_doors(**_: Any) -> list[CheckMessage]:
 @register(Tags.database, deploy=True)
 def check_shared_database(**_: Any) -> list[CheckMessage]:
     """W007: a file is on one machine."""
-    host = urlsplit(settings.REDIS_URL).hostname
+    host = urlsplit(settings.REDIS_URL.split(";")[0]).hostname
     sqlite = settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
     if sqlite and host not in (None, "localhost", "127.0.0.1", "::1"):
         return [

@@ -37,8 +37,10 @@ DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 
 DATABASE_SCHEMES = ("sqlite", "postgres", "postgresql")
-REDIS_SCHEMES = ("redis", "rediss", "unix")
-BROKER_SCHEMES = (*REDIS_SCHEMES, "sentinel", "amqp", "amqps")
+REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel")
+BROKER_SCHEMES = (*REDIS_SCHEMES, "amqp", "amqps")
+#: Of these there may be several, with semicolons between them.
+SEVERAL = ("sentinel", "amqp", "amqps")
 
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
@@ -96,12 +98,17 @@ def choice(name: str, choices: tuple[str, ...]) -> str:
 def address(name: str, schemes: tuple[str, ...], default: str = "") -> str:
     """A URL of one of `schemes`. Raises ImproperlyConfigured for anything else; the message shows no password."""
     value = text(name, default)
-    scheme, colon, _ = value.partition("://")
-    if value and (not colon or scheme not in schemes):
-        raise ImproperlyConfigured(
-            f"{name} must begin with one of {', '.join(f'{one}://' for one in schemes)}, "
-            f"but begins with {(scheme + colon if colon else value)[:12]!r}."
-        )
+    first = value.partition("://")[0]
+    # A password may hold a semicolon, and in the one address of another scheme it is not ours to split.
+    for one in value.split(";") if first in SEVERAL else [value] if value else []:
+        scheme, colon, _ = one.partition("://")
+        if not colon or scheme not in schemes:
+            raise ImproperlyConfigured(
+                f"{name} must begin with one of {', '.join(f'{one}://' for one in schemes)}, "
+                f"but begins with {(scheme + colon if colon else value)[:12]!r}."
+            )
+        if scheme != first:
+            raise ImproperlyConfigured(f"{name} must name servers of one kind, but has {first}:// and {scheme}://.")
     return value
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from progress.server import layer_host
+
 from .brokers import broker_at
 from .environment import (
     BASE_DIR,
@@ -29,6 +31,9 @@ PRODUCTION = not DEBUG and any(host not in THIS_MACHINE for host in ALLOWED_HOST
 SECRET_KEY = secret_key(shared=PRODUCTION)
 CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
 REDIS_URL = redis_url()
+#: With sentinel:// addresses: the name under which Sentinel watches the server, and the Sentinels' own password.
+REDIS_SENTINEL_MASTER = text("REDIS_SENTINEL_MASTER", "mymaster")
+REDIS_SENTINEL_PASSWORD = text("REDIS_SENTINEL_PASSWORD")
 BROKER_URL = address("BROKER_URL", BROKER_SCHEMES) or REDIS_URL
 
 INSTALLED_APPS = [
@@ -108,8 +113,7 @@ CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "progress.layer.ProgressChannelLayer",
         "CONFIG": {
-            # redis-py 8 has socket_timeout=5 by default: without None a subscription that hears nothing for 5 s dies.
-            "hosts": [{"address": REDIS_URL, "socket_timeout": None, "socket_connect_timeout": 1}],
+            "hosts": [layer_host(REDIS_URL, master=REDIS_SENTINEL_MASTER, password=REDIS_SENTINEL_PASSWORD)],
             "prefix": REDIS_PREFIX,
         },
     }
@@ -121,7 +125,11 @@ CACHES = {
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": REDIS_PREFIX,
         # Short: it counts starts, and a start waits for the broker as well; both together take less than 2 s.
-        "OPTIONS": {"socket_connect_timeout": 0.3, "socket_timeout": 0.3},
+        "OPTIONS": {
+            "pool_class": "progress.server.CachePool",
+            "socket_connect_timeout": 0.3,
+            "socket_timeout": 0.3,
+        },
     }
 }
 SESSION_ENGINE = "django.contrib.sessions.backends.db"  # pages and starts work while Redis is away
@@ -165,7 +173,7 @@ FLOWER_URL = text("FLOWER_URL", f"http://localhost:{number('FLOWER_PORT', 8054, 
 
 # --- Celery ---------------------------------------------------------------------------------------------------------
 
-BROKER = broker_at(BROKER_URL, REDIS_PREFIX)
+BROKER = broker_at(BROKER_URL, REDIS_PREFIX, master=REDIS_SENTINEL_MASTER, password=REDIS_SENTINEL_PASSWORD)
 CELERY_BROKER_URL = BROKER.url
 CELERY_BROKER_TRANSPORT_OPTIONS = BROKER.transport_options
 CELERY_BROKER_USE_SSL = BROKER.use_ssl

@@ -15,9 +15,9 @@ from typing import Any, cast
 import redis
 from django.conf import settings
 
-from .layer import make_client
 from .record import TTL
 from .reporter import current
+from .server import make_client
 
 #: Seconds between two looks at the count while a parent waits.
 LOOK_EVERY = 0.1

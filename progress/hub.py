@@ -19,12 +19,9 @@ from dataclasses import replace
 from typing import Any, cast
 
 import redis
-import redis.asyncio
 from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from django.conf import settings
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from .batch import Batch
 from .feeds import Feeds
@@ -32,6 +29,7 @@ from .layer import ProgressChannelLayer
 from .messages import FINAL_STATES, TaskState, dumps, snapshot
 from .outbox import Outbox, Subscription
 from .record import AsyncRecord, Held, Since, group_name
+from .server import make_async_client
 from .source import Source, Viewer, Visit, get_source, merge
 
 logger = logging.getLogger(__name__)
@@ -118,15 +116,7 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         self.source: Source = get_source()
         self._layer = cast(ProgressChannelLayer, get_channel_layer())
-        self._record = AsyncRecord(
-            redis.asyncio.Redis.from_url(
-                settings.PROGRESS_REDIS_URL,
-                socket_timeout=1.0,
-                socket_connect_timeout=0.5,
-                retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
-                health_check_interval=10,
-            )
-        )
+        self._record = AsyncRecord(make_async_client(settings.PROGRESS_REDIS_URL))
         # One thread with one database connection: visits come in batches, so a second would only wait for the first.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="progress-source")
         self._admissions: Batch[Visit, tuple[Viewer, TaskState | None]] = Batch(self._admit_many)

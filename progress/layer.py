@@ -15,57 +15,9 @@ from typing import Any
 
 import redis
 from channels_redis.pubsub import RedisPubSubChannelLayer
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from django.conf import settings
 
-#: Seconds that a synchronous caller waits for Redis at most, to connect and for an answer.
-SYNC_TIMEOUT = 1.0
-
-
-#: Seconds for which nobody of this process asks a server again that let a caller wait in vain: a page that looks at
-#: twenty records waits once for a server that hangs, not twenty times.
-REST = 1.0
-
-_rests_until: dict[str, float] = {}
-
-
-class _Connection:
-    """Part of a connection class: an answer that did not come in time is remembered."""
-
-    url: str
-
-    def read_response(self, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return super().read_response(*args, **kwargs)  # type: ignore[misc]
-        except redis.TimeoutError:
-            _rests_until[self.url] = time.monotonic() + REST
-            raise
-
-
-class _Pool(redis.ConnectionPool):
-    """A connection pool that asks nothing of a server that rests."""
-
-    url: str
-
-    def get_connection(self, *args: Any, **kwargs: Any) -> Any:
-        if time.monotonic() < _rests_until.get(self.url, 0.0):
-            raise redis.ConnectionError("Redis did not answer a moment ago.")
-        return super().get_connection(*args, **kwargs)
-
-
-def make_client(url: str, **options: Any) -> redis.Redis:
-    """A synchronous Redis client that gives up after `SYNC_TIMEOUT` and tries a broken connection once more."""
-    defaults: dict[str, Any] = {
-        "socket_timeout": SYNC_TIMEOUT,
-        "socket_connect_timeout": SYNC_TIMEOUT,
-        # A connection that was closed is made again; a server that does not answer is not asked twice.
-        "retry": Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
-        "health_check_interval": 10,
-    }
-    pool = _Pool.from_url(url, **{**defaults, **options})
-    pool.url = url
-    pool.connection_class = type("Connection", (_Connection, pool.connection_class), {"url": url})
-    return redis.Redis(connection_pool=pool)
+from .server import make_client
 
 
 class ProgressChannelLayer(RedisPubSubChannelLayer):
@@ -80,7 +32,9 @@ class ProgressChannelLayer(RedisPubSubChannelLayer):
         self.prefix: str = kwargs.get("prefix", "asgi")
         hosts = kwargs.get("hosts") or [{"address": "redis://localhost:6379"}]
         first = hosts[0]
-        self._url: str = first["address"] if isinstance(first, dict) else str(first)
+        # Sentinels have no address of one server: where the record is, the layer is.
+        address = first.get("address") if isinstance(first, dict) else first
+        self._url = str(address or settings.PROGRESS_REDIS_URL)
         self._client: redis.Redis | None = None
 
     def group_channel(self, group: str) -> str:

@@ -19,9 +19,10 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.core.signals import setting_changed
 
-from .layer import ProgressChannelLayer, make_client
+from .layer import ProgressChannelLayer
 from .messages import Changing, LogLine, dumps
 from .reporter import Reply, Told
+from .server import make_client
 
 #: Seconds that a record outlives its last write.
 TTL = 24 * 3600

@@ -12,8 +12,8 @@ import redis
 from django.conf import settings
 from django.utils import timezone
 
-from progress.layer import make_client
 from progress.messages import Waiting
+from progress.server import make_client
 
 from . import beats, broker
 from .models import CLAIMABLE, State, TaskRun

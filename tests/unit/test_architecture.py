@@ -26,6 +26,7 @@ KNOWN_BY = {
     "kombu": {"tasks/"},
     "redis": {
         *("progress/group.py", "progress/hub.py", "progress/layer.py", "progress/record.py"),
+        "progress/server.py",
         *("progress/views.py", "progress/watch.py", "tasks/canvas.py", "tasks/consumer.py"),
         *("tasks/beats.py", "tasks/queue_status.py", "tasks/workers.py", "tasks/metrics.py"),
         "django_starter/dev/",
