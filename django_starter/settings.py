@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from progress.server import layer_host
 
 from .brokers import broker_at
@@ -175,6 +177,10 @@ FLOWER_URL = text("FLOWER_URL", f"http://localhost:{number('FLOWER_PORT', 8054, 
 
 BROKER = broker_at(BROKER_URL, REDIS_PREFIX, master=REDIS_SENTINEL_MASTER, password=REDIS_SENTINEL_PASSWORD)
 CELERY_BROKER_URL = BROKER.url
+if os.environ.get("CELERY_BROKER_URL") == BROKER_URL:
+    # The `celery` command puts BROKER_URL there as it stands, with what kombu cannot read of it.
+    os.environ["CELERY_BROKER_URL"] = BROKER.url
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True  # RabbitMQ closes a channel, and the worker would end
 CELERY_BROKER_TRANSPORT_OPTIONS = BROKER.transport_options
 CELERY_BROKER_USE_SSL = BROKER.use_ssl
 CELERY_BROKER_HEARTBEAT = BROKER.heartbeat

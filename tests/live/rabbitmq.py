@@ -54,12 +54,12 @@ class Epmd(Process):
 class RabbitMQ(Process):
     """A node of its own, with or without the data it had. `url` is that of its first vhost."""
 
-    def __init__(self, folder: Path, epmd: Epmd, *, config: str = "", **process: Any) -> None:
+    def __init__(self, folder: Path, epmd: Epmd, **process: Any) -> None:
         self.folder = folder
         self.port = free_port()
         self.url = self.url_of("/")
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "rabbitmq.conf").write_text(CONFIG.format(port=self.port) + config)
+        (folder / "rabbitmq.conf").write_text(CONFIG.format(port=self.port))
         (folder / "advanced.config").write_text(ADVANCED)
         (folder / "enabled_plugins").write_text("[].")
         kept = {key: value for key, value in process["env"].items() if not key.startswith("RABBITMQ_")}
@@ -82,6 +82,11 @@ class RabbitMQ(Process):
         super().__init__(
             "rabbitmq", [program("rabbitmq-server")], cwd=folder, ready=lambda: answers(self.url), **process
         )
+
+    def configure(self, *lines: str) -> None:
+        """More of `rabbitmq.conf`, before its start."""
+        with (self.folder / "rabbitmq.conf").open("a") as config:
+            config.writelines(f"{line}\n" for line in lines)
 
     def start(self, timeout: float = 60.0, *, wait: bool = True) -> None:
         super().start(timeout, wait=wait)
@@ -170,14 +175,14 @@ class Rabbits:
             self._shared.start()
         return Vhost(self._shared.new_vhost(f"stack{next(self._vhosts)}"))
 
-    def make(self, folder: Path, *, config: str = "", **process: Any) -> RabbitMQ:
+    def make(self, folder: Path, **process: Any) -> RabbitMQ:
         """One to be broken, not started yet. The caller ends it."""
         if self._epmd is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             log = self._folder / "epmd.log"
             self._epmd = Epmd(self._folder, env=os.environ, log_path=log, guard=self._guard)
             self._epmd.start()
-        return RabbitMQ(folder, self._epmd, config=config, **{"guard": self._guard, **process})
+        return RabbitMQ(folder, self._epmd, **{"guard": self._guard, **process})
 
     def close(self) -> None:
         for process in (self._shared, self._epmd):

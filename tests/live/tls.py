@@ -66,6 +66,8 @@ class Tls:
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
+            for _ in range(3):  # what was aborted is closed in a later turn
+                await asyncio.sleep(0)
 
         self._call(end())
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -84,8 +86,8 @@ class Tls:
         try:
             await asyncio.gather(copy(reader, back), copy(there, writer))
         finally:
-            writer.close()
-            back.close()
+            for one in (writer, back):
+                one.transport.abort()
 
 
 async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
