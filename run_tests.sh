@@ -5,6 +5,7 @@
 #   ./run_tests.sh quick               ruff, mypy, unit and integration tests, in less than one minute
 #   ./run_tests.sh faults              only tests/live/faults: what is broken on purpose
 #   ./run_tests.sh hosts               several machines, played by network namespaces; Linux, root, PostgreSQL, Redis, nginx
+#   ./run_tests.sh rabbitmq            what depends on the broker, with a real RabbitMQ, in about half an hour
 #   ./run_tests.sh tests/unit -k hub   any arguments of pytest: only those tests, without ruff and mypy
 #
 # Live tests use folders and ports of their own: they run beside a running ./start_dev.sh.
@@ -61,6 +62,21 @@ prepare_servers() {
   run env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq install -y ${missing[*]} >/dev/null
 }
 
+# The durable and the live tests, with RabbitMQ as the broker. Its service, if the package brings one, is not used.
+prepare_rabbitmq() {
+  if command -v rabbitmqctl >/dev/null 2>&1 && command -v epmd >/dev/null 2>&1; then
+    :
+  elif [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 && say "No RabbitMQ yet: installing Debian's …" &&
+    run apt-get -qq update &&
+    # RUNLEVEL: where it can, the package starts no service. The tests start their own.
+    run env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq install -y rabbitmq-server >/dev/null; then
+    :
+  else
+    fail "There is no RabbitMQ: install rabbitmq-server (all other tests need none)."
+  fi
+  export TEST_BROKER=rabbitmq
+}
+
 check_style() {
   run .venv/bin/python -m ruff check .
   run .venv/bin/python -m ruff format --check .
@@ -111,6 +127,13 @@ case ${1:-} in
     prepare_browser
     prepare_servers
     exec .venv/bin/python -m pytest -rP --timeout 300 tests/hosts "$@"
+    ;;
+  rabbitmq)
+    shift
+    prepare_browser
+    prepare_rabbitmq
+    exec .venv/bin/python -m pytest \
+      tests/live/{faults,only_rabbitmq.py,test_celery_behaviour.py,test_watching.py,test_engine.py,test_downloads.py} "$@"
     ;;
   *)
     prepare_browser
