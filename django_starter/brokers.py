@@ -30,6 +30,8 @@ class Broker:
     #: Seconds for a connection, of which a start may need two.
     connection_timeout: float = 1
     heartbeat: int = 0
+    #: Whether a worker connects again when its channel was closed, where it would end otherwise.
+    channel_error_retry: bool = False
     use_ssl: dict[str, Any] | None = None
     #: A message that is due later than this stays in the database, which sends it when it is due.
     longest_countdown: timedelta = field(default=timedelta(seconds=30))
@@ -86,6 +88,8 @@ def _rabbitmq(url: str) -> Broker:
         # Celery's own delayed delivery, for tasks that are not tracked, works with topic exchanges alone.
         exchange_type="topic",
         heartbeat=HEARTBEAT,
+        # It closes the channel of a worker that has held a task for `consumer_timeout`, 30 minutes by default.
+        channel_error_retry=True,
         use_ssl=_ssl(nodes[0][1]) if url.startswith("amqps://") else None,
         # A quorum queue gives a worker a fixed number of messages: one that waits there for its time keeps out another.
         longest_countdown=timedelta(0),

@@ -98,17 +98,16 @@ def choice(name: str, choices: tuple[str, ...]) -> str:
 def address(name: str, schemes: tuple[str, ...], default: str = "") -> str:
     """A URL of one of `schemes`. Raises ImproperlyConfigured for anything else; the message shows no password."""
     value = text(name, default)
-    first = value.partition("://")[0]
-    # A password may hold a semicolon, and in the one address of another scheme it is not ours to split.
-    for one in value.split(";") if first in SEVERAL else [value] if value else []:
-        scheme, colon, _ = one.partition("://")
-        if not colon or scheme not in schemes:
-            raise ImproperlyConfigured(
-                f"{name} must begin with one of {', '.join(f'{one}://' for one in schemes)}, "
-                f"but begins with {(scheme + colon if colon else value)[:12]!r}."
-            )
-        if scheme != first:
-            raise ImproperlyConfigured(f"{name} must name servers of one kind, but has {first}:// and {scheme}://.")
+    scheme, colon, _ = value.partition("://")
+    if value and (not colon or scheme not in schemes):
+        raise ImproperlyConfigured(
+            f"{name} must begin with one of {', '.join(f'{one}://' for one in schemes)}, "
+            f"but begins with {(scheme + colon if colon else value)[:12]!r}."
+        )
+    if scheme in SEVERAL and not all(one.startswith(f"{scheme}://") for one in value.split(";")):
+        raise ImproperlyConfigured(
+            f"{name} must have {scheme}:// before each of its servers; a semicolon in a password is written %3B."
+        )
     return value
 
 

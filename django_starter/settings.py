@@ -180,7 +180,7 @@ CELERY_BROKER_URL = BROKER.url
 if os.environ.get("CELERY_BROKER_URL") == BROKER_URL:
     # The `celery` command puts BROKER_URL there as it stands, with what kombu cannot read of it.
     os.environ["CELERY_BROKER_URL"] = BROKER.url
-CELERY_BROKER_CHANNEL_ERROR_RETRY = True  # RabbitMQ closes a channel, and the worker would end
+CELERY_BROKER_CHANNEL_ERROR_RETRY = BROKER.channel_error_retry
 CELERY_BROKER_TRANSPORT_OPTIONS = BROKER.transport_options
 CELERY_BROKER_USE_SSL = BROKER.use_ssl
 CELERY_BROKER_HEARTBEAT = BROKER.heartbeat

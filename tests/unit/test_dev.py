@@ -36,6 +36,8 @@ def test_a_port_on_which_somebody_listens_is_not_free(host):
         ("redis://:secret@example.com:6379/0", "redis://:***@example.com:6379/0"),
         ("rediss://alice:p%40ss@example.com/1?ssl_cert_reqs=none", "rediss://alice:***@example.com/1"),
         ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
+        ("sentinel://:secret@one:26379/0;sentinel://two", "sentinel://:***@one:26379/0;sentinel://two"),
+        ("amqp://alice:p;w@one//", "amqp://alice:***@one//"),
     ],
 )
 def test_a_password_is_never_shown(url, text):

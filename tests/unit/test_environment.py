@@ -61,6 +61,9 @@ def test_what_is_empty_is_not_set(monkeypatch, value):
         ("DATABASE_URL", "postgres"),
         ("REDIS_URL", "http://redis"),
         ("BROKER_URL", "kafka://b"),
+        ("BROKER_URL", "amqp://one;two"),
+        ("BROKER_URL", "amqp://one;amqps://two"),
+        ("REDIS_URL", "amqp://rabbit"),
     ],
 )
 def test_nonsense_is_refused_and_named(name, value):
