@@ -15,7 +15,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django_starter.celery import app
 from django_starter.dev.valkey import shown
 from django_starter.environment import answers
-from progress.layer import ProgressChannelLayer, make_client
+from progress.layer import ProgressChannelLayer
+from progress.server import make_client
 from tasks.runs import CLOCK_DIFFERENCE
 
 from .bounded import bounded
