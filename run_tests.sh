@@ -82,9 +82,9 @@ check_style() {
   run .venv/bin/python -m ruff format --check .
 }
 
-# Three files of tests at a time: they wait for processes more than they compute.
+# Two files of tests at a time: they wait for processes more than they compute.
 several_at_a_time() {
-  .venv/bin/python -m pytest -n 3 --dist loadfile "$@"
+  .venv/bin/python -m pytest -n 2 --dist loadfile "$@"
 }
 
 case ${1:-} in -h | --help)
