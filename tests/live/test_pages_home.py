@@ -45,6 +45,7 @@ def test_a_click_starts_a_run_that_two_tabs_show_alike_and_a_reload_finds_again(
 def test_a_second_click_and_a_lost_answer_start_nothing_twice(stack, person):
     alice = person(stack)
     page = alice.open()
+    page.get_by_label("Steps").fill("2000")
     held: list[Route] = []
     page.route("**/tasks/start/", lambda route: held.append(route))
     page.get_by_role("button", name="Start Task").dblclick()
@@ -71,6 +72,8 @@ def test_everything_is_reached_by_keyboard(stack, person):
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     expect(page.get_by_role("link", name="Skip to the content")).to_be_in_viewport()
+    tab_to(page, page.get_by_label("Steps"))
+    page.keyboard.type("2000")
     tab_to(page, page.get_by_role("button", name="Start Task"))
     page.keyboard.press("Enter")
     run = newest(page)
