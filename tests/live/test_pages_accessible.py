@@ -112,3 +112,17 @@ def test_bars_say_their_value_to_those_who_do_not_see_them(seen):
         assert 0 <= float(bar.get_attribute("aria-valuenow") or -1) <= 100
     expect(page.get_by_role("progressbar", name="Progress of demo_task")).to_have_attribute("aria-valuenow", "100")
     page.close()
+
+
+def test_forms_with_errors_are_accessible(seen):
+    page, _ = seen.open("home, empty")
+    page.get_by_label("Steps").fill("0")
+    for button in ("Start Task", "Download"):
+        page.get_by_role("button", name=button).click()
+    expect(page.get_by_text("Seller ids must name at least one seller.")).to_be_visible()
+    expect(page.get_by_label("Steps")).to_have_attribute("aria-invalid", "true")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        assert violations(page, COLOURS if scheme == "dark" else None) == []
+    seen.people["bob"].forgive("status of 400", times=2)
+    page.close()
