@@ -83,10 +83,10 @@ class Lab:
 
     # --- ours -------------------------------------------------------------------------------------------------------
 
-    def start_worker(self, concurrency: int = 1, pool: str = "prefork") -> Process:
+    def start_worker(self, concurrency: int = 1, pool: str = "prefork", name: str = "worker") -> Process:
         """A worker of the project."""
         self._migrate()
-        return self._start_worker("worker", "django_starter", concurrency, self._env, pool)
+        return self._start_worker(name, "django_starter", concurrency, self._env, pool)
 
     def start_web(self, server: str) -> Process:
         """A web server of the project. End it with `stop` before the next one."""
