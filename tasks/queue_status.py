@@ -48,7 +48,7 @@ _client: redis.Redis | None = None
 
 
 def pulse() -> Pulse:
-    """Who is alive; never raises, and never waits for more than half a second."""
+    """Who is alive; never raises, and never waits for more than half a second, for a broker of its own once more."""
     global _last, _client
     with _lock:
         if time.monotonic() - _last.at < FRESH:

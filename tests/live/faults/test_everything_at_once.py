@@ -20,7 +20,7 @@ FAULTS = 60
 STORM = 55.0
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_five_hundred_tasks_survive_sixty_random_faults(new_stack, rows, fault):
     seed = int(os.environ.get("TEST_FAULTS_SEED") or random.SystemRandom().randrange(1_000_000))
     print(f"TEST_FAULTS_SEED={seed}")
