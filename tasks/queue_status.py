@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 
 import redis
 from django.conf import settings
@@ -82,7 +82,8 @@ def _reason(run: TaskRun, now: Pulse, place: int | None) -> Waiting:
     if run.state == State.RETRY and run.next_retry_at is not None and run.next_retry_at > timezone.now():
         return retry_waiting(run)
     if run.eta is not None and run.eta > later:
-        return {"reason": "queued", "position": None, "hint": f"Starts at {_clock(run.eta)}."}
+        hint = f"Starts at {_clock(run.eta)}."
+        return {"reason": "queued", "position": None, "next_retry_at": _iso(run.eta), "hint": hint}
     unsent = run.sent_at is None and timezone.now() - run.accepted_at > SEND_GRACE
     if not now.broker or (unsent and run.state == State.PENDING):
         return {"reason": "broker_down", "hint": "The broker is down. The task is stored here and will be sent."}
@@ -99,13 +100,19 @@ def _reason(run: TaskRun, now: Pulse, place: int | None) -> Waiting:
 def retry_waiting(run: TaskRun) -> Waiting:
     """The wait between two attempts."""
     at = run.next_retry_at or timezone.now()
-    when = at.astimezone(UTC).isoformat(timespec="milliseconds")
     hint = f"Attempt {run.attempt} did not succeed; the next one starts at {_clock(at)}."
-    return {"reason": "retry", "next_retry_at": when, "hint": hint}
+    return {"reason": "retry", "next_retry_at": _iso(at), "hint": hint}
 
 
-def _clock(moment: object) -> str:
-    return f"{timezone.localtime(moment):%H:%M:%S} UTC"  # type: ignore[arg-type]
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _clock(moment: datetime) -> str:
+    """With its day, where that is not today's. In UTC: how long it is till then is the page's to say."""
+    moment = moment.astimezone(UTC)
+    today = moment.date() == datetime.now(UTC).date()
+    return f"{moment:%H:%M:%S} UTC" if today else f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def _command(queue: str) -> str:

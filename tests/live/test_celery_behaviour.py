@@ -193,6 +193,8 @@ def test_a_countdown_is_kept(stack):
     task = stack.task(task_id)
     assert (task["state"], task["waiting"]["reason"]) == ("PENDING", "queued")
     assert "Starts at" in task["waiting"]["hint"]
+    due = datetime.fromisoformat(task["waiting"]["next_retry_at"]) - datetime.fromisoformat(task["accepted_at"])
+    assert timedelta(seconds=1.9) < due < timedelta(seconds=2.1)
     task = ended(stack, task_id)
     waited = datetime.fromisoformat(task["started_at"]) - datetime.fromisoformat(task["accepted_at"])
     assert timedelta(seconds=1.9) < waited < timedelta(seconds=5)
