@@ -343,10 +343,9 @@ class Hub:
         return state
 
     def _give(self, subscription: Subscription, held: Held, text: str, state: TaskState) -> None:
-        """Put a snapshot into the socket's way out, in the place of older news."""
-        subscription.epoch, subscription.seq, subscription.ready = held.epoch, held.seq, True
-        subscription.update = None
-        subscription.outbox.put_frame(subscription, held.seq, text, state.get("state") in FINAL_STATES)
+        """Put a snapshot into the socket's way out."""
+        end = state.get("state") in FINAL_STATES
+        subscription.outbox.put_snapshot(subscription, held.epoch, held.seq, text, end)
 
     # --- what the layer brings ----------------------------------------------------------------------------------------
 

@@ -36,7 +36,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 class Subscription:
     """One socket's interest in one task: `seq` is the newest frame handed to the server."""
 
-    __slots__ = ("epoch", "lacks", "outbox", "queue", "ready", "seq", "task_id", "update", "wants_log")
+    __slots__ = ("before", "epoch", "lacks", "outbox", "queue", "ready", "seq", "task_id", "update", "wants_log")
 
     def __init__(self, outbox: Outbox, task_id: str, *, wants_log: bool) -> None:
         self.outbox = outbox
@@ -46,6 +46,8 @@ class Subscription:
         self.ready = False
         self.epoch = ""
         self.seq = 0
+        #: While a snapshot waits: its text, and the epoch and seq that the browser holds until it has it.
+        self.before: tuple[str, str, int] | None = None
         #: Log lines after this `seq` are missing, and are still to be sent (None: none are).
         self.lacks: int | None = None
         #: Frames that must not be skipped, in order: (seq, text, is it the end?).
@@ -138,11 +140,22 @@ class Outbox:
         self._pending[subscription] = None
         self._pump()
 
+    def put_snapshot(self, subscription: Subscription, epoch: str, seq: int, text: str, end: bool) -> None:
+        """Send a snapshot, in the place of older news; from then on the socket is told what follows it."""
+        held = (subscription.epoch, subscription.seq) if subscription.before is None else subscription.before[1:]
+        subscription.before = (text, *held)
+        subscription.epoch, subscription.seq, subscription.ready = epoch, seq, True
+        subscription.update = None
+        self.put_frame(subscription, seq, text, end)
+
     def starve(self, subscription: Subscription) -> None:
         """Drop what waits for `subscription`: it gets one snapshot, made when it reads again."""
         if subscription.lacks is not None:
             subscription.seq = min(subscription.seq, subscription.lacks)
             subscription.lacks = None
+        if subscription.before is not None:  # the snapshot that waited brought lines that are dropped with it
+            _, subscription.epoch, subscription.seq = subscription.before
+            subscription.before = None
         subscription.queue.clear()
         subscription.update = None
         subscription.ready = False
@@ -192,6 +205,8 @@ class Outbox:
                 continue
             seq, text, end = frame
             subscription.seq = max(subscription.seq, seq)
+            if subscription.before is not None and text is subscription.before[0]:
+                subscription.before = None
             self._newest = max(self._newest, seq)
             self._hand_over({"type": "websocket.send", "text": text}, len(text))
             self._ask_early(subscription)

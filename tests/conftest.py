@@ -5,10 +5,14 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+# Who starts the tests with nohup lets all that they start ignore it, and some tests send it.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Before anything of the project is imported: a test must never see the database, the key or the Redis of a running
 # ./start_dev.sh, nor what a shell has set for it.
@@ -24,6 +28,8 @@ for name in OURS:
 os.environ["DEV_DIR"] = str(DEV_DIR)
 os.environ["ENV_FILE"] = os.devnull  # nor what a person has put into .env
 os.environ["DJANGO_SETTINGS_MODULE"] = "django_starter.settings"
+if given := os.environ.get("TEST_DATABASE_URL"):  # a PostgreSQL server; SQLite without it
+    os.environ["DATABASE_URL"] = given
 
 from django_starter.dev.ports import free_port  # noqa: E402
 
@@ -58,9 +64,11 @@ def valkey_server(guard) -> Iterator[str]:
     """A real Valkey at the REDIS_URL of the settings; its address."""
     folder = DEV_DIR / "valkey"
     folder.mkdir()
+    command = valkey_command(folder, VALKEY_PORT)
+    command[0] = os.environ.get("TEST_REDIS_SERVER") or command[0]  # such as the distribution's redis-server
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            valkey_command(folder, VALKEY_PORT),
+            command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -212,6 +212,31 @@ async def test_too_many_waiting_log_lines_are_dropped_and_asked_for_again(outbox
     assert server.texts == ["update 1"]
 
 
+async def test_a_snapshot_that_was_dropped_while_it_waited_counts_as_never_sent(outbox, server, subscription, lost):
+    subscription.epoch = "e"
+    update(outbox, subscription, 5)
+    server.open.clear()
+    update(outbox, subscription, 6)  # under way
+    outbox.put_snapshot(subscription, "e", 40, "snapshot with the lines up to 40", end=False)
+    assert (subscription.epoch, subscription.seq, subscription.ready) == ("e", 40, True)
+    for seq in range(41, 41 + module.MAX_WAITING):
+        outbox.put_frame(subscription, seq, f"log {seq}")
+    assert (subscription.epoch, subscription.seq, subscription.ready) == ("e", 6, False)
+    server.open.set()
+    await turns(30)
+    assert lost == [subscription]
+    assert server.texts[-1] == "update 6"
+
+
+async def test_a_snapshot_that_went_out_is_what_the_browser_holds(outbox, server, subscription, lost):
+    outbox.put_snapshot(subscription, "e", 40, "snapshot", end=False)
+    server.open.clear()
+    update(outbox, subscription, 41)  # under way
+    for seq in range(42, 43 + module.MAX_WAITING):
+        outbox.put_frame(subscription, seq, f"log {seq}")
+    assert (subscription.epoch, subscription.seq, subscription.ready) == ("e", 41, False)
+
+
 async def test_a_snapshot_is_asked_for_when_the_window_opens_not_before(outbox, server, subscription, lost):
     for seq in range(1, 200):
         update(outbox, subscription, seq, "x" * 1000)
