@@ -16,6 +16,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import redis
@@ -52,6 +53,8 @@ FAN_OUT_SLICE = 100
 READ_PATIENCE = 1.5
 #: Looks in a row for a record that is not older than what arrived meanwhile.
 MAX_READS = 3
+#: Seconds after a recorded end in which the worker's last word is waited for, and between two looks.
+UNTOLD, LOOK_AGAIN = 1.0, 0.05
 #: Frames kept of each task for sockets that are joining: three seconds of a busy one.
 RECENT = 64
 
@@ -278,7 +281,7 @@ class Hub:
             return
         if subscription.lacks is not None and since.epoch == subscription.epoch:
             since = replace(since, seq=min(since.seq, subscription.lacks))
-        held, complete = await self._current(topic, since)
+        held, complete = await self._settled(topic, since)
         if subscription.outbox.closed or subscription not in topic.subscriptions:
             return
         if held.epoch and since.epoch == held.epoch:
@@ -296,6 +299,18 @@ class Hub:
             if held.epoch != topic.epoch:
                 self._spawn(self._repair(topic))
         self._give(subscription, held, _snapshot_text(topic, held, state), state)
+
+    async def _settled(self, topic: Topic, since: Since) -> tuple[Held, bool]:
+        """`_current`, but where the end stands in the database and the worker is about to tell it, what it tells.
+
+        With it come the last log lines, and after the end nobody looks any more.
+        """
+        until = self._loop.time() + UNTOLD
+        while True:
+            held, complete = await self._current(topic, since)
+            if not complete or not since.log or not _is_untold(topic.stored, held) or self._loop.time() > until:
+                return held, complete
+            await asyncio.sleep(LOOK_AGAIN)
 
     async def _current(self, topic: Topic, since: Since) -> tuple[Held, bool]:
         """What is true now: the record, and what arrived while it was being read; never older than what was sent.
@@ -525,7 +540,7 @@ class Hub:
             async with self._handing_out:  # not while half of the sockets are still to get what arrived
                 # While there is a hole, log lines wait: those that were missed must stand before them.
                 floor = topic.hole = topic.seq if topic.hole is None else topic.hole
-            held, complete = await self._current(topic, Since(topic.epoch, floor))
+            held, complete = await self._settled(topic, Since(topic.epoch, floor))
             if complete:
                 topic.hole = None
             state = self._take(topic, held)
@@ -571,6 +586,14 @@ def _telling(state: TaskState) -> tuple[Any, ...]:
         waiting.get("position"),
         bool(state.get("cancel_requested")),
     )
+
+
+def _is_untold(stored: TaskState, held: Held) -> bool:
+    """True if the task has ended just now, by the database, and its record does not say so yet."""
+    if stored.get("state") not in FINAL_STATES or held.changing.get("state") in FINAL_STATES:
+        return False
+    finished_at = stored.get("finished_at") if stored.get("started_at") else None  # else no worker has anything to tell
+    return bool(finished_at and datetime.now(UTC) - datetime.fromisoformat(finished_at) < timedelta(seconds=UNTOLD))
 
 
 def _is_older(one: Any, other: Any) -> bool:
