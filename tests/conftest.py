@@ -60,6 +60,20 @@ def guard() -> Iterator[Guard]:
 
 
 @pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker) -> Iterator[None]:
+    """The tests' database, which PostgreSQL drops only when no thread of a test has it open any more."""
+    yield
+    from django.db import connection
+
+    if connection.vendor == "postgresql":
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+
+@pytest.fixture(scope="session")
 def valkey_server(guard) -> Iterator[str]:
     """A real Valkey at the REDIS_URL of the settings; its address."""
     folder = DEV_DIR / "valkey"

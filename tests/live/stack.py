@@ -15,7 +15,7 @@ import redis
 from django_starter.dev.guard import Guard
 from django_starter.dev.ports import free_port
 from django_starter.dev.valkey import answers_ping, valkey_command
-from django_starter.serve.web import web_command
+from django_starter.serve.web import POOL, web_command
 from tests.conftest import OURS
 from tests.waiting import wait_until
 
@@ -153,6 +153,7 @@ class Stack:
         }
         if url := os.environ.get("TEST_DATABASE_URL"):
             self.env["DATABASE_URL"] = postgres.fresh(url)
+            self.env["DATABASE_POOL"] = str(POOL)  # as django_starter.serve.web sets it
         self.valkey = Valkey(folder / "valkey", **self._process("valkey"))
         self.env["REDIS_URL"] = self.valkey.url
         self.processes.append(self.valkey)
