@@ -106,7 +106,7 @@ class Outbox:
     @property
     def free(self) -> bool:
         """True if a frame can go out at once."""
-        return self._busy is None and not self._pending and self.sent - self._acked < WINDOW and not self.closed
+        return self._busy is None and not self._pending and self.has_room and not self.closed
 
     @property
     def has_room(self) -> bool:
@@ -165,7 +165,7 @@ class Outbox:
 
     def put_answer(self, frame: Any) -> bool:
         """Send a small frame outside any task: an error, a feed. False where it was dropped: nobody reads."""
-        if self.closed or self.sent - self._acked >= WINDOW:
+        if self.closed or not self.has_room:
             return False
         text = dumps(frame)
         self._hand_over({"type": "websocket.send", "text": text}, len(text))
@@ -197,7 +197,7 @@ class Outbox:
 
     def _pump(self) -> None:
         """Send what waits, as long as the socket takes it at once."""
-        while self._pending and self._busy is None and self.sent - self._acked < WINDOW and not self.closed:
+        while self._pending and self._busy is None and self.has_room and not self.closed:
             subscription = next(iter(self._pending))
             frame = subscription.next()
             if frame is None:
@@ -273,7 +273,7 @@ class Outbox:
         self._now = now
         if self.closed:
             return
-        full = self.sent - self._acked >= WINDOW
+        full = not self.has_room
         if not full:
             self._full_since = None
         elif self._full_since is None:

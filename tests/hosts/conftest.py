@@ -10,21 +10,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, sync_playwright
 
-from tests.live.conftest import CHROMIUM_FLAGS, find_browser
+from tests.live.conftest import CHROMIUM_FLAGS, RUNNING, find_browser
+from tests.live.conftest import (
+    pytest_runtest_makereport as pytest_runtest_makereport,  # shows what the machines printed
+)
 
 from .network import Network
 from .site import NAME, Site
-
-RUNNING: list[Site] = []
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = yield
-    if report.failed:
-        for site in RUNNING:
-            report.sections.extend((f"the end of {name}", text) for name, text in site.logs())
-    return report
 
 
 @pytest.fixture(scope="session")

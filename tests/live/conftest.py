@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -16,8 +17,8 @@ from .pages import Person
 from .rabbitmq import Rabbits
 from .stack import Stack
 
-#: Every stack that runs now: a failed test shows what their processes printed.
-RUNNING: list[Stack] = []
+#: Everything with `logs()` that runs now: a failed test shows what its processes printed.
+RUNNING: list[Any] = []
 
 #: For Chromium in a container, as root, without a network: https://peter.sh/experiments/chromium-command-line-switches
 CHROMIUM_FLAGS = [

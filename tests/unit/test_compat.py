@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from progress import Cancelled
+from progress import Cancelled, current
 from progress.celery import show_meta
 from progress.compat import ProgressRecorder, WebSocketProgressRecorder
 from progress.reporter import Flusher, Reporter, activate, deactivate
@@ -89,4 +89,5 @@ def test_a_meta_of_any_other_shape_changes_nothing(reporter, meta):
 
 
 def test_a_meta_outside_a_task_is_nothing():
-    show_meta({"current": 1, "total": 2})
+    assert current() is None
+    show_meta({"current": 1, "total": 2})  # and nothing is raised

@@ -75,6 +75,9 @@ def test_a_line_that_cannot_be_formatted_hurts_nobody(logger, sink, monkeypatch)
 
 
 def test_outside_a_task_nothing_is_shown(logger):
+    from progress import current
+
+    assert current() is None
     logger.info("nobody watches")  # and nothing is raised
 
 

@@ -60,13 +60,17 @@ def state_of(**attributes: Any) -> Any:
 # --- telling ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_first_word_is_told_at_once_after_a_quiet_moment(reporter, sink):
+def test_the_first_word_is_told_at_once_after_a_quiet_moment(sink):
+    flusher = Flusher(interval=0.5)  # so long that "at once" and "when it is time again" cannot be mistaken
+    reporter = Reporter("t", 1, sink, flusher).open()
     until(lambda: sink.bodies)
-    time.sleep(3 * INTERVAL)
+    until(lambda: reporter._attention)  # the flusher sleeps
+    told = sink.times[-1]
+    until(lambda: time.monotonic() - told > 0.5)
     began = time.monotonic()
-    progress.set(3, total=10, message="three", unit="row")
+    reporter.set(3, total=10, message="three", unit="row")
     until(lambda: sink.last["current"] == 3)
-    assert sink.times[-1] - began < INTERVAL
+    assert sink.times[-1] - began < 0.5
     assert {key: sink.last[key] for key in ("total", "message", "unit", "percent")} == {
         "total": 10,
         "message": "three",
