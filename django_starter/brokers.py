@@ -17,6 +17,15 @@ VISIBILITY_TIMEOUT = 43_200
 HEARTBEAT = 10
 
 
+class Full(Exception):
+    """RabbitMQ takes no messages: its memory or its disk is full."""
+
+
+def refuse(reason: str) -> None:
+    """What a connection does when RabbitMQ blocks it: give up at once, where it would wait for a confirm in vain."""
+    raise Full(reason)
+
+
 @dataclass(frozen=True, slots=True)
 class Broker:
     """Settings of Celery that depend on the broker; what each means stands in Celery's and kombu's documentation."""
@@ -30,9 +39,12 @@ class Broker:
     #: Seconds for a connection, of which a start may need two.
     connection_timeout: float = 1
     heartbeat: int = 0
-    #: Whether a worker connects again when its channel was closed, where it would end otherwise.
-    channel_error_retry: bool = False
+    #: Whether a worker connects again, where it would end otherwise: Redis refuses a write (its disk is full, its
+    #: replicas are gone), RabbitMQ closes the channel of a worker that has held a task for `consumer_timeout`.
+    channel_error_retry: bool = True
     use_ssl: dict[str, Any] | None = None
+    #: What a publisher raises that is turned away.
+    full: type[Exception] = Full
     #: A message that is due later than this stays in the database, which sends it when it is due.
     longest_countdown: timedelta = field(default=timedelta(seconds=30))
 
@@ -88,21 +100,10 @@ def _rabbitmq(url: str) -> Broker:
         # Celery's own delayed delivery, for tasks that are not tracked, works with topic exchanges alone.
         exchange_type="topic",
         heartbeat=HEARTBEAT,
-        # It closes the channel of a worker that has held a task for `consumer_timeout`, 30 minutes by default.
-        channel_error_retry=True,
         use_ssl=_ssl(nodes[0][1]) if url.startswith("amqps://") else None,
         # A quorum queue gives a worker a fixed number of messages: one that waits there for its time keeps out another.
         longest_countdown=timedelta(0),
     )
-
-
-class Full(Exception):
-    """RabbitMQ takes no messages: its memory or its disk is full."""
-
-
-def refuse(reason: str) -> None:
-    """What a connection does when RabbitMQ blocks it: give up at once, where it would wait for a confirm in vain."""
-    raise Full(reason)
 
 
 def _without_query(url: str) -> tuple[str, dict[str, str]]:

@@ -22,8 +22,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from progress.layer import ProgressChannelLayer
-from tasks import broker
-from tasks.queue_status import pulse
+from tasks.celery import broker
+from tasks.runs.waiting import pulse
 
 from .environment import DEV_DIR
 

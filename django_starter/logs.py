@@ -12,7 +12,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 
 from progress import current
-from tasks import trace
+from tasks.runs import trace
 
 
 class JsonFormatter(logging.Formatter):

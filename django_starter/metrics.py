@@ -19,9 +19,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 
 from progress.hub import hubs
-from tasks import metrics as counted
 from tasks.models import CLAIMABLE, State, TaskRun
-from tasks.queue_status import pulse
+from tasks.runs import counts as counted
+from tasks.runs.waiting import pulse
 
 
 @require_safe

@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "progress",
     "tasks",
+    "tasks.downloads.apps.DownloadsConfig",
     "django_starter.apps.DjangoStarterConfig",
 ]
 
@@ -60,8 +61,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "tasks.access.LoginWhereRequired",
-    "tasks.access.VisitorMiddleware",  # a task started in a view belongs to the visitor
+    "tasks.web.middleware.LoginWhereRequired",
+    "tasks.web.middleware.OwnerMiddleware",  # a task started in a view belongs to who asked
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -141,7 +142,7 @@ SESSION_ENGINE = "django.contrib.sessions.backends.db"  # pages and starts work 
 PROGRESS_REDIS_URL = REDIS_URL
 PROGRESS_PREFIX = REDIS_PREFIX
 #: The object that answers who may watch which task, and what the database says of it.
-PROGRESS_SOURCE = "tasks.access.RunSource"
+PROGRESS_SOURCE = "tasks.web.source.RunSource"
 
 # --- report downloads -----------------------------------------------------------------------------------------------
 
@@ -188,11 +189,15 @@ CELERY_TASK_DEFAULT_QUEUE_TYPE = CELERY_TASK_CREATE_MISSING_QUEUE_TYPE = BROKER.
 CELERY_TASK_DEFAULT_EXCHANGE_TYPE = CELERY_TASK_CREATE_MISSING_QUEUE_EXCHANGE_TYPE = BROKER.exchange_type
 #: A message that is due later stays in the database until then.
 TASKS_LONGEST_COUNTDOWN = BROKER.longest_countdown
-CELERY_RESULT_BACKEND = "tasks.result_backend:RunBackend"
+#: What people are told to type.
+TASKS_START_WORKER = "celery -A django_starter worker -l info"
+TASKS_START_ALL = "./start_dev.sh"
+TASKS_START_FLOWER = "celery -A django_starter flower --address=127.0.0.1 --port={port}"
+CELERY_RESULT_BACKEND = "tasks.celery.results:RunBackend"
 CELERY_BROKER_CONNECTION_TIMEOUT = BROKER.connection_timeout
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # 100 by default: then a worker gives up and ends
-CELERY_WORKER_CONSUMER = "tasks.consumer:SoonBack"
+CELERY_WORKER_CONSUMER = "tasks.celery.reconnect:SoonBack"
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.2}
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

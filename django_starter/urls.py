@@ -8,6 +8,7 @@ from . import health, metrics
 
 urlpatterns = [
     path("", include("tasks.urls")),
+    path("", include("tasks.downloads.urls")),
     path("api/tasks/", include("progress.urls")),
     path("login/", auth.LoginView.as_view(), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),

@@ -9,6 +9,9 @@ class TasksConfig(AppConfig):
     verbose_name = "Tasks"
 
     def ready(self) -> None:
+        from . import runs
+        from .celery.engine import CeleryEngine
+
+        runs.register(CeleryEngine())
         # Web processes, too, must know every app's tasks: to offer those that are startable, and to send them.
         autodiscover_modules("tasks")
-        from .downloads import checks  # noqa: F401 - registers them

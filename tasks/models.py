@@ -1,4 +1,4 @@
-"""TaskRun: one row for each accepted task. Only `tasks.runs` moves its state."""
+"""TaskRun: one row for each accepted task. Only `tasks.runs.moves` moves its state."""
 
 from __future__ import annotations
 
@@ -51,6 +51,11 @@ class TaskRun(models.Model):
     )
 
     held = models.BooleanField(default=False, help_text="Part of a chain or chord: something before it must end first.")
+    after = models.CharField(
+        max_length=64, null=True, blank=True, help_text="The run or group that a held one waits for."
+    )
+    unfollowed = models.BooleanField(default=False, help_text="It has ended; what waits for it has not heard it yet.")
+    priority = models.SmallIntegerField(null=True, blank=True)
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     attempt = models.PositiveIntegerField(default=0, help_text="Counts claims, from 1.")
     max_attempts = models.PositiveIntegerField(default=3, help_text="A worker may die in it this many times.")
@@ -93,6 +98,8 @@ class TaskRun(models.Model):
             models.Index(fields=["session_key", "-accepted_at"], name="runs_of_session"),
             models.Index(fields=["queue", "accepted_at"], name="runs_waiting", condition=Q(state__in=CLAIMABLE)),
             models.Index(fields=["worker"], name="runs_started", condition=Q(state=State.STARTED)),
+            models.Index(fields=["after"], name="runs_held", condition=Q(held=True)),
+            models.Index(fields=["finished_at"], name="runs_unfollowed", condition=Q(unfollowed=True)),
         )
 
     def __str__(self) -> str:
@@ -105,13 +112,13 @@ class TaskRun(models.Model):
 
     @property
     def args(self) -> list[Any]:
-        """The positional arguments."""
-        return list(self.message.get("args") or [])
+        """The positional arguments, as JSON."""
+        return list(self.message.get("args") or []) if isinstance(self.message, dict) else []
 
     @property
     def kwargs(self) -> dict[str, Any]:
-        """The keyword arguments."""
-        return dict(self.message.get("kwargs") or {})
+        """The keyword arguments, as JSON."""
+        return dict(self.message.get("kwargs") or {}) if isinstance(self.message, dict) else {}
 
 
 class TaskGroup(models.Model):
@@ -123,6 +130,8 @@ class TaskGroup(models.Model):
     id = models.CharField(primary_key=True, max_length=64)
     members = models.JSONField()
     body = models.JSONField(null=True)
+    left = models.IntegerField(default=0, help_text="Parts that have not ended yet.")
+    untracked = models.BooleanField(default=False, help_text="Some parts have no run until they end.")
     done = models.BooleanField(default=False, help_text="The body was started, or failed with its header.")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -131,6 +140,3 @@ class TaskGroup(models.Model):
 
     def __str__(self) -> str:
         return f"group {self.id}"
-
-
-from .downloads.models import ReportFile, Sales, SavedReport, Traffic  # noqa: E402, F401 - Django looks for models here

@@ -1,17 +1,12 @@
-"""The Celery shells of the jobs. The work stands in `jobs/`, as plain functions that can be tested without a queue."""
+"""The Celery shells of the jobs. The work is in `jobs/`, as plain functions that can be tested without a queue."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from celery import shared_task
-from django.db import InterfaceError, OperationalError
 
-from .downloads.job import DownloadFailed, download
-from .downloads.wanted import Wanted
-from .forms import LongRunningForm
 from .jobs.canary import canary as sing
 from .jobs.demo import demo
+from .jobs.forms import LongRunningForm
 from .jobs.long_running import long_running
 from .startable import startable
 
@@ -34,20 +29,3 @@ def demo_task() -> str:
 def canary() -> str:
     """Come back alive: `manage.py doctor` starts it, and removes its run."""
     return sing()
-
-
-@shared_task(  # type: ignore[call-overload, untyped-decorator]  # celery-types does not know our one_while_active
-    bind=True,
-    one_while_active=("start_date", "end_date", "sellers"),
-    # A database that restarts: the next attempt goes on with the reports that are missing.
-    autoretry_for=(OperationalError, InterfaceError),
-    retry_backoff=2,
-    max_retries=5,
-    throws=(DownloadFailed,),
-)
-def download_reports(
-    self: Any, start_date: str, end_date: str, sellers: list[str], launcher: str, continues: str | None = None
-) -> dict[str, Any]:
-    """Download the reports of `sellers` for all days from `start_date` to `end_date` (YYYY-MM-DD)."""
-    wanted = Wanted.from_arguments(start_date, end_date, sellers, launcher)
-    return download(wanted, self.request.id, attempt=getattr(self.request, "attempt", 0), continues=continues)

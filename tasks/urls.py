@@ -1,14 +1,13 @@
 """The addresses of the pages and of their buttons."""
 
-from django.urls import include, path
+from django.urls import path
 
 from progress import converters  # noqa: F401 - registers <task_id:…>
 
-from . import all_runs, feeds, views
+from .web import all_runs, feeds, views
 
 urlpatterns = [
     path("", views.home, name="home"),
-    path("", include("tasks.downloads.urls")),
     path("api/status/", feeds.what_runs, name="status"),
     path("api/runs/", feeds.my_runs, name="my_runs"),
     path("runs/", all_runs.all_runs, name="all_runs"),

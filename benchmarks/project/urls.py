@@ -5,7 +5,7 @@ import json
 from django.http import HttpRequest, JsonResponse
 from django.urls import include, path
 
-from tasks import feeds, views
+from tasks.web import feeds, views
 
 from . import tasks
 

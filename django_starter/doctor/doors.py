@@ -15,7 +15,7 @@ from django_starter.dev import ports as free_ports
 from django_starter.environment import answers, number, text
 from django_starter.serve.flower import PASSWORD_FILE, USER
 from progress.messages import CloseCode
-from tasks.status import START_FLOWER, flower_url
+from tasks.web.services import flower_url
 
 from .finding import Finding, failed, ok, warning
 from .machine import near
@@ -143,7 +143,7 @@ def flower(_: Patient) -> Finding:
     site = Site.at(flower_url())
     try:
         if not _is_flower(get(site, "/healthcheck")):
-            return failed(f"At {site.url} answers another program.", START_FLOWER.format(port=site.port))
+            return failed(f"At {site.url} answers another program.", settings.TASKS_START_FLOWER.format(port=site.port))
         began = time.monotonic()
         answer = get(site, "/")
         if answer.status != 401:
@@ -160,7 +160,7 @@ def flower(_: Patient) -> Finding:
     except TimeoutError:
         return failed(f"Flower at {site.url} does not answer within {PATIENCE:g} s.", RESTART_FLOWER)
     except OSError as error:
-        return failed(f"Nobody answers at {site.url}: {error}", START_FLOWER.format(port=site.port))
+        return failed(f"Nobody answers at {site.url}: {error}", settings.TASKS_START_FLOWER.format(port=site.port))
     if answer.status in (401, 403):
         return failed(f"Flower refuses the password in {where}: it was started with another one.", RESTART_FLOWER)
     return ok(f"answers at {site.url}, with its password", time.monotonic() - began)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from tasks.queue_status import START_WORKER
+from django.conf import settings
 
 from . import doors, machine, servers, work
 from .bounded import bounded
@@ -42,7 +42,7 @@ QUESTIONS = (
     Question("visibility", servers.visibility),
     Question("channels", servers.channels, ("redis",)),
     Question("clocks", servers.clocks, ("redis",)),
-    Question("workers", work.workers, ("redis",), START_WORKER),
+    Question("workers", work.workers, ("redis",), settings.TASKS_START_WORKER),
     Question("canary", work.canary, ("migrations", "broker", "redis"), work.WORKER_LOG, work.CANARY + 2),
     Question("ports", doors.ports, patience=8.0),  # two may hang
     Question("web", doors.web, mend=doors.RESTART_WEB),

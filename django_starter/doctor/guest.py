@@ -13,9 +13,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from tasks import runs
+from tasks.celery.start import start_of
 from tasks.models import FINAL, State, TaskRun
+from tasks.runs.owner import Owner, enter, leave
 from tasks.tasks import canary
-from tasks.visitor import Visitor, enter, leave
 
 #: What its account is called, and how those are found that a doctor left which was killed.
 PREFIX = "doctor-canary-"
@@ -46,7 +47,7 @@ class Guest:
     def start_canary(self) -> str:
         """`canary.delay()` as this visitor; the run's id."""
         self._arrive()
-        token = enter(Visitor(self._user, self._session))
+        token = enter(Owner(self._user, self._session))
         try:
             self._runs.append(canary.delay().id)
         finally:
@@ -58,7 +59,7 @@ class Guest:
         self._arrive()
         if not self._runs:
             options = {"countdown": FAR_OFF, "expires": SESSION}
-            self._runs.append(runs.accept(canary, options=options, visitor=Visitor(self._user, self._session)).pk)
+            self._runs.append(runs.accept(start_of(canary, (), {}, options), owner=Owner(self._user, self._session)).pk)
         return self._runs[0]
 
     def leave(self) -> None:

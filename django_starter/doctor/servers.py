@@ -17,7 +17,7 @@ from django_starter.dev.valkey import shown
 from django_starter.environment import answers
 from progress.layer import ProgressChannelLayer
 from progress.server import make_client
-from tasks.runs import CLOCK_DIFFERENCE
+from tasks.runs.moves import CLOCK_DIFFERENCE
 
 from .bounded import bounded
 from .finding import Finding, failed, ok, skipped, warning

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from django.conf import settings
+
 from django_starter.celery import app
-from tasks.beats import Worker
 from tasks.models import CLAIMABLE, FINAL, State, TaskRun
-from tasks.queue_status import START_WORKER, explain, pulse
+from tasks.runs.beats import Worker
+from tasks.runs.waiting import explain, pulse
 from tasks.tasks import canary as task
 
 from .finding import Finding, failed, ok, skipped, warning
@@ -38,13 +40,13 @@ def workers(patient: Patient) -> Finding:
     if not alive:
         last = min((worker.silent_for for worker in now.workers), default=None)
         text = "" if last is None else f"; the last one was heard {last:.0f} s ago"
-        return failed(f"No worker is running{text}.", START_WORKER)
+        return failed(f"No worker is running{text}.", settings.TASKS_START_WORKER)
     told = ", ".join(_told(worker) for worker in alive[:NAMED])
     told += f" and {len(alive) - NAMED} more" if len(alive) > NAMED else ""
     unserved = sorted(queue for queue in wanted if not now.serves(queue))
     if unserved:
         which = ",".join(unserved)
-        return failed(f"Nobody serves the queue {which}, only {told}.", f"{START_WORKER} -Q {which}")
+        return failed(f"Nobody serves the queue {which}, only {told}.", f"{settings.TASKS_START_WORKER} -Q {which}")
     return ok(told)
 
 
@@ -70,7 +72,8 @@ def canary(patient: Patient) -> Finding:
     now = [worker for worker in pulse().workers if worker.alive and queue in worker.queues]
     if sum(len(worker.active) for worker in now) >= sum(worker.concurrency for worker in now):
         return warning(
-            f"All workers are busy: a task did not begin within {CANARY:g} s. {why}", f"{START_WORKER} -n second@%h"
+            f"All workers are busy: a task did not begin within {CANARY:g} s. {why}",
+            f"{settings.TASKS_START_WORKER} -n second@%h",
         )
     return failed(f"A task did not end within {CANARY:g} s (it is {run.state}). {why}", WORKER_LOG)
 

@@ -124,7 +124,7 @@ def find_broker() -> str:
     if not url:
         return ""
     import_module("django_starter.celery")  # whose broker it is
-    from tasks import broker
+    from tasks.celery import broker
 
     try:
         broker.ping(3)

@@ -6,7 +6,7 @@ import csv
 import io
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import IO, Any
@@ -18,7 +18,7 @@ from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 import progress
-from tasks.fence import fenced
+from tasks.runs.fence import fenced
 
 from .models import ReportFile, Sales, SavedReport, Traffic
 from .report import COLUMNS
@@ -55,7 +55,7 @@ def write(wanted: Wanted, run_id: str, attempt: int, saved: set[Key], records: i
         ]
 
 
-def ready(run_ids: list[str]) -> dict[str, list[ReportFile]]:
+def ready(run_ids: Sequence[str]) -> dict[str, list[ReportFile]]:
     """The files that can be downloaded, by run."""
     found: dict[str, list[ReportFile]] = {}
     for file in ReportFile.objects.filter(run_id__in=run_ids, size__isnull=False, expires_at__gt=timezone.now()):
@@ -63,7 +63,7 @@ def ready(run_ids: list[str]) -> dict[str, list[ReportFile]]:
     return found
 
 
-def offered(run_ids: list[str]) -> dict[str, list[dict[str, Any]]]:
+def offered(run_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     """`ready` as JSON."""
     return {run_id: [shown(file) for file in made] for run_id, made in ready(run_ids).items()}
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 logger = logging.getLogger(__name__)
 
 #: Seconds that the end of a download waits for its messages. A service that does not answer must not hold it up.
-PATIENCE = 15.0
+WAIT = 15.0
 
 
 class Messenger:
@@ -30,11 +30,11 @@ class Messenger:
         self._threads.append(thread)
 
     def wait(self) -> list[str]:
-        """Wait until all is sent, or for `PATIENCE` seconds; returns `problems`."""
+        """Wait until all is sent, or for `WAIT` seconds; returns `problems`."""
         for thread in self._threads:
-            thread.join(PATIENCE)
+            thread.join(WAIT)
             if thread.is_alive():
-                self.problems.append(f"Its service did not answer within {PATIENCE:g} s.")
+                self.problems.append(f"Its service did not answer within {WAIT:g} s.")
         self._threads.clear()
         return self.problems
 

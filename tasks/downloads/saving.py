@@ -11,7 +11,7 @@ from django.db import connection, models
 from django.db.models import Count, Q, Sum
 from django.utils import timezone
 
-from tasks.fence import fenced
+from tasks.runs.fence import fenced
 
 from .models import Sales, SavedReport, Traffic
 from .report import Report

@@ -14,15 +14,15 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from tasks import runs
-from tasks.access import own_runs, viewer_of, visible_runs
-from tasks.limits import limit_starts
 from tasks.models import State, TaskRun
-from tasks.requests import BadBody, idempotency_key, read_body, refuse, wants_json
-from tasks.tasks import download_reports
-from tasks.views import addresses, home_page
+from tasks.web.access import own_runs, viewer_of, visible_runs
+from tasks.web.limits import limit_starts
+from tasks.web.requests import BadBody, idempotency_key, read_body, refuse, wants_json
+from tasks.web.views import addresses, home_page
 
 from . import files
 from .form import DownloadForm
+from .tasks import download_reports
 
 #: Bytes of a JSON body: room for a list of sellers that is far too long, so that its own error can say so.
 MAX_BODY = 1024 * 1024
@@ -51,7 +51,7 @@ def start_download(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         if wants_json(request):
             return refuse({field: list(map(str, errors)) for field, errors in form.errors.items()})
-        return home_page(request, download_form=form, status=400)
+        return home_page(request, sent={"download": form}, status=400)
     request.session["launcher"] = wanted.launcher
     if wants_json(request):
         return JsonResponse(addresses(request, TaskRun.objects.get(pk=result.id)), status=202)

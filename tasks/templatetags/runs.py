@@ -9,7 +9,7 @@ from django import template
 from django.conf import settings
 
 from progress.messages import FINAL_STATES
-from tasks.status import flower_url, status
+from tasks.web.services import flower_url, status
 
 register = template.Library()
 

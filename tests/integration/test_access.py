@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from progress.source import Visit
 from tasks import runs
-from tasks.access import RunSource
 from tasks.models import State, TaskRun
+from tasks.web.source import RunSource
 from tests.integration.people import signed_in, started, visitor
 
 pytestmark = pytest.mark.django_db
@@ -138,7 +138,7 @@ def test_what_viewers_see_never_holds_a_traceback(alice, task_id):
     run = runs.claim(task_id, "w1")
     assert run
     error = {"type": "KeyError", "message": "'x'"}
-    runs.finish(task_id, "FAILURE", attempt=1, error=error, traceback="Traceback: SECRET PLACE")  # type: ignore[arg-type]
+    runs.end(task_id, "FAILURE", attempt=1, error=error, traceback="Traceback: SECRET PLACE")  # type: ignore[arg-type]
     source = RunSource()
     ((viewer, state),) = source.admit([visit(session_of(alice), task_id)])
     shown = [state, source.states(viewer, [task_id]), source.refresh([task_id])]

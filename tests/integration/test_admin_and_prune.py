@@ -28,7 +28,7 @@ def failed() -> TaskRun:
     run = TaskRun.objects.get(pk=demo_task.delay().id)
     runs.claim(run.pk, "w1")
     error: TaskError = {"type": "ValueError", "message": "no luck"}
-    runs.finish(run.pk, State.FAILURE, attempt=1, error=error, traceback="Traceback: line 1")
+    runs.end(run.pk, State.FAILURE, attempt=1, error=error, traceback="Traceback: line 1")
     run.refresh_from_db()
     return run
 

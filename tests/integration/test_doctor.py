@@ -15,9 +15,10 @@ from django_starter.doctor.finding import skipped
 from django_starter.doctor.patient import Patient
 from django_starter.doctor.site import Site
 from progress.server import make_client
-from tasks import beats, queue_status
-from tasks.access import Viewer, _viewers
 from tasks.models import State, TaskRun
+from tasks.runs import beats, waiting
+from tasks.web.access import Viewer
+from tasks.web.source import _viewers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -25,9 +26,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def patient(monkeypatch, valkey) -> Patient:
     """A system whose broker takes messages, and where nobody works but in name."""
-    monkeypatch.setattr(queue_status, "_last", queue_status.Pulse(reachable=True))
-    monkeypatch.setattr(queue_status, "_client", None)
-    monkeypatch.setattr(queue_status, "FRESH", 0.0)
+    monkeypatch.setattr(waiting, "_last", waiting.Pulse(reachable=True))
+    monkeypatch.setattr(waiting, "_client", None)
+    monkeypatch.setattr(waiting, "FRESH", 0.0)
     monkeypatch.setattr(work, "CANARY", 0.3)
     return Patient(Site("http", "127.0.0.1", 1, "localhost"))
 

@@ -23,10 +23,10 @@ from tasks.downloads.job import DownloadFailed, download
 from tasks.downloads.models import ReportFile, Sales, SavedReport, Traffic
 from tasks.downloads.report import Report, Row
 from tasks.downloads.source import Limits, Source
+from tasks.downloads.tasks import download_reports
 from tasks.downloads.wanted import Wanted
 from tasks.models import TaskRun
-from tasks.prune import prune
-from tasks.tasks import download_reports
+from tasks.runs.prune import prune
 from tests.report_source import days, report_source
 
 pytestmark = pytest.mark.django_db

@@ -20,8 +20,8 @@ from tasks import runs
 from tasks.downloads import files, sample_source, urls
 from tasks.downloads.models import ReportFile
 from tasks.downloads.report import COLUMNS
+from tasks.downloads.tasks import download_reports
 from tasks.models import State, TaskRun
-from tasks.tasks import download_reports
 
 from .people import signed_in, visitor
 
@@ -42,7 +42,7 @@ def asked(client: Client, **changed) -> TaskRun:
 
 def ended(run: TaskRun, state: str = State.SUCCESS, **result) -> TaskRun:
     runs.claim(run.pk, "w1")
-    runs.finish(run.pk, state, attempt=1, result=result or None)
+    runs.end(run.pk, state, attempt=1, result=result or None)
     run.refresh_from_db()
     return run
 

@@ -11,8 +11,8 @@ from django.utils import timezone
 from kombu.exceptions import EncodeError
 
 from tasks import runs
+from tasks.celery.results import RunBackend
 from tasks.models import State, TaskRun
-from tasks.result_backend import RunBackend
 from tasks.tasks import demo_task, long_running_task
 
 pytestmark = pytest.mark.django_db
@@ -28,7 +28,7 @@ def running() -> TaskRun:
 
 def test_a_cancelled_task_that_asks_for_a_retry_ends_instead(running):
     assert runs.cancel(running.pk)
-    assert not runs.postpone(running.pk, 1, timezone.now(), [], {}, {})
+    assert not runs.postpone(running.pk, 1, timezone.now(), {})
     running.refresh_from_db()
     assert (running.state, running.error) == (State.REVOKED, runs.CANCELLED)
     assert running.finished_at is not None
@@ -43,13 +43,13 @@ def test_a_cancelled_task_whose_worker_ends_is_not_given_back_but_ends(running):
 
 def test_a_retry_without_a_cancel_waits_for_its_time(running):
     at = timezone.now() + timedelta(seconds=3)
-    assert runs.postpone(running.pk, 1, at, [], {}, {})
+    assert runs.postpone(running.pk, 1, at, {})
     running.refresh_from_db()
     assert (running.state, running.next_retry_at) == (State.RETRY, at)
 
 
 def test_a_waiting_retry_that_is_cancelled_ends_at_once(running):
-    runs.postpone(running.pk, 1, timezone.now() + timedelta(hours=1), [], {}, {})
+    runs.postpone(running.pk, 1, timezone.now() + timedelta(hours=1), {})
     assert runs.cancel(running.pk)
     running.refresh_from_db()
     assert running.state == State.REVOKED

@@ -7,8 +7,8 @@ from django.contrib.auth import get_user_model
 
 from progress.reporter import Cancelled, Flusher, Reporter, activate, deactivate
 from tasks import runs
-from tasks.fence import fenced
 from tasks.models import TaskRun
+from tasks.runs.fence import fenced
 from tasks.tasks import demo_task
 
 pytestmark = pytest.mark.django_db
@@ -56,7 +56,7 @@ def test_a_stale_attempt_writes_nothing(attempts):
 
 
 def test_an_ended_run_is_written_no_more(attempts):
-    runs.finish(attempts[1].task_id, "SUCCESS", attempt=2)
+    runs.end(attempts[1].task_id, "SUCCESS", attempt=2)
     with pytest.raises(Cancelled):
         write(attempts[1])
 

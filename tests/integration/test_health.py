@@ -16,8 +16,10 @@ from django.utils import timezone
 from django_starter import health, logs
 from progress.layer import ProgressChannelLayer
 from progress.server import make_client
-from tasks import beats, broker, metrics, queue_status, runs
+from tasks import runs
+from tasks.celery import broker
 from tasks.models import State, TaskRun
+from tasks.runs import beats, counts, waiting
 from tasks.tasks import demo_task
 
 NOBODY = "redis://127.0.0.1:1/0"
@@ -29,8 +31,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def fresh():
     """Nothing is remembered of another test's look."""
     health._asked.clear()
-    queue_status._last, queue_status._client = queue_status.Pulse(reachable=True), None
-    metrics.counts._forked()
+    waiting._last, waiting._client = waiting.Pulse(reachable=True), None
+    counts.counts._forked()
 
 
 def beat(**more) -> None:
@@ -110,11 +112,10 @@ def ended_run() -> TaskRun:
     run = TaskRun.objects.get(pk=demo_task.delay().id)
     claimed = runs.claim(run.pk, "w1")
     assert claimed
-    metrics.claimed(claimed)
-    runs.finish(run.pk, State.SUCCESS, attempt=1)
-    assert not runs.finish(run.pk, State.SUCCESS, attempt=1)
+    counts.claimed(claimed)
+    runs.end(run.pk, State.SUCCESS, attempt=1)
+    assert not runs.end(run.pk, State.SUCCESS, attempt=1)
     run.refresh_from_db()
-    metrics.ended(run)
     return run
 
 
@@ -122,7 +123,7 @@ def test_figures_of_a_run_from_accepted_to_ended(valkey):
     beat()
     ended_run()
     demo_task.delay()
-    metrics.counts.flush()
+    counts.counts.flush()
     text = Client().get("/metrics").content.decode()
     for line in (
         'tasks_accepted_total{task="tasks.tasks.demo_task"} 2.0',
@@ -144,19 +145,19 @@ def test_figures_of_a_run_from_accepted_to_ended(valkey):
 def test_while_redis_is_away_the_rest_is_told_and_no_count_is_lost(settings):
     settings.REDIS_URL = NOBODY
     ended_run()
-    metrics.counts.flush()
+    counts.counts.flush()
     text = Client().get("/metrics").content.decode()
     assert 'django_starter_up{service="redis"} 0.0' in text
     assert 'django_starter_up{service="database"} 1.0' in text
-    assert metrics.counts._values["accepted|tasks.tasks.demo_task"] == 1
+    assert counts.counts._values["accepted|tasks.tasks.demo_task"] == 1
 
 
 def test_a_wait_is_counted_from_the_time_at_which_the_run_was_due():
     now = timezone.now()
     run = TaskRun(name="x", attempt=1, accepted_at=now - timedelta(hours=1), eta=now - timedelta(seconds=2))
     run.started_at = now
-    metrics.claimed(run)
-    assert metrics.counts._values["wait|x|2.5"] == 1
+    counts.claimed(run)
+    assert counts.counts._values["wait|x|2.5"] == 1
 
 
 def test_metrics_are_for_this_machine_or_for_who_brings_the_token(settings):

@@ -11,8 +11,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from tasks import runs
+from tasks.celery.results import UnknownTask
+from tasks.celery.start import start_of
 from tasks.models import State, TaskRun
-from tasks.result_backend import UnknownTask
 from tasks.tasks import demo_task
 from tasks.tasks import long_running_task as typed_task
 
@@ -60,9 +61,9 @@ def test_the_end_is_written_once_and_by_the_attempt_that_holds_the_run():
     runs.claim(run.pk, "w1")
     assert runs.lost(run.pk, "w1", send_again=False) == State.RETRY
     runs.claim(run.pk, "w2")
-    assert not runs.finish(run.pk, State.SUCCESS, attempt=1, result="stale")
-    assert runs.finish(run.pk, State.SUCCESS, attempt=2, result="true")
-    assert not runs.finish(run.pk, State.FAILURE, attempt=2)
+    assert not runs.end(run.pk, State.SUCCESS, attempt=1, result="stale")
+    assert runs.end(run.pk, State.SUCCESS, attempt=2, result="true")
+    assert not runs.end(run.pk, State.FAILURE, attempt=2)
     run.refresh_from_db()
     assert (run.state, run.attempt, run.result) == (State.SUCCESS, 2, "true")
 
@@ -108,7 +109,7 @@ def test_a_retry_is_not_claimed_before_its_time():
     run = accepted()
     runs.claim(run.pk, "w1")
     later = timezone.now() + timedelta(minutes=5)
-    assert runs.postpone(run.pk, 1, later, [], {"steps": 2}, {"retries": 1})
+    assert runs.postpone(run.pk, 1, later, {"message": {"args": [], "kwargs": {"steps": 2}, "options": {"retries": 1}}})
     assert runs.claim(run.pk, "w1") is None
     run.refresh_from_db()
     assert (run.state, run.next_retry_at, run.kwargs) == (State.RETRY, later, {"steps": 2})
@@ -121,7 +122,7 @@ def test_a_stale_attempt_may_not_ask_for_another():
     runs.claim(run.pk, "w1")
     runs.lost(run.pk, "w1", send_again=False)
     runs.claim(run.pk, "w2")
-    assert not runs.postpone(run.pk, 1, timezone.now(), [], {}, {})
+    assert not runs.postpone(run.pk, 1, timezone.now(), {})
 
 
 def test_a_run_is_not_claimed_before_its_eta_nor_after_it_expired():
@@ -155,14 +156,14 @@ def test_children_are_cancelled_with_their_parent():
 def test_an_ended_run_cannot_be_cancelled():
     run = accepted()
     runs.claim(run.pk, "w1")
-    runs.finish(run.pk, State.SUCCESS, attempt=1)
+    runs.end(run.pk, State.SUCCESS, attempt=1)
     assert not runs.cancel(run.pk)
 
 
 @pytest.mark.parametrize("task_id", ["", "a b", "x" * 65, "../x", "é"])
 def test_an_id_that_cannot_travel_is_refused(task_id):
     with pytest.raises(runs.NotAccepted, match="task_id must be"):
-        runs.accept(demo_task, task_id=task_id or " ")
+        runs.accept(start_of(demo_task, (), {}, {}, task_id=task_id or " "))
 
 
 def test_arguments_that_are_no_json_or_too_many_are_refused():
@@ -195,14 +196,14 @@ def test_celerys_result_is_the_row():
     assert result.status == "PENDING"
     runs.claim(run.pk, "w1")
     assert result.status == "STARTED"
-    runs.finish(run.pk, State.SUCCESS, attempt=1, result={"a": 1})
+    runs.end(run.pk, State.SUCCESS, attempt=1, result={"a": 1})
     assert (result.status, result.get(timeout=1)) == ("SUCCESS", {"a": 1})
 
 
 def test_a_failure_raises_what_the_task_raised():
     run = accepted()
     runs.claim(run.pk, "w1")
-    runs.finish(run.pk, State.FAILURE, attempt=1, error={"type": "OrderError", "message": "no such order"})
+    runs.end(run.pk, State.FAILURE, attempt=1, error={"type": "OrderError", "message": "no such order"})
     with pytest.raises(Exception, match="no such order") as raised:
         AsyncResult(run.pk).get(timeout=1)
     assert type(raised.value).__name__ == "OrderError"

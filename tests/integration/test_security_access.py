@@ -14,9 +14,9 @@ from django.core.cache import cache
 from django.test import Client
 
 from progress.source import Visit
-from tasks import limits
-from tasks.access import RunSource
 from tasks.models import TaskRun
+from tasks.web import limits
+from tasks.web.source import RunSource
 
 from .people import signed_in, start, started, visitor
 

@@ -9,8 +9,9 @@ import pytest
 from django.test import Client
 
 from django_starter.dev.ports import free_port
-from tasks import queue_status, runs
+from tasks import runs
 from tasks.models import State, TaskRun
+from tasks.runs import waiting
 
 from .people import signed_in, start, started, visitor
 
@@ -226,8 +227,8 @@ def test_the_traceback_of_a_failure_is_for_staff():
 
 def test_pages_and_starts_work_while_redis_is_away(settings, monkeypatch):
     settings.REDIS_URL = settings.PROGRESS_REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"
-    monkeypatch.setattr(queue_status, "_client", None)  # made anew, for this address
-    monkeypatch.setattr(queue_status, "_last", queue_status.Pulse(reachable=True))
+    monkeypatch.setattr(waiting, "_client", None)  # made anew, for this address
+    monkeypatch.setattr(waiting, "_last", waiting.Pulse(reachable=True))
     alice = visitor()
     assert alice.get("/").status_code == 200
     task_id = started(alice)

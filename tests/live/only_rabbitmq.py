@@ -145,7 +145,7 @@ def test_tls_and_a_certificate_that_is_checked(new_stack, tmp_path):
     task_id = stack.start_task(steps=5, delay=0.05)
     assert stack.wait_state(task_id, "SUCCESS")["attempt"] == 1
     assert stack.get("/health/ready").json()["failing"] == []
-    asked = "from tasks import broker; broker.ping(2)"
+    asked = "from tasks.celery import broker; broker.ping(2)"
     for wrong in (server, f"{server}?ssl_ca_certs={make_certificate(tmp_path / 'other')}"):
         stack.env["BROKER_URL"] = wrong
         with pytest.raises(AssertionError, match="CERTIFICATE_VERIFY_FAILED"):

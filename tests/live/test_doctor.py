@@ -18,7 +18,7 @@ from celery import Celery
 
 from django_starter.dev.ports import free_port
 from progress.server import make_client
-from tasks import beats
+from tasks.runs import beats
 from tests.waiting import wait_until
 
 from .conftest import end

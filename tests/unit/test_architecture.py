@@ -22,17 +22,34 @@ STANDARD_LIBRARY_ONLY = ["__init__", "messages", "reporter", "terminal", "compat
 
 #: Each outside thing is known by few files.
 KNOWN_BY = {
-    "celery": {"tasks/", "django_starter/celery.py"},
-    "kombu": {"tasks/"},
+    "celery": {"tasks/celery/", "tasks/tasks.py", "tasks/downloads/tasks.py", "django_starter/celery.py"},
+    "kombu": {"tasks/celery/"},
     "redis": {
         *("progress/group.py", "progress/hub.py", "progress/layer.py", "progress/record.py"),
         "progress/server.py",
-        *("progress/views.py", "progress/watch.py", "tasks/canvas.py", "tasks/consumer.py"),
-        *("tasks/beats.py", "tasks/queue_status.py", "tasks/workers.py", "tasks/metrics.py"),
+        *("progress/views.py", "progress/watch.py", "tasks/celery/"),
+        *("tasks/runs/beats.py", "tasks/runs/waiting.py", "tasks/runs/sweep.py", "tasks/runs/counts.py"),
         "django_starter/dev/",
     },
     "channels_redis": {"progress/layer.py"},
 }
+
+#: The rooms of `tasks`, and which of the others each may import. "": the files beside them, which everybody may know.
+ROOMS = {
+    "": {"runs", "celery", "web", "jobs"},
+    "runs": {""},
+    "celery": {"runs", ""},
+    "web": {"runs", ""},
+    "jobs": set(),
+    "downloads": {"web", "runs", "celery", ""},
+    "management": {"runs", ""},
+    "templatetags": {"web", "runs", ""},
+    "migrations": {""},
+}
+#: Of the files beside the rooms, those that a room may import: the words, and what a task says to be offered.
+BESIDE = {"models", "startable"}
+#: The life of a run knows none of these.
+ENGINES = {"celery", "kombu", "billiard", "amqp", "huey", "django_tasks"}
 
 #: What stands at the root. A new name here is a decision.
 TOP_LEVEL = {
@@ -50,9 +67,14 @@ def files_of(package: str) -> list[Path]:
 
 def imports_of(path: Path) -> set[str]:
     """The full dotted name of everything that the file imports, relative ones resolved."""
+    return imports_in(path.read_text(), path)
+
+
+def imports_in(source: str, path: Path) -> set[str]:
+    """`imports_of` of another text in that file's place."""
     package = path.relative_to(ROOT).with_suffix("").parts[:-1]
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -109,6 +131,91 @@ def test_each_outside_thing_is_known_by_few_files(thing):
             name = path.relative_to(ROOT).as_posix()
             if thing in tops(path):
                 assert any(name == place or name.startswith(place) for place in KNOWN_BY[thing]), name
+
+
+def room_of(name: str) -> str:
+    """The room of `tasks` that a dotted name is in; "" for the files beside them."""
+    parts = name.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in ROOMS else ""
+
+
+def rooms_known_by(path: Path) -> set[str]:
+    """`room` or `room.file` of everything in `tasks` that a file imports."""
+    found = set()
+    for name in imports_of(path):
+        if name.split(".")[0] == "tasks" and name != "tasks":
+            room = room_of(name)
+            found.add(room or f".{name.split('.')[1]}")
+    return found
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if room])
+def test_the_rooms_of_tasks_know_each_other_one_way(room):
+    files = sorted((ROOT / "tasks" / room).rglob("*.py"))
+    assert files
+    allowed = ROOMS[room] | {room} | {f".{name}" for name in BESIDE if "" in ROOMS[room]}
+    wrong = {str(path.relative_to(ROOT)): rooms_known_by(path) - allowed for path in files}
+    assert not {path: rooms for path, rooms in wrong.items() if rooms}
+
+
+def test_nothing_outside_imports_downloads():
+    for path in [*files_of("tasks"), *files_of("progress")]:
+        if "downloads" not in path.parts:
+            assert not any(name.startswith("tasks.downloads") for name in imports_of(path)), path
+
+
+def test_the_life_of_a_run_knows_no_engine():
+    for path in sorted((ROOT / "tasks" / "runs").rglob("*.py")):
+        assert not tops(path) & ENGINES, path
+
+
+def test_one_file_moves_a_state():
+    """An UPDATE or an assignment of `state` is in moves.py alone; a new row begins as its model says."""
+    for path in files_of("tasks"):
+        if path.name in ("moves.py", "models.py") or "migrations" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "update":
+                named = {word.arg for word in node.keywords}
+                assert "state" not in named or path.name == "ends.py", f"{path}:{node.lineno}"
+
+
+def files_in_circles(folder: Path) -> list[list[str]]:
+    """Files of a package that import each other in a circle, each circle once; imports for types alone do not count."""
+    package = ".".join(folder.relative_to(ROOT).parts)
+    modules = {path.stem: path for path in folder.glob("*.py") if path.stem != "__init__"}
+    known = {}
+    for stem, path in modules.items():
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                node.body = [ast.Pass()]
+        source = ast.unparse(tree)
+        names = imports_of(path) if "TYPE_CHECKING" not in path.read_text() else imports_in(source, path)
+        known[stem] = {other for other in modules if other != stem and f"{package}.{other}" in names}
+    circles = []
+    for start in known:
+        stack, seen = [(start, [start])], set()
+        while stack:
+            here, way = stack.pop()
+            for following in known[here]:
+                if following == start and min(way) == start:
+                    circles.append(way)
+                elif following not in seen:
+                    seen.add(following)
+                    stack.append((following, [*way, following]))
+    return circles
+
+
+@pytest.mark.parametrize("folder", [path.parent for path in sorted(ROOT.glob("*/**/__init__.py"))], ids=str)
+def test_no_circle_among_the_files_of_a_package(folder):
+    if folder.relative_to(ROOT).parts[0] in MAY_IMPORT:
+        assert not files_in_circles(folder)
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_a_file_is_one_idea(package):
+    assert not [str(path) for path in files_of(package) if len(path.read_text().splitlines()) > 350]
 
 
 def test_nothing_unexpected_stands_at_the_root():

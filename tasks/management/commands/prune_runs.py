@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from tasks.prune import KEEP_RUNS, parse_age, prune
+from tasks.runs.prune import KEEP_RUNS, parse_age, prune
 
 
 class Command(BaseCommand):

@@ -12,7 +12,7 @@ from celery import shared_task
 from django.db import connection
 
 import progress
-from tasks.fence import fenced
+from tasks.runs.fence import fenced
 
 
 def count_effect() -> None:

@@ -1,0 +1,166 @@
+"""Groups and chords over rows: a chord's body starts once, after the last of its header, whatever died in between.
+
+Chains need nothing here: their links are rows that are held until the link before has ended.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from typing import Any
+
+import redis
+from celery import current_app
+from celery.canvas import maybe_signature
+from celery.exceptions import ChordError
+from celery.result import GroupResult, result_from_tuple
+from django.db import transaction
+from kombu.utils.json import dumps as kombu_dumps
+from kombu.utils.json import loads as kombu_loads
+
+from progress.group import add_ended, expect
+from progress.messages import Changing, TaskError
+from progress.record import get_record
+from tasks import runs
+from tasks.models import State, TaskGroup, TaskRun
+from tasks.runs import DatabaseAway, barrier
+
+from .start import behind
+
+logger = logging.getLogger(__name__)
+
+
+def remember_group(result: GroupResult) -> None:
+    """Store which tasks are in the group."""
+    TaskGroup.objects.update_or_create(pk=result.id, defaults={"members": _plain(result.as_tuple())})
+
+
+def remember_chord(header: GroupResult, body: Any) -> None:
+    """Store the header's members and the body, and write the body's rows: its id is known from now on."""
+    ids = _ids(header)
+    starts, _ = behind([body], str(header.id))
+    with transaction.atomic():
+        runs.hold(starts, None)
+        barrier.raise_barrier(str(header.id), len(ids), _plain(header.as_tuple()), _plain(body))
+    try:
+        expect(str(header.id), len(ids), starts[0].id if starts else None)
+    except (redis.RedisError, OSError) as error:
+        logger.debug("The body of %s will show no bar: %s", header.id, error)
+
+
+def part_ended(run: TaskRun) -> None:
+    """A task of a group has ended: count it, and show the count on the bar of the chord's body."""
+    if not run.group_id:
+        return
+    try:
+        ended, total, body_id = add_ended(run.group_id)
+        if body_id:
+            state: Changing = {
+                "state": "PENDING",
+                "attempt": 0,
+                "current": ended,
+                "total": total,
+                "percent": round(100 * min(ended / total, 1), 2),
+                "unit": "tasks before it",
+                "message": "",
+                "ts": round(time.time(), 3),
+            }
+            get_record().tell(body_id, state, final=False)
+    except (redis.RedisError, OSError) as error:
+        logger.debug("The end of %s could not be counted: %s", run, error)
+
+
+def add_to_group(group_id: str, result: Any) -> None:
+    """One more part of a chord whose header runs."""
+    with transaction.atomic():
+        group = TaskGroup.objects.select_for_update().get(pk=group_id)
+        members: Any = result_from_tuple(group.members, current_app)
+        members.add(result)
+        TaskGroup.objects.filter(pk=group_id).update(members=_plain(members.as_tuple()), left=group.left + 1)
+
+
+def restore_group(group_id: str) -> GroupResult | None:
+    """The stored group; None for an unknown one."""
+    stored = TaskGroup.objects.filter(pk=group_id).first()
+    if stored is None:
+        return None
+    result: Any = result_from_tuple(stored.members, current_app)
+    return result if isinstance(result, GroupResult) else None
+
+
+def forget_group(group_id: str) -> None:
+    """Forget a stored group."""
+    TaskGroup.objects.filter(pk=group_id).delete()
+
+
+def complete(group: TaskGroup) -> None:
+    """Start the body with the results of the header, or end it with the first error among them."""
+    header = result_from_tuple(group.members, current_app)
+    ids = _ids(header)
+    parts = {run.pk: run for run in TaskRun.objects.filter(pk__in=ids).defer("message", "traceback", "progress")}
+    body: Any = maybe_signature(kombu_loads(json.dumps(group.body)), app=current_app)
+    gone = next((one for one in ids if one not in parts), None)
+    broken = next((parts[one] for one in ids if one in parts and parts[one].state != State.SUCCESS), None)
+    if broken is not None:
+        logger.info("The chord %s does not start its body: %s ended as %s.", group.pk, broken, broken.state)
+        error: TaskError = dict(broken.error or {"type": "Error", "message": ""})  # type: ignore[assignment]
+        _end_body(group.pk, body, str(broken.state), error)
+    elif gone is not None:
+        _end_body(group.pk, body, State.FAILURE, {"type": "PartGone", "message": f"The part {gone} is gone."})
+    else:
+        try:
+            with transaction.atomic():
+                body.apply_async((_results(header, parts),))
+        except DatabaseAway:
+            raise
+        except Exception as error:
+            logger.error("The body of the chord %s cannot be started: %s", group.pk, error)
+            _end_body(group.pk, body, State.FAILURE, {"type": type(error).__name__, "message": str(error)[:2000]})
+
+
+def _end_body(group_id: str, body: Any, state: str, error: TaskError) -> None:
+    """What waits for the header ends as it did; the body's error callbacks are called."""
+    leaves = {one.options.get("task_id"): one for one in _leaves(body)}
+    waiting = list(TaskRun.objects.filter(after=group_id, held=True).values_list("pk", flat=True))
+    state = State.FAILURE if state == State.FAILURE else State.REVOKED
+    for pk in waiting:
+        errbacks = [*(body.options.get("link_error") or ())]
+        leaf = leaves.get(pk)
+        if leaf is not None and leaf is not body:
+            errbacks += [one for one in leaf.options.get("link_error") or () if one not in errbacks]
+        message = {"args": [], "kwargs": {}, "options": {"link_error": _plain(errbacks)} if errbacks else {}}
+        runs.end(pk, state, error=error, others={"message": message})
+    if not waiting:  # a body that is no run: as Celery does
+        try:
+            raise ChordError(f"{error['type']}: {error['message']}")
+        except ChordError as broken_off:  # raised, because Celery takes the traceback from the stack
+            current_app.backend.chord_error_from_stack(body, broken_off)
+
+
+def _leaves(signature: Any) -> list[Any]:
+    """The single tasks of a frozen signature: of a chain its links, of a group its members, of a chord both parts."""
+    inner = getattr(signature, "tasks", None)
+    if inner is None:
+        return [signature]
+    inner = [*getattr(inner, "tasks", inner)]
+    if signature.get("subtask_type") == "chord":
+        inner.append(signature.body)
+    return [leaf for one in inner for leaf in _leaves(maybe_signature(one, app=current_app))]
+
+
+def _ids(result: Any) -> list[str]:
+    """The ids of all tasks in a group, and in the groups within it."""
+    if isinstance(result, GroupResult):
+        return [one for part in result.results or () for one in _ids(part)]
+    return [result.id]
+
+
+def _results(result: Any, parts: dict[str, TaskRun]) -> Any:
+    if isinstance(result, GroupResult):
+        return [_results(part, parts) for part in result.results or ()]
+    return kombu_loads(json.dumps(parts[result.id].result))
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(kombu_dumps(value))

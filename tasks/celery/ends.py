@@ -1,0 +1,56 @@
+"""The end of a Celery task, recorded and told: every one of them comes through here to `runs.end`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from progress.reporter import current
+from tasks import runs
+from tasks.models import TaskRun
+from tasks.runs.state import public_state
+
+from . import canvas
+
+
+def end(task_id: str, state: str, *, attempt: int | None = None, worker: str | None = None, **values: Any) -> bool:
+    """Record an end and tell it once it is committed; False when the attempt holds the run no longer."""
+    reporter = current()
+    if reporter is not None and reporter.task_id != task_id:
+        reporter = None
+    numbers = reporter.state() if reporter is not None else None
+    quietly = reporter is not None
+    run = runs.end(task_id, state, attempt=attempt, worker=worker, numbers=numbers, quietly=quietly, **values)
+    if run is None:
+        return False
+    canvas.part_ended(run)
+    if reporter is None:
+        return True
+    whole = public_state(run)
+    changes: Any = {"state": state, "rate": None, "eta": None, "step": None}
+    changes.update(started_at=whole["started_at"], finished_at=whole["finished_at"])
+    changes["result" if state == "SUCCESS" else "error"] = run.result if state == "SUCCESS" else run.error
+    if state == "SUCCESS":
+        changes.update(percent=100.0, error=None)  # None: the attempt before may have told one
+    told = reporter
+    transaction.on_commit(lambda: told.end(changes), robust=True)
+    return True
+
+
+def end_untracked(task_id: str, name: str, state: str, request: Any, values: dict[str, Any]) -> None:
+    """Keep the end of a task that is no run (`tracked = False`, `base=celery.Task`), for those who ask for it."""
+    run = TaskRun.objects.filter(pk=task_id).first()
+    if run is None:
+        now = timezone.now()
+        group_id = getattr(request, "group", None)
+        run = TaskRun(id=task_id, name=name, accepted_at=now, sent_at=now, group_id=group_id, max_attempts=1)
+        options = {
+            "link": getattr(request, "callbacks", None) if state == "SUCCESS" else None,
+            "link_error": getattr(request, "errbacks", None),
+        }
+        run.message = {"args": [], "kwargs": {}, "options": {key: value for key, value in options.items() if value}}
+        run.message["options"].pop("link", None)  # Celery has started those itself
+        run.save(force_insert=True)
+    runs.end(task_id, state, **values)

@@ -1,0 +1,151 @@
+"""Celery as the engine of runs: what `runs.engine.Engine` asks."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from amqp.exceptions import AMQPError
+from celery import current_app
+from celery.canvas import maybe_signature
+from django.conf import settings
+from django.db import transaction
+from kombu.exceptions import KombuError, OperationalError
+from kombu.utils.json import loads as kombu_loads
+from redis import RedisError
+
+from tasks import runs
+from tasks.models import TaskGroup, TaskRun
+from tasks.runs import NotAccepted, Start
+
+from . import broker, canvas, errors
+from .start import start_of
+
+logger = logging.getLogger(__name__)
+
+
+class CeleryEngine:
+    """See `runs.engine.Engine`."""
+
+    def publish(self, run: TaskRun) -> None:
+        """As Celery sends it, under the run's id."""
+        message = decoded(run)
+        options = message["options"]
+        eta = run.next_retry_at if run.next_retry_at is not None else run.eta
+        if eta is not None:
+            options["eta"] = eta
+        if run.expires is not None:
+            options["expires"] = run.expires
+        task: Any = current_app.tasks.get(run.name)
+        if task is None or not hasattr(task, "publish"):  # this process does not know the task; a worker will
+            current_app.send_task(run.name, message["args"], message["kwargs"], task_id=run.pk, **options)
+            return
+        task.publish(message["args"], message["kwargs"], task_id=run.pk, **options)
+
+    def is_away(self, error: Exception) -> bool:
+        """A lost or refused connection, a broker that is full, or one that answers with an error."""
+        away = (OperationalError, OSError, RedisError, AMQPError, settings.BROKER.full)
+        if isinstance(error, KombuError) and not isinstance(error, OperationalError):
+            return False
+        return isinstance(error, away)
+
+    def count(self, queue: str) -> int:
+        """Over all priorities."""
+        return broker.count(queue)
+
+    def answers(self) -> bool:
+        """Looked at every second at most."""
+        return broker.answers()
+
+    def is_separate(self) -> bool:
+        """RabbitMQ, or another Redis."""
+        return broker.is_separate()
+
+    def start_command(self, queue: str) -> str:
+        """With `-Q` for every queue but the default one."""
+        command: str = settings.TASKS_START_WORKER
+        return command if queue == current_app.conf.task_default_queue else f"{command} -Q {queue}"
+
+    def arguments(self, run: TaskRun) -> tuple[list[Any], dict[str, Any]]:
+        """With dates, decimals and ids as they were given."""
+        return kombu_loads(json.dumps(run.args)), kombu_loads(json.dumps(run.kwargs))
+
+    def again(self, run: TaskRun) -> Start:
+        """In the same queue, with the same priority."""
+        task = current_app.tasks.get(run.name)
+        if task is None:
+            raise NotAccepted(f"The task {run.name} does not exist any more.")
+        message = decoded(run)
+        kept = ("queue", "priority", "time_limit", "soft_time_limit", "serializer", "shadow")
+        options = {key: message["options"][key] for key in kept if key in message["options"]}
+        return start_of(task, message["args"], message["kwargs"], options)
+
+    def free(self, run: TaskRun) -> None:
+        """Its callbacks, and the next link of its chain, each with its result."""
+        options = decoded(run)["options"]
+        callbacks, chain = _as_list(options.get("link")), list(options.get("chain") or ())
+        if not callbacks and not chain:
+            return
+        result = kombu_loads(json.dumps(run.result))
+        given = {"parent_id": run.pk, "root_id": options.get("root_id") or run.pk, "priority": options.get("priority")}
+        for one in callbacks:
+            try:
+                with transaction.atomic():
+                    callback: Any = maybe_signature(one, app=current_app)
+                    callback.apply_async((result,), **given)
+            except NotAccepted as error:
+                logger.error("A callback of %s is not started: %s", run, error)
+        if chain:
+            signature: Any = maybe_signature(chain[-1], app=current_app)
+            try:
+                with transaction.atomic():
+                    signature.apply_async((result,), chain=chain[:-1], **given)
+            except Exception as error:
+                if isinstance(error, runs.DatabaseAway):
+                    raise
+                self._fail_next(run, error)
+
+    def _fail_next(self, run: TaskRun, error: Exception) -> None:
+        """What follows cannot be started: its arguments are too large, or are no arguments of it."""
+        logger.error("What follows %s cannot be started: %s", run, error)
+        for pk in list(TaskRun.objects.filter(after=run.pk, held=True).values_list("pk", flat=True)):
+            runs.end(pk, "FAILURE", error=errors.describe(error))
+
+    def failed(self, run: TaskRun) -> None:
+        """Its error callbacks: those that are tasks in this transaction, those that are called at once after it."""
+        errbacks = _as_list(decoded(run)["options"].get("link_error"))
+        if errbacks:
+            errors.call_back(run, errbacks, decoded(run)["options"])
+
+    def complete(self, group: TaskGroup) -> None:
+        """Start a chord's body, or fail it."""
+        canvas.complete(group)
+
+    def tracks_everything(self) -> bool:
+        """False where a task has Celery's own class."""
+        return all(hasattr(task, "tracked") for task in current_app.tasks.values())
+
+    def before(self, priority: int | None) -> dict[str, Any]:
+        """Redis: a smaller number goes first. RabbitMQ: a larger one, where the queue has priorities."""
+        if priority is None:
+            return {}
+        return {"priority__gt": priority} if settings.BROKER.queue_type == "quorum" else {"priority__lt": priority}
+
+
+def decoded(run: TaskRun) -> dict[str, Any]:
+    """The run's message with dates, decimals and ids as they were given."""
+    message: dict[str, Any] = kombu_loads(json.dumps(run.message))
+    if not isinstance(message, dict):
+        raise TypeError(f"A message is an object, but {run.pk} has a {type(message).__name__}.")
+    return {
+        "args": message.get("args") or [],
+        "kwargs": message.get("kwargs") or {},
+        "options": message.get("options") or {},
+    }
+
+
+def _as_list(value: Any) -> list[Any]:
+    if not value:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]

@@ -1,0 +1,46 @@
+"""A message in the worker's parent process: it hears first when the process of a task has died."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celery.exceptions import WorkerLostError
+from celery.worker import state as worker_state
+from celery.worker.request import Request
+from django.db import connection
+
+from tasks import runs
+from tasks.runs.worker import identity
+
+from .errors import unwrapped
+from .start import is_tracked
+
+logger = logging.getLogger(__name__)
+
+
+class OutOfMemory(Exception):
+    """A task's MemoryError, which ended that task alone."""
+
+
+class TrackedRequest(Request):
+    """Celery's, and the loss of a process is recorded before the message goes back."""
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
+        """Record the loss before Celery gives the message back, so that the next attempt may claim it."""
+        exception = unwrapped(exc_info.exception)
+        ending = worker_state.should_terminate is not None  # then the run is given back, not lost
+        # SystemExit: of the process itself. One that the task raised has been recorded there.
+        gone = isinstance(exception, (WorkerLostError, SystemExit, KeyboardInterrupt))
+        if gone and is_tracked(self.task) and not ending:
+            try:
+                runs.lost(self.id, identity(), send_again=False)
+            except Exception:
+                # The sweep finds it: the run is STARTED here, and no process of ours works on it.
+                logger.exception("The loss of %s could not be recorded now.", self.id)
+            finally:
+                connection.close()  # this is the parent: the next pool process must not inherit it
+        if isinstance(exception, MemoryError):
+            # Celery ends the whole worker for it, and all other tasks with it. The failure is recorded already.
+            exc_info.exception = OutOfMemory(str(exception))
+        super().on_failure(exc_info, send_failed_event, return_ok)

@@ -1,0 +1,211 @@
+"""A Celery call as a `runs.Start`: its message, its queue, and what follows it in a chain or chord."""
+
+from __future__ import annotations
+
+import inspect
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from celery import current_app
+from celery.canvas import maybe_signature
+from django.utils import timezone
+from kombu import serialization
+from kombu.utils.json import dumps as kombu_dumps
+
+from tasks.models import new_id
+from tasks.runs import NotAccepted, Start, trace
+from tasks.runs.message import stored_message
+
+_serializers: Any = serialization.registry  # type: ignore[attr-defined]  # not in its types
+
+#: Options of apply_async that make sense in the caller's process only.
+CALLERS_OPTIONS = frozenset(
+    {"producer", "connection", "publisher", "router", "add_to_parent", "task_type", "result_cls", "countdown"}
+)
+
+
+class NotEncodable(NotAccepted):
+    """Arguments that are no JSON."""
+
+
+def is_tracked(task: Any) -> bool:
+    """True if the starts of `task` are runs."""
+    return bool(getattr(task, "tracked", False))
+
+
+def start_of(task: Any, args: Any, kwargs: Any, options: dict[str, Any], *, task_id: str | None = None) -> Start:
+    """What is to be stored of `task.apply_async(args, kwargs, **options)`. Raises `NotAccepted`."""
+    options = dict(options)
+    eta = moment(options.pop("eta", None)) or moment(options.pop("countdown", None))
+    expires = moment(options.pop("expires", None))
+    parent = running_request()
+    if parent is not None:
+        options.setdefault("parent_id", parent.id)
+        options.setdefault("root_id", parent.root_id or parent.id)
+    if request_id := trace.request_id():  # so that a worker's log lines name the request that led to them
+        options["headers"] = {**(options.get("headers") or {}), "request_id": request_id}
+    start = Start(
+        id=task_id,
+        name=task.name,
+        message=message_of(task, args, kwargs, options),
+        queue=queue_of(task, options),
+        max_attempts=getattr(task, "max_attempts", 3),
+        priority=_priority(task, options),
+        eta=eta,
+        expires=expires,
+        parent_id=options.get("parent_id"),
+        group_id=options.get("group_id"),
+        one_while_active=_active_values(task, args, kwargs),
+    )
+    if options.get("chain"):
+        start.id = start.id or options.get("task_id") or new_id()
+        start.behind = behind(list(reversed(options["chain"])), start.id)[0]
+    return start
+
+
+def behind(signatures: list[Any], after: str) -> tuple[list[Start], str]:
+    """What waits one after the other for `after`: the starts, and the id of the last one."""
+    found: list[Start] = []
+    for one in signatures:
+        more, after = _held(maybe_signature(one, app=current_app), after)
+        found.extend(more)
+    return found, after
+
+
+def _held(signature: Any, after: str) -> tuple[list[Start], str]:
+    """The starts of one frozen signature that waits for `after`, and the id that its own followers wait for."""
+    options = signature.options
+    kind = signature.get("subtask_type")
+    if kind == "chord":
+        header_id = _group_id(signature.tasks, options.get("task_id") or "")
+        members = [start for one in _members(signature.tasks) for start in _held(one, after)[0]]
+        body, last = _held(maybe_signature(signature.body, app=current_app), header_id)
+        found = [*members, *body]
+    elif kind == "group":
+        found = [start for one in _members(signature.tasks) for start in _held(one, after)[0]]
+        last = options.get("task_id") or after
+    elif kind == "chain":
+        found, last = behind(list(signature.tasks), after)
+    else:
+        found, last = _leaf(signature, after)
+    if options.get("chain"):
+        more, last = behind(list(reversed(options["chain"])), last)
+        found.extend(more)
+    return found, last
+
+
+def _leaf(signature: Any, after: str) -> tuple[list[Start], str]:
+    task_id, task = signature.options.get("task_id"), current_app.tasks.get(signature.task)
+    if not task_id:
+        return [], after
+    if task is None or not is_tracked(task):
+        return [], task_id
+    start = Start(id=task_id, name=task.name, message={}, queue=queue_of(task, signature.options), after=after)
+    start.max_attempts = getattr(task, "max_attempts", 3)
+    start.group_id = signature.options.get("group_id")
+    parent = running_request()
+    start.parent_id = parent.id if parent is not None else None
+    return [start], task_id
+
+
+def _members(tasks: Any) -> list[Any]:
+    inner = getattr(tasks, "tasks", tasks)
+    return [maybe_signature(one, app=current_app) for one in inner]
+
+
+def _group_id(tasks: Any, default: str) -> str:
+    """The id of a chord's header: that of its group, or of the members that were frozen with it."""
+    options = getattr(tasks, "options", None)
+    if options and options.get("task_id"):
+        return str(options["task_id"])
+    for one in _members(tasks):
+        if one.options.get("group_id"):
+            return str(one.options["group_id"])
+    return default
+
+
+def adopted(task: Any, request: Any) -> Start:
+    """What is to be stored of a message that another program has sent: all that it carries."""
+    delivery = request.delivery_info or {}
+    options = {
+        "parent_id": request.parent_id,
+        "root_id": request.root_id,
+        "group_id": getattr(request, "group", None),
+        "group_index": getattr(request, "group_index", None),
+        "chain": request.chain,
+        "chord": request.chord,
+        "link": request.callbacks,
+        "link_error": request.errbacks,
+        "priority": delivery.get("priority"),
+        "queue": delivery.get("routing_key") or None,
+        "shadow": getattr(request, "shadow", None),
+        "headers": getattr(request, "headers", None),
+        "retries": request.retries or None,
+    }
+    hard, soft = request.timelimit or (None, None)
+    options.update(time_limit=hard, soft_time_limit=soft, expires=request.expires, eta=request.eta)
+    options = {key: value for key, value in options.items() if value is not None}
+    if "queue" in options and options["queue"] not in current_app.amqp.queues:
+        del options["queue"]
+    return start_of(task, request.args, request.kwargs, options, task_id=request.id)
+
+
+def message_of(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """`{"args", "kwargs", "options"}` as JSON. Raises `NotAccepted`."""
+    kept = {key: value for key, value in options.items() if key not in CALLERS_OPTIONS and value is not None}
+    name = kept.get("serializer")
+    if name is not None and name not in _serializers.name_to_type:
+        known = ", ".join(sorted(_serializers.name_to_type))
+        raise NotAccepted(f"The serializer of {task.name} must be one of {known}, but got {name!r}.")
+    if "queue" in kept:
+        kept["queue"] = str(getattr(kept["queue"], "name", kept["queue"]))
+    message = {"args": list(args or ()), "kwargs": dict(kwargs or {}), "options": kept}
+    try:
+        text = kombu_dumps(message)
+    except (TypeError, ValueError) as error:
+        raise NotEncodable(f"The arguments of {task.name} must be JSON: {error}") from error
+    return stored_message(task.name, text)
+
+
+def moment(value: Any) -> datetime | None:
+    """An eta, or a number of seconds from now, as a time."""
+    if value is None or isinstance(value, datetime):
+        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, str):
+        return moment(datetime.fromisoformat(value))
+    return timezone.now() + timedelta(seconds=float(value))
+
+
+def queue_of(task: Any, options: dict[str, Any]) -> str:
+    """The name of the queue that the task's message goes to."""
+    queue = options.get("queue")
+    if queue is not None:
+        return str(getattr(queue, "name", queue))
+    route = task.app.amqp.router.route(dict(options), task.name, task_type=task)
+    queue = route.get("queue")
+    return str(getattr(queue, "name", None) or task.app.conf.task_default_queue)
+
+
+def running_request() -> Any:
+    """The request of the task that is running here, if one is."""
+    task = current_app.current_worker_task
+    return task.request if task is not None and task.request.id else None
+
+
+def _priority(task: Any, options: dict[str, Any]) -> int | None:
+    priority = options.get("priority", getattr(task, "priority", None))
+    return priority if isinstance(priority, int) and not isinstance(priority, bool) else None
+
+
+def _active_values(task: Any, args: Any, kwargs: Any) -> Any:
+    """The values of the arguments in `one_while_active`, defaults included; None where the task has none."""
+    names = getattr(task, "one_while_active", ())
+    if not names:
+        return None
+    given = inspect.signature(task.run).bind(*(args or ()), **(kwargs or {}))
+    given.apply_defaults()
+    return [_plain(given.arguments.get(name)) for name in names]
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (str, int, float, bool, type(None))) else kombu_dumps(value)

@@ -1,0 +1,259 @@
+"""The base class of every Celery task of the project: `.delay()` accepts a run, the worker claims it.
+
+`Celery(task_cls=…)` in `django_starter/celery.py` names it, so a plain `@shared_task` has it without a word. A task
+may say `max_attempts = 1` to never run twice, or `tracked = False` to be left to Celery alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from celery import Task, signals
+from celery.exceptions import Ignore, Reject, Retry, WorkerShutdown, WorkerTerminate
+from celery.result import AsyncResult
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db import transaction
+
+from progress.messages import TaskError
+from progress.record import get_record
+from progress.reporter import Cancelled, Reporter, activate, current
+from tasks import runs
+from tasks.models import TaskRun
+from tasks.runs import DatabaseAway, barrier, counts, trace, with_retries
+from tasks.runs.worker import identity
+
+from .ends import end
+from .left_open import LeftOpen, close_left_open
+from .start import adopted, moment, start_of
+
+logger = logging.getLogger(__name__)
+
+
+class Dropped(Ignore):
+    """Nothing is left to do for this message: it is a copy, or the run's next state is recorded already."""
+
+
+class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no parameters at run time
+    """A Celery task with a stored run, live progress, one recorded result and a cancel."""
+
+    abstract = True
+    Request = "tasks.celery.request:TrackedRequest"
+
+    #: How many workers may die in a run before it is FAILURE with `WorkerLost`. 1: it must not run twice.
+    max_attempts = 3
+    #: Names of arguments. While a run of the same owner with the same values of these is active, a start gives that
+    #: one. Empty: every start is a run.
+    one_while_active: tuple[str, ...] = ()
+    #: False: Celery's own behaviour, without a run. Celery's internal tasks are never tracked.
+    tracked = True
+
+    @classmethod
+    def on_bound(cls, app: Any) -> None:
+        """Celery's own housekeeping is no run; what it makes of `map`, `chunks`, `group(…)` in a chord is."""
+        if (cls.name or "") in ("celery.backend_cleanup", "celery.chord_unlock"):
+            cls.tracked = False
+
+    # --- the caller's side --------------------------------------------------------------------------------------------
+
+    def apply_async(
+        self,
+        args: Any = None,
+        kwargs: Any = None,
+        task_id: str | None = None,
+        producer: Any = None,
+        link: Any = None,
+        link_error: Any = None,
+        shadow: str | None = None,
+        idempotency_key: str | None = None,
+        **options: Any,
+    ) -> AsyncResult[Any]:
+        """Accept a run; see `celery.Task.apply_async` for the arguments.
+
+        `idempotency_key`: the same key from the same owner within 24 h gives the same run. Raises
+        `runs.NotAccepted` for arguments that are no JSON or too many, TypeError for those that do not fit the task.
+        """
+        if not self.tracked or self.app.conf.task_always_eager:
+            if options.get("chord") and options.get("group_id"):
+                barrier.mark_untracked(str(options["group_id"]))
+            return super().apply_async(args, kwargs, task_id, producer, link, link_error, shadow, **options)
+        if self.typing:
+            self.__header__(*(args or ()), **(kwargs or {}))  # type: ignore[attr-defined]
+        options = {**self._get_exec_options(), **options}  # type: ignore[attr-defined]
+        given = (("link", link), ("link_error", link_error), ("shadow", shadow))
+        options.update({key: value for key, value in given if value is not None})
+        request = self.request
+        if task_id is not None and task_id == request.id and options.get("retries"):
+            self._ask_again(request, args, kwargs, options)
+            return self.AsyncResult(task_id)
+        try:
+            start = start_of(self, args, kwargs, options, task_id=task_id)
+            run = runs.accept(start, idempotency_key=idempotency_key)
+        except SynchronousOnlyOperation:
+            raise SynchronousOnlyOperation(
+                f"{self.name} is started inside an event loop: use `await {self.__name__}.adelay(…)` there."
+            ) from None
+        return self.AsyncResult(run.pk)
+
+    async def aapply_async(self, *args: Any, **options: Any) -> AsyncResult[Any]:
+        """`apply_async` for callers inside an event loop."""
+        return await sync_to_async(self.apply_async)(*args, **options)
+
+    async def adelay(self, *args: Any, **kwargs: Any) -> AsyncResult[Any]:
+        """`delay` for callers inside an event loop."""
+        return await self.aapply_async(args, kwargs)
+
+    def publish(self, args: Any, kwargs: Any, task_id: str, **options: Any) -> None:
+        """Send the message as Celery does. Only `runs` calls this, for a run that is stored."""
+        super().apply_async(args, kwargs, task_id=task_id, **options)
+
+    def _ask_again(self, request: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> None:
+        """`self.retry()`: remembered until the task's function is left, whose own transaction may be rolled back."""
+        at = moment(options.pop("eta", None)) or moment(options.pop("countdown", None)) or moment(0)
+        options.pop("countdown", None)
+        start = start_of(self, args, kwargs, options, task_id=request.id)
+        values: dict[str, Any] = {"message": start.message, "queue": start.queue, "priority": start.priority}
+        if start.expires is not None:
+            values["expires"] = start.expires
+        request.next_attempt = (at, values)
+
+    def on_replace(self, sig: Any) -> Any:
+        """`self.replace()`: remembered until the task's function is left, like a retry."""
+        if self.request.is_eager or not getattr(self.request, "attempt", None):
+            return super().on_replace(sig)
+        request: Any = self.request
+        request.replacement = sig
+        raise Dropped("Replaced by new task")
+
+    # --- the worker's side --------------------------------------------------------------------------------------------
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        """Claim the run before working on it, or drop the message: it is a copy."""
+        self._begin(self.request)
+
+    def _begin(self, request: Any) -> None:
+        if not self.tracked or request.is_eager or request.called_directly or getattr(request, "attempt", None):
+            return
+        try:
+            run = with_retries(lambda: self._claim(request))
+        except DatabaseAway as error:
+            # Not a failure of the task: its run still waits, and is sent again when the database is back.
+            logger.warning("%s could not be claimed: %s", request.id, error)
+            raise Dropped() from error
+        if run is None:
+            raise Dropped()
+        request.attempt = run.attempt
+        counts.claimed(run)
+        trace.follow(str(request.get("request_id") or ""))
+        logger.info("Attempt %s of %s begins.", run.attempt, run, extra={"task_id": run.pk, "attempt": run.attempt})
+        activate(Reporter(run.pk, run.attempt, get_record()).open())
+
+    def _claim(self, request: Any) -> TaskRun | None:
+        run = runs.claim(request.id, identity())
+        if run is None:
+            runs.adopt(adopted(self, request))
+            run = runs.claim(request.id, identity())
+        return run
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task's function; in a worker, record how it ended where Celery would not."""
+        request: Any = self.request
+        self._begin(request)  # where a task has a before_start of its own
+        attempt = int(getattr(request, "attempt", 0) or 0)
+        if not attempt:
+            return super().__call__(*args, **kwargs)
+        try:
+            result = self._run(request, args, kwargs)
+        except Cancelled:
+            self._end(request, "REVOKED", runs.CANCELLED)
+            raise Dropped() from None
+        except Dropped:
+            self._replace(request)
+            raise
+        except Retry:
+            self._postpone(request)
+            raise
+        except Reject as error:
+            self._rejected(request, error)
+            raise
+        except Ignore:
+            message = "The task raised Ignore: it has ended without a result."
+            self._end(request, "REVOKED", {"type": "Ignored", "message": message})
+            raise
+        except (WorkerShutdown, WorkerTerminate):
+            raise
+        except Exception as error:
+            request.raised = error  # Celery hands on a wrapper of one that cannot be pickled
+            raise
+        except BaseException as error:
+            # sys.exit() and its like: the attempt is over as if its process had died, whatever the pool.
+            why = f"it raised {type(error).__name__}{f': {error}' if str(error) else ''}."
+            logger.warning("%s: %s", request.id, why)
+            with_retries(lambda: runs.lost(request.id, identity(), send_again=True, why=why[0].upper() + why[1:]))
+            raise Dropped() from None
+        if getattr(request, "next_attempt", None):  # retry(throw=False)
+            self._postpone(request)
+            raise Dropped()
+        # What follows is accepted in the transaction that records the end.
+        request.callbacks = request.chain = None
+        return result
+
+    def _run(self, request: Any, args: Any, kwargs: Any) -> Any:
+        ended = False
+        try:
+            result = self.run(*args, **kwargs)
+            ended = True
+        finally:
+            left = close_left_open()
+            if left and not ended:
+                logger.warning("%s left its transaction on %s open; it was rolled back.", request.id, left)
+        if left:
+            raise LeftOpen(f"The task left its transaction on {left} open: what it wrote there was rolled back.")
+        return result
+
+    @staticmethod
+    def _end(request: Any, state: str, error: TaskError) -> None:
+        with_retries(lambda: end(request.id, state, attempt=request.attempt, error=error))
+
+    @staticmethod
+    def _postpone(request: Any) -> None:
+        at, values = request.next_attempt
+        if not with_retries(lambda: runs.postpone(request.id, request.attempt, at, values)):
+            raise Dropped() from None
+
+    @staticmethod
+    def _replace(request: Any) -> None:
+        """The run goes on as another task: it is held, and let go by the start of what replaces it."""
+        signature = getattr(request, "replacement", None)
+        if signature is None:
+            return
+
+        def replace() -> None:
+            with transaction.atomic():
+                if runs.set_aside(request.id, request.attempt):
+                    signature.delay()
+
+        try:
+            with_retries(replace)
+        except Exception as error:
+            request.raised = error
+            raise
+
+    @staticmethod
+    def _rejected(request: Any, error: Any) -> None:
+        """With `requeue` Celery gives the message back: the next attempt may claim it. Without, the run has ended."""
+        if error.requeue:
+            with_retries(lambda: runs.give_back(request.id, request.attempt, send_again=False))
+            return
+        reason = str(error.reason) if error.reason else "The task rejected its message."
+        TrackedTask._end(request, "FAILURE", {"type": "Reject", "message": runs.plain(reason)[: runs.MAX_ERROR]})
+
+
+@signals.task_postrun.connect
+def _put_down_the_pen(**_: Any) -> None:
+    trace.follow("")
+    reporter = current()
+    if reporter is not None:
+        reporter.close()
+        activate(None)

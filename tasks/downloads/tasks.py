@@ -1,0 +1,29 @@
+"""The Celery shell of a download. The work is in `job.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import shared_task
+from django.db import InterfaceError, OperationalError
+
+from .job import DownloadFailed, download
+from .wanted import Wanted
+
+
+@shared_task(  # type: ignore[call-overload, untyped-decorator]  # celery-types does not know our one_while_active
+    bind=True,
+    name="tasks.tasks.download_reports",  # as it is stored in rows
+    one_while_active=("start_date", "end_date", "sellers"),
+    # A database that restarts: the next attempt goes on with the reports that are missing.
+    autoretry_for=(OperationalError, InterfaceError),
+    retry_backoff=2,
+    max_retries=5,
+    throws=(DownloadFailed,),
+)
+def download_reports(
+    self: Any, start_date: str, end_date: str, sellers: list[str], launcher: str, continues: str | None = None
+) -> dict[str, Any]:
+    """Download the reports of `sellers` for all days from `start_date` to `end_date` (YYYY-MM-DD)."""
+    wanted = Wanted.from_arguments(start_date, end_date, sellers, launcher)
+    return download(wanted, self.request.id, attempt=getattr(self.request, "attempt", 0), continues=continues)

@@ -1,0 +1,77 @@
+"""The life of a run, whatever engine does it. `from tasks import runs` is the door for everybody outside this room.
+
+ accepting.py ─► PENDING ──claim──► STARTED ──end──► SUCCESS | FAILURE | REVOKED
+                     ▲                  │  │
+                     └── send again     │  └─ postpone / lost / give back ──► RETRY ──claim──► STARTED …
+
+`moves.py` is the only file that moves a state. `engine.py` says what is asked of Celery or another engine.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .accepting import Start, accept, adopt, hold
+    from .cancelling import cancel
+    from .database import DatabaseAway, with_retries
+    from .engine import Engine, NotAccepted, get_engine, register
+    from .message import MAX_ERROR, MAX_MESSAGE, MAX_RESULT, plain, storable
+    from .moves import CANCELLED, claim, end, expire, give_back, hold_fast, holds, lost, postpone, release, set_aside
+    from .repeating import again
+    from .sending import send
+
+#: Where each name is. Imported when it is asked for: what logs a line needs `trace` before Django has its models.
+_PLACES = {
+    "accepting": ("Start", "accept", "adopt", "hold"),
+    "repeating": ("again",),
+    "cancelling": ("cancel",),
+    "database": ("DatabaseAway", "with_retries"),
+    "engine": ("Engine", "NotAccepted", "get_engine", "register"),
+    "message": ("MAX_ERROR", "MAX_MESSAGE", "MAX_RESULT", "plain", "storable"),
+    "moves": (
+        *("CANCELLED", "claim", "end", "expire", "give_back", "hold_fast", "holds", "lost", "postpone", "release"),
+        "set_aside",
+    ),
+    "sending": ("send",),
+}
+_PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
+
+__all__ = [
+    "CANCELLED",
+    "MAX_ERROR",
+    "MAX_MESSAGE",
+    "MAX_RESULT",
+    "DatabaseAway",
+    "Engine",
+    "NotAccepted",
+    "Start",
+    "accept",
+    "adopt",
+    "again",
+    "cancel",
+    "claim",
+    "end",
+    "expire",
+    "get_engine",
+    "give_back",
+    "hold",
+    "hold_fast",
+    "holds",
+    "lost",
+    "plain",
+    "postpone",
+    "register",
+    "release",
+    "send",
+    "set_aside",
+    "storable",
+    "with_retries",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_PLACE_OF[name]}", __name__), name)

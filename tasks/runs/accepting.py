@@ -1,0 +1,224 @@
+"""A start becomes a row, with the rows of what follows it; its message goes out on the caller's commit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from progress.messages import ID_PATTERN
+from tasks.models import FINAL, State, TaskRun, new_id
+
+from . import counts
+from .database import reconnect
+from .engine import NotAccepted
+from .moves import end_cancelled
+from .owner import Owner, current_owner
+from .sending import send
+
+logger = logging.getLogger(__name__)
+
+#: Hours in which the same Idempotency-Key of the same owner means the same run.
+IDEMPOTENCY_WINDOW = timedelta(hours=24)
+
+
+@dataclass(slots=True, kw_only=True)
+class Start:
+    """What an engine wants to have stored of one run, and of the runs `behind` it, which wait until it has ended.
+
+    `message` is `{"args", "kwargs", "options"}` as JSON. `one_while_active`: while a run of the same owner and task
+    with the same value is active, a start gives that one. `after`: the run or group that a held run waits for.
+    """
+
+    name: str
+    message: dict[str, Any]
+    queue: str
+    id: str | None = None
+    max_attempts: int = 3
+    priority: int | None = None
+    eta: datetime | None = None
+    expires: datetime | None = None
+    parent_id: str | None = None
+    group_id: str | None = None
+    one_while_active: Any = None
+    after: str | None = None
+    behind: Sequence[Start] = field(default_factory=tuple)
+
+    def row(self, now: datetime) -> TaskRun:
+        """The row, without an owner."""
+        return TaskRun(
+            id=self.id or new_id(),
+            name=self.name,
+            message=self.message,
+            queue=self.queue,
+            max_attempts=self.max_attempts,
+            priority=self.priority,
+            eta=self.eta,
+            expires=self.expires,
+            parent_id=self.parent_id,
+            group_id=self.group_id,
+            after=self.after,
+            held=self.after is not None,
+            accepted_at=now,
+        )
+
+
+def accept(
+    start: Start, *, idempotency_key: str | None = None, retry_of: str | None = None, owner: Owner | None = None
+) -> TaskRun:
+    """Write the row of a new run and publish its message when the caller's transaction commits.
+
+    The same id, or the same owner's `idempotency_key` within 24 h, gives the run that is there. Raises `NotAccepted`
+    for what cannot be stored.
+    """
+    if start.id is not None and not ID_PATTERN.fullmatch(start.id):
+        raise NotAccepted(f"task_id must be 1 to 64 letters, digits, '.', '_' or '-', but got {start.id!r}.")
+    connection_lost = (OperationalError, InterfaceError)
+    try:
+        return _accept(start, idempotency_key, retry_of, owner)
+    except connection_lost:
+        # A process that is neither a request nor a worker keeps a connection that its server closed long ago.
+        if not reconnect():
+            raise
+        return _accept(start, idempotency_key, retry_of, owner)
+
+
+def _accept(start: Start, idempotency_key: str | None, retry_of: str | None, owner: Owner | None) -> TaskRun:
+    run = start.row(timezone.now())
+    run.retry_of = retry_of
+    above = _give_owner(run, owner or current_owner())
+    if idempotency_key:
+        run.idempotency_key = f"{run.owner_id or run.session_key}:{idempotency_key}"[:200]
+    if start.one_while_active is not None:
+        run.active_key = _active_key(run, start.one_while_active)
+    if not (start.behind or run.idempotency_key or run.active_key or start.id or above):
+        run.save(force_insert=True)
+        _accepted(run)
+        return run
+    with transaction.atomic():
+        wanted, (run, created) = run, _insert(run, known_id=start.id is not None)
+        if created:
+            hold(start.behind, run)
+        elif run.held:
+            created = _let_go(run, wanted)
+            if created:
+                hold(start.behind, run)
+    if created:
+        _accepted(run)
+        if above is not None and above.cancel_requested_at is not None:
+            end_cancelled(run.pk)  # a child of a cancelled parent is not begun
+    return run
+
+
+def _accepted(run: TaskRun) -> None:
+    logger.info("Accepted %s.", run, extra={"task_id": run.pk})
+    counts.accepted(run)
+    if not run.held:
+        transaction.on_commit(lambda: send(run), robust=True)
+
+
+def adopt(start: Start) -> None:
+    """Write the row of a message that was sent past us, by another program, so that the same rules hold for it."""
+    if TaskRun.objects.filter(pk=start.id).exists():
+        return
+    run = start.row(timezone.now())
+    run.sent_at = run.accepted_at
+    _give_owner(run, current_owner())
+    with transaction.atomic():
+        run, created = _insert(run, known_id=True)
+        if created:
+            hold(start.behind, run)
+
+
+def hold(starts: Sequence[Start], run: TaskRun | None) -> None:
+    """Write the rows of what follows, so that its ids are known; it is sent when its turn comes.
+
+    `run` is the one whose owner they get; without one, the owner of here and now.
+    """
+    if not starts:
+        return
+    now = timezone.now()
+    rows = []
+    for start in _flat(starts):
+        row = start.row(now)
+        row.held = True
+        if run is not None:
+            row.owner_id, row.session_key = run.owner_id, run.session_key
+            row.parent_id = row.parent_id or run.parent_id
+        else:
+            _give_owner(row, current_owner())
+        rows.append(row)
+    TaskRun.objects.bulk_create(rows, ignore_conflicts=True)
+    # A row that was there before (a replaced task, the rest of its chain) waits for what it waits for from now on.
+    for row in rows:
+        waiting = TaskRun.objects.filter(pk=row.pk, held=True, state=State.PENDING)
+        waiting.exclude(after=row.after).update(after=row.after, group_id=row.group_id)
+
+
+def _flat(starts: Sequence[Start]) -> Iterator[Start]:
+    for start in starts:
+        yield start
+        yield from _flat(start.behind)
+
+
+def _let_go(run: TaskRun, wanted: TaskRun) -> bool:
+    """The turn of a held run has come; what is `wanted` of it is known now. False if it came before, or it ended."""
+    names = ("name", "message", "queue", "group_id", "eta", "expires", "priority", "max_attempts")
+    known = {name: getattr(wanted, name) for name in names}
+    for name, value in known.items():
+        setattr(run, name, value)
+    run.held, run.after, run.sent_at = wanted.held, wanted.after, None
+    free = TaskRun.objects.filter(pk=run.pk, held=True, state=State.PENDING)
+    return bool(free.update(held=wanted.held, after=wanted.after, sent_at=None, **known))
+
+
+def _active_key(run: TaskRun, value: Any) -> str:
+    """The key under which only one run of this owner may be active."""
+    digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    return f"{run.owner_id or run.session_key}:{run.name}:{digest}"[-200:]
+
+
+def _insert(run: TaskRun, *, known_id: bool) -> tuple[TaskRun, bool]:
+    if run.active_key:  # freed here, where it is wanted, and not by each of the ways in which a run can end
+        TaskRun.objects.filter(active_key=run.active_key, state__in=FINAL).update(active_key=None)
+    if run.idempotency_key:
+        old = TaskRun.objects.filter(
+            idempotency_key=run.idempotency_key, accepted_at__lt=run.accepted_at - IDEMPOTENCY_WINDOW
+        )
+        old.update(idempotency_key=None)
+    elif not known_id and not run.active_key:
+        run.save(force_insert=True)
+        return run, True
+    # ON CONFLICT DO NOTHING: of two that come at once, one is stored and both see it; no transaction breaks.
+    same = Q(pk=run.pk)
+    for name in ("idempotency_key", "active_key"):
+        if getattr(run, name):
+            same |= Q(**{name: getattr(run, name)})
+    mine = run.pk
+    TaskRun.objects.bulk_create([run], ignore_conflicts=True)
+    there = TaskRun.objects.filter(same).order_by("accepted_at").first()
+    if there is None:  # pragma: no cover - the row cannot be neither there nor insertable
+        raise NotAccepted("The run could not be stored.")
+    created = there.pk == mine and there.accepted_at == run.accepted_at
+    return (run if created else there), created
+
+
+def _give_owner(run: TaskRun, owner: Owner | None) -> TaskRun | None:
+    """Whose run it is: the person's who asks, else that of the task which starts it. Returns the latter's row."""
+    above = None
+    if run.parent_id is not None:
+        fields = ("owner_id", "session_key", "cancel_requested_at")
+        above = TaskRun.objects.filter(pk=run.parent_id).only(*fields).first()
+    if owner is not None:
+        run.owner_id, run.session_key = owner.key()
+    elif above is not None:
+        run.owner_id, run.session_key = above.owner_id, above.session_key
+    return above

@@ -1,0 +1,43 @@
+"""A database that is locked or away for a while is waited for: the work is done, or about to begin."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.db import InterfaceError, OperationalError, connection
+
+T = TypeVar("T")
+
+#: Seconds for which a claim or an end is tried again before the attempt counts as lost.
+RETRY_FOR = 30.0
+#: Seconds between two tries.
+PAUSE = 0.5
+
+#: What a database says that is locked or away.
+DatabaseAway = (OperationalError, InterfaceError)
+
+
+def with_retries(call: Callable[[], T]) -> T:
+    """What `call` returns. Raises what the database says after `RETRY_FOR` seconds."""
+    until = time.monotonic() + RETRY_FOR
+    while True:
+        try:
+            return call()
+        except DatabaseAway:
+            if time.monotonic() > until:
+                raise
+            connection.close()
+            time.sleep(PAUSE)
+
+
+def reconnect() -> bool:
+    """Drop a connection that its server has closed, so that the next question makes a new one.
+
+    False where that would help nobody: the connection is good, or in the middle of a transaction.
+    """
+    if connection.in_atomic_block or connection.connection is None or connection.is_usable():
+        return False
+    connection.close()
+    return True

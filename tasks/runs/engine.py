@@ -1,0 +1,76 @@
+"""What the life of a run asks of the engine that does the work, and where an engine says that it is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from tasks.models import TaskGroup, TaskRun
+
+    from .accepting import Start
+
+
+class RunError(Exception):
+    """The base of what this package raises on purpose."""
+
+
+class NotAccepted(RunError, ValueError):
+    """A start that cannot be stored; the message says which limit and what came."""
+
+
+class Engine(Protocol):
+    """A task queue: Celery is the first. Its own file registers one."""
+
+    def publish(self, run: TaskRun) -> None:
+        """Put the run's message into its queue, once more if it was there before: a copy cannot claim. Raises."""
+
+    def is_away(self, error: Exception) -> bool:
+        """True if `error` says that the broker does not answer or takes nothing now; False if the message is bad."""
+
+    def count(self, queue: str) -> int:
+        """How many messages wait in `queue`, of every priority. Raises when the broker cannot say."""
+
+    def answers(self) -> bool:
+        """True if the broker answered just now. Never raises, and waits half a second at most."""
+
+    def is_separate(self) -> bool:
+        """True if messages travel through another server than the Redis that workers beat into."""
+
+    def start_command(self, queue: str) -> str:
+        """The command that starts a worker for `queue`."""
+
+    def arguments(self, run: TaskRun) -> tuple[list[Any], dict[str, Any]]:
+        """The run's arguments as the task gets them."""
+
+    def again(self, run: TaskRun) -> Start:
+        """A start with the arguments of an ended run. Raises `NotAccepted` when its task does not exist any more."""
+
+    def free(self, run: TaskRun) -> None:
+        """The run has ended well: accept what follows it (its next link, its callbacks)."""
+
+    def failed(self, run: TaskRun) -> None:
+        """The run has ended badly: call its error callbacks."""
+
+    def complete(self, group: TaskGroup) -> None:
+        """All parts of a group have ended: start its body, or end it with the error of a part."""
+
+    def tracks_everything(self) -> bool:
+        """True if every task of this project is a run from its start."""
+
+    def before(self, priority: int | None) -> dict[str, Any]:
+        """A filter of runs whose priority lets them go before one with `priority`; {} where priorities do not count."""
+
+
+_engines: list[Engine] = []
+
+
+def register(engine: Engine) -> None:
+    """Say that `engine` does the runs of this process."""
+    _engines[:] = [engine]
+
+
+def get_engine() -> Engine:
+    """The registered engine. Raises LookupError where none is."""
+    if not _engines:
+        raise LookupError("No engine is registered: tasks.celery registers itself when Django is set up.")
+    return _engines[0]

@@ -1,0 +1,28 @@
+"""A fence for what a task writes to the database itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import transaction
+
+from progress.reporter import Cancelled, current
+
+from .moves import hold_fast
+
+
+@contextmanager
+def fenced() -> Iterator[None]:
+    """A transaction that only the attempt which holds the run may commit.
+
+    An attempt that slept (a machine that was suspended, a network that was cut) while another took its run over
+    raises `progress.Cancelled` here instead of writing a second time. Outside a task it is a plain transaction.
+    An attempt whose process dies after this block and before its end is made again: what must not happen twice even
+    then is written under the run's id, and looked for first.
+    """
+    reporter = current()
+    with transaction.atomic():
+        if reporter is not None and reporter.task_id and not hold_fast(reporter.task_id, reporter.attempt):
+            raise Cancelled("Another attempt holds this run now.")
+        yield

@@ -1,0 +1,318 @@
+"""The moves of a run. The only file that moves a state; every move is one conditional UPDATE.
+
+Whoever writes for a running task names the attempt it holds; a stale attempt writes nothing. Every end passes `end`,
+which in the same transaction frees or ends what waits for the run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, transaction
+from django.db.models import DateTimeField, Exists, F, OuterRef, Q, Value
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from progress.messages import Changing, TaskError
+from tasks.models import CLAIMABLE, FINAL, State, TaskRun
+
+from . import barrier, counts
+from .engine import get_engine
+from .message import MAX_TRACEBACK, plain
+from .sending import send
+from .state import tell
+
+logger = logging.getLogger(__name__)
+
+#: How much before its time a message may be claimed, for clocks that differ.
+CLOCK_DIFFERENCE = timedelta(seconds=2)
+
+CANCELLED: TaskError = {"type": "Cancelled", "message": "The task was cancelled."}
+
+
+def claim(task_id: str, worker: str) -> TaskRun | None:
+    """Begin the next attempt for `worker`; None when this message is a copy and must be dropped."""
+    now = timezone.now()
+    soon = now + CLOCK_DIFFERENCE
+    due = Q(next_retry_at=None) | Q(next_retry_at__lte=soon)
+    due &= Q(eta=None) | Q(eta__lte=soon) | Q(attempt__gt=0)
+    due &= Q(expires=None) | Q(expires__gt=now)
+    cancelled_parent = TaskRun.objects.filter(pk=OuterRef("parent_id"), cancel_requested_at__isnull=False)
+    with transaction.atomic():
+        claimed = TaskRun.objects.filter(
+            due, ~Exists(cancelled_parent), pk=task_id, state__in=CLAIMABLE, held=False, cancel_requested_at=None
+        ).update(
+            state=State.STARTED,
+            attempt=F("attempt") + 1,
+            worker=worker,
+            started_at=now,
+            next_retry_at=None,
+            error=None,
+            sent_at=Coalesce("sent_at", Value(now, DateTimeField())),  # it arrived, so it was sent
+        )
+        return TaskRun.objects.get(pk=task_id) if claimed else None
+
+
+def holds(task_id: str, attempt: int) -> bool:
+    """True if `attempt` is still the one that runs."""
+    return TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED).exists()
+
+
+def hold_fast(task_id: str, attempt: int) -> bool:
+    """`holds`, and until the end of the caller's transaction nobody takes the run away: the row is locked."""
+    return bool(TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED).update(attempt=attempt))
+
+
+# --- the end ----------------------------------------------------------------------------------------------------------
+
+
+def end(
+    task_id: str,
+    state: str,
+    *,
+    attempt: int | None = None,
+    worker: str | None = None,
+    result: Any = None,
+    error: TaskError | None = None,
+    traceback: str = "",
+    numbers: Changing | None = None,
+    others: Mapping[str, Any] | None = None,
+    quietly: bool = False,
+) -> TaskRun | None:
+    """Record the end of a run, once, and free or end what waits for it. None: somebody else holds it; nothing written.
+
+    Who ends it is named by the number of its `attempt`; or by the `worker` that holds it, which may also end one that
+    waits; by neither, whoever has not ended may be. `others` are further columns. `quietly`: viewers are told by the
+    caller.
+    """
+    waiting = Q(state__in=CLAIMABLE)
+    if attempt is not None:
+        mine = Q(state=State.STARTED, attempt=attempt)
+    elif worker is not None:
+        mine = Q(state=State.STARTED, worker=worker) | waiting
+    else:
+        mine = Q(state=State.STARTED) | waiting
+    values: dict[str, Any] = {
+        "state": state,
+        "finished_at": timezone.now(),
+        "result": result,
+        "error": error,
+        "traceback": plain(traceback[-MAX_TRACEBACK:]),
+        "next_retry_at": None,
+        "held": False,
+        "unfollowed": True,
+        **(others or {}),
+    }
+    if numbers is not None:
+        values["progress"] = numbers
+    run = _end(mine, task_id, values, quietly=quietly)
+    if run is None and attempt is not None:
+        counts.refused()
+        logger.warning("Refused a late write: attempt %s of %s holds the run no longer.", attempt, task_id)
+    return run
+
+
+def _end(mine: Q, task_id: str, values: dict[str, Any], *, quietly: bool = False) -> TaskRun | None:
+    """The door. One transaction: the end, and what waits for it."""
+    with transaction.atomic():
+        if not TaskRun.objects.filter(mine, pk=task_id).update(**values):
+            return None
+        run = TaskRun.objects.get(pk=task_id)
+        follow(run)
+    counts.ended(run)
+    if not quietly:
+        transaction.on_commit(lambda: tell(run), robust=True)
+    return run
+
+
+def follow(run: TaskRun) -> None:
+    """Free or end what waits for an ended run. What fails here is tried again by the sweep."""
+    try:
+        with transaction.atomic():
+            engine = get_engine()
+            if run.state == State.SUCCESS:
+                engine.free(run)
+            else:
+                _end_held(Q(after=run.pk), run)
+                engine.failed(run)
+            if run.group_id and (group := barrier.arrive(run.group_id)) is not None:
+                engine.complete(group)
+            TaskRun.objects.filter(pk=run.pk).update(unfollowed=False)
+            run.unfollowed = False
+    except DatabaseError:
+        if transaction.get_connection().needs_rollback:
+            raise
+        logger.exception("What waits for %s could not be freed now; the sweep tries again.", run)
+    except Exception:
+        logger.exception("What waits for %s could not be freed now; the sweep tries again.", run)
+
+
+def _end_held(which: Q, ended: TaskRun) -> None:
+    """End the held runs that wait for one which ended badly, as that one ended."""
+    held = TaskRun.objects.filter(which, held=True, state=State.PENDING)
+    for pk in list(held.values_list("pk", flat=True)):
+        end(pk, str(ended.state), error=ended.error)
+
+
+def end_cancelled(task_id: str) -> bool:
+    """REVOKED, if it waits. False if it has begun or ended."""
+    now = timezone.now()
+    values = {"state": State.REVOKED, "finished_at": now, "cancel_requested_at": now, "error": CANCELLED}
+    values |= {"next_retry_at": None, "held": False, "unfollowed": True}
+    return _end(Q(state__in=CLAIMABLE), task_id, values) is not None
+
+
+def expire(task_id: str) -> bool:
+    """REVOKED: the run, or its next attempt, was not started before its `expires`."""
+    run = TaskRun.objects.filter(pk=task_id).first()
+    what = "started" if run is None or not run.attempt else "started again"
+    error: TaskError = {"type": "Expired", "message": f"The task was not {what} before it expired."}
+    late = Q(state__in=CLAIMABLE, expires__lt=timezone.now())
+    values = {"state": State.REVOKED, "finished_at": timezone.now(), "error": error}
+    values |= {"next_retry_at": None, "held": False, "unfollowed": True}
+    return _end(late, task_id, values) is not None
+
+
+# --- between two attempts ---------------------------------------------------------------------------------------------
+
+
+def postpone(task_id: str, attempt: int, at: datetime, values: dict[str, Any]) -> bool:
+    """The running attempt asks for another one at `at`, with these columns of its message. False from a stale one."""
+    mine = TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED)
+    moved = mine.filter(cancel_requested_at=None).update(
+        state=State.RETRY, next_retry_at=at, sent_at=None, worker="", **values
+    )
+    if not moved:
+        _revoke_instead(task_id, attempt)
+        return False
+    if at - timezone.now() <= settings.TASKS_LONGEST_COUNTDOWN:
+        run = TaskRun.objects.get(pk=task_id)
+        transaction.on_commit(lambda: send(run), robust=True)
+    return True
+
+
+def set_aside(task_id: str, attempt: int) -> bool:
+    """The running attempt is replaced by another task under its id, which lets it go. False from a stale one."""
+    mine = TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED)
+    moved = mine.filter(cancel_requested_at=None).update(
+        state=State.PENDING, held=True, after=task_id, worker="", sent_at=None, eta=None, next_retry_at=None
+    )
+    if not moved:
+        _revoke_instead(task_id, attempt)
+    return bool(moved)
+
+
+def lost(task_id: str, worker: str, *, send_again: bool, why: str = "") -> str | None:
+    """The process that ran this task for `worker` is gone. The new state; None when the run moved on before.
+
+    `why` is said when it was the last allowed time.
+    """
+    run = TaskRun.objects.filter(pk=task_id, state=State.STARTED, worker=worker).first()
+    if run is None:
+        return None
+    if run.cancel_requested_at is not None:
+        _revoke_instead(task_id, run.attempt)
+        return State.REVOKED
+    if run.lost + 1 >= run.max_attempts:
+        times = "once" if run.max_attempts == 1 else f"{run.max_attempts} times"
+        error: TaskError = {
+            "type": "WorkerLost",
+            "message": f"The worker process died in this task {times}." + (f" The last time: {why}" if why else ""),
+        }
+        others = {"lost": F("lost") + 1}
+        return State.FAILURE if end(task_id, State.FAILURE, attempt=run.attempt, error=error, others=others) else None
+    again: dict[str, Any] = {"lost": F("lost") + 1}
+    if send_again:
+        again["sent_at"] = None  # should the broker be away, the sweep sends it as soon as that is back
+    return State.RETRY if _give_back(run, again, send_again=send_again) else None
+
+
+def give_back(task_id: str, attempt: int, *, send_again: bool) -> bool:
+    """The attempt ends without a result and without a death: another one follows at once. False from a stale one."""
+    run = TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED).first()
+    return run is not None and _give_back(run, {"sent_at": None} if send_again else {}, send_again=send_again)
+
+
+def release(worker: str, *, quietly: bool = False, but: frozenset[str] = frozenset()) -> int:
+    """`worker` ends in good order: give back what it has not finished, without counting it as a death.
+
+    A run that must not begin twice ends instead. `but`: those that are still worked on. `quietly`: in the database
+    alone, because the broker may be away; the next sweep sends what was given back.
+    """
+    count = 0
+    for run in TaskRun.objects.filter(state=State.STARTED, worker=worker).exclude(pk__in=but):
+        if run.max_attempts == 1 and run.cancel_requested_at is None:
+            error: TaskError = {"type": "WorkerLost", "message": "Its worker was ended, and it may not begin twice."}
+            end(run.pk, State.FAILURE, attempt=run.attempt, error=error, quietly=quietly)
+        else:
+            count += _give_back(run, {"sent_at": None}, send_again=not quietly, quietly=quietly)
+    return count
+
+
+def _give_back(run: TaskRun, values: dict[str, Any], *, send_again: bool, quietly: bool = False) -> bool:
+    """RETRY at once, or REVOKED where a cancel was asked for."""
+    mine = TaskRun.objects.filter(pk=run.pk, state=State.STARTED, attempt=run.attempt)
+    moved = mine.filter(cancel_requested_at=None).update(
+        state=State.RETRY, next_retry_at=timezone.now(), worker="", **values
+    )
+    if not moved:
+        _revoke_instead(run.pk, run.attempt)
+        return False
+    run.refresh_from_db()
+    if not quietly:
+        tell(run)
+    if send_again:
+        send(run)
+    return True
+
+
+def _revoke_instead(task_id: str, attempt: int) -> None:
+    """A run that shall end is not given another attempt: nobody could claim it."""
+    mine = Q(state=State.STARTED, attempt=attempt, cancel_requested_at__isnull=False)
+    values = {"state": State.REVOKED, "finished_at": timezone.now(), "error": CANCELLED, "unfollowed": True}
+    _end(mine, task_id, values)
+
+
+def ask_to_cancel(task_id: str) -> bool:
+    """Ask a running attempt to end. False if none runs, or it was asked before."""
+    running = TaskRun.objects.filter(pk=task_id, state=State.STARTED, cancel_requested_at=None)
+    return bool(running.update(cancel_requested_at=timezone.now()))
+
+
+def cancel_children(parent_id: str) -> None:
+    """In two statements, however many there are: those that wait are REVOKED, those that run are asked to end.
+
+    Each one's own followers and viewers hear of it when the sweep, or the canceller, calls `follow`.
+    """
+    now = timezone.now()
+    children = TaskRun.objects.filter(parent_id=parent_id)
+    asked = {"cancel_requested_at": now}
+    children.filter(state=State.STARTED, cancel_requested_at=None).update(**asked)
+    values = {"state": State.REVOKED, "finished_at": now, "error": CANCELLED, "next_retry_at": None, **asked}
+    children.filter(state__in=CLAIMABLE).update(held=False, unfollowed=True, **values)
+
+
+def follow_up(task_id: str) -> bool:
+    """Follow an end that nobody has followed yet, and tell it. False if there is nothing to do."""
+    run = TaskRun.objects.filter(pk=task_id, state__in=FINAL, unfollowed=True).first()
+    if run is None:
+        return False
+    if run.state == State.REVOKED and run.cancel_requested_at is not None:
+        cancel_children(run.pk)
+    with transaction.atomic():
+        # Of two that come at once, one follows: the row is locked until it has.
+        if not TaskRun.objects.filter(pk=task_id, unfollowed=True).update(unfollowed=True):
+            return False
+        follow(run)
+    tell(run)
+    return True
+
+
+def end_unreadable(task_id: str, error: TaskError) -> None:
+    """FAILURE of a row that cannot be read as what it should be: what is wrong in it is emptied."""
+    emptied: dict[str, Any] = {"message": {}, "eta": None, "expires": None, "progress": {}}
+    end(task_id, State.FAILURE, error=error, others=emptied)

@@ -1,0 +1,42 @@
+"""Whose is what is started here: a signed-in user's, or an anonymous visitor's, who is known by the session."""
+
+from __future__ import annotations
+
+import contextvars
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The person behind a request. Nothing is read or written before `key` is asked."""
+
+    user: Any
+    session: Any
+
+    def key(self) -> tuple[Any, str]:
+        """(user id, session key) that a run of this person is stored with; an anonymous one gets a session here."""
+        if self.user.is_authenticated:
+            return self.user.pk, ""
+        if not self.session.session_key:
+            self.session.create()
+        self.session.modified = True
+        return None, self.session.session_key
+
+
+_owner: contextvars.ContextVar[Owner | None] = contextvars.ContextVar("tasks_owner", default=None)
+
+
+def current_owner() -> Owner | None:
+    """The person whose request is being answered; None in a worker, a shell or a command."""
+    return _owner.get()
+
+
+def enter(owner: Owner) -> contextvars.Token[Owner | None]:
+    """From here on, what is started is this person's."""
+    return _owner.set(owner)
+
+
+def leave(token: contextvars.Token[Owner | None]) -> None:
+    """Undo `enter`."""
+    _owner.reset(token)

@@ -1,0 +1,59 @@
+"""A run's message goes to the broker; where that cannot take it, the run stays stored and the sweep sends it later."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from django.conf import settings
+from django.utils import timezone
+
+from tasks.models import TaskRun
+
+from .engine import get_engine
+
+logger = logging.getLogger(__name__)
+
+#: After the broker refused, starts do not wait for it again for so many seconds; the sweep sends them.
+BROKER_REST = 2.0
+
+_broker_rests_until = 0.0
+
+
+class Unsendable(Exception):
+    """The run's own message is at fault, whatever broker there is; the text says what."""
+
+
+def send(run: TaskRun) -> bool:
+    """Publish the run's message; False when it cannot go out now. The sweep then sends it later."""
+    try:
+        return try_to_send(run)
+    except Unsendable as error:
+        logger.warning("%s cannot be sent: %s", run, error)
+        return False
+
+
+def try_to_send(run: TaskRun) -> bool:
+    """`send`, for whoever deals with a run that can never be sent: raises `Unsendable`."""
+    global _broker_rests_until
+    if run.eta is not None and run.eta - timezone.now() > settings.TASKS_LONGEST_COUNTDOWN:
+        return False
+    if time.monotonic() < _broker_rests_until:
+        return False
+    engine = get_engine()
+    try:
+        engine.publish(run)
+    except Exception as error:
+        if not engine.is_away(error):
+            raise Unsendable(f"{type(error).__name__}: {error}") from error
+        # The run is stored: the caller keeps its task_id.
+        _broker_rests_until = time.monotonic() + BROKER_REST
+        logger.warning("The broker does not take %s; it is stored and will be sent: %s", run, error)
+        return False
+    TaskRun.objects.filter(pk=run.pk).update(sent_at=timezone.now())
+    return True
+
+
+def broker_rests() -> bool:
+    """True while this process does not ask a broker that has just refused."""
+    return time.monotonic() < _broker_rests_until

@@ -1,0 +1,110 @@
+"""A run as those who may watch it see it: `progress.messages.TaskState` made of a row, and of the live record."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from progress.messages import Changing, LogLine, TaskState, Waiting
+from progress.record import Held, Since, get_record
+from progress.source import merge
+from tasks.models import FINAL, State, TaskRun
+
+from .engine import get_engine
+
+logger = logging.getLogger(__name__)
+
+#: Characters of the arguments that are shown.
+MAX_ARGS_TEXT = 300
+
+
+def public_state(run: TaskRun, waiting: Waiting | None = None) -> TaskState:
+    """The whole public state of `run`; `waiting` says why, where it waits."""
+    state: TaskState = {
+        "id": run.pk,
+        "name": run.name,
+        "max_attempts": run.max_attempts,
+        "queue": run.queue,
+        "args_text": _args_text(run),
+        "parent_id": run.parent_id,
+        "retry_of": run.retry_of,
+        "accepted_at": _iso(run.accepted_at),
+        "sent_at": _iso(run.sent_at),
+        "started_at": _iso(run.started_at),
+        "finished_at": _iso(run.finished_at),
+        "next_retry_at": _iso(run.next_retry_at),
+        **changing(run, waiting),
+    }
+    return state
+
+
+def changing(run: TaskRun, waiting: Waiting | None = None) -> Changing:
+    """The changing part, from the row alone: the last numbers of an ended run, none of a waiting one."""
+    numbers: dict[str, Any] = run.progress if run.state in FINAL else {}
+    state: Changing = {
+        "state": cast(Any, run.state),
+        "attempt": run.attempt,
+        "current": numbers.get("current"),
+        "total": numbers.get("total"),
+        "percent": 100.0 if run.state == State.SUCCESS else numbers.get("percent"),
+        "unit": numbers.get("unit", ""),
+        "message": numbers.get("message", ""),
+        "step": None,
+        "steps": numbers.get("steps", []),
+        "rate": None,
+        "eta": None,
+        "waiting": waiting,
+        "cancel_requested": run.cancel_requested_at is not None,
+        "ts": (run.finished_at or run.started_at or run.accepted_at).timestamp(),
+        "result": run.result,
+        "error": run.error,
+    }
+    return state
+
+
+def live_states(found: Sequence[TaskRun], waiting: Mapping[str, Waiting]) -> list[TaskState]:
+    """The public state of each of `found` as it is right now; while Redis is away, what the database knows."""
+    held = _held(found)
+    return [merge(public_state(one, waiting.get(one.pk)), held.get(one.pk, Held()).changing) for one in found]
+
+
+def live_log(found: TaskRun) -> list[LogLine]:
+    """The log lines that are still held; none while Redis is away."""
+    try:
+        return list(get_record().read(found.pk).log)
+    except Exception:
+        return []
+
+
+def tell(run: TaskRun) -> None:
+    """Publish a state that was moved from outside the task. Nothing is lost when it fails: viewers are repaired."""
+    try:
+        get_record().tell(run.pk, changing(run), final=run.is_final)
+    except Exception as error:
+        logger.debug("The state of %s could not be told: %s", run, error)
+
+
+def _held(found: Sequence[TaskRun]) -> dict[str, Held]:
+    running = [one.pk for one in found if not one.is_final]
+    try:
+        record = get_record()
+        return {pk: record.read(pk, Since(log=False)) for pk in running}
+    except Exception:
+        return {}
+
+
+def _args_text(run: TaskRun) -> str:
+    """The arguments as Python shows them."""
+    try:
+        args, kwargs = get_engine().arguments(run)
+        parts = [repr(value) for value in args] + [f"{key}={value!r}" for key, value in kwargs.items()]
+    except Exception:
+        return "(cannot be shown)"
+    text = ", ".join(parts)
+    return text if len(text) <= MAX_ARGS_TEXT else text[: MAX_ARGS_TEXT - 1] + "…"
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds") if moment else None

@@ -1,0 +1,318 @@
+"""Finds what was lost: each worker looks after its own, and one of all workers looks after everybody's.
+
+Every step and every row is tried on its own: one that cannot be dealt with is logged, and stops nobody else.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.db import close_old_connections, transaction
+from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from tasks.models import CLAIMABLE, FINAL, State, TaskGroup, TaskRun
+
+from . import beats, counts, moves
+from .cancelling import request_cancel
+from .database import DatabaseAway
+from .engine import get_engine
+from .missing import Missing
+from .prune import KEEP_RUNS, parse_age, prune
+from .sending import Unsendable, try_to_send
+from .waiting import due
+from .worker import Pool, identity
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that a sweep waits after its own (re)connect, so that workers which lost Redis as well can beat first.
+AFTER_CONNECT = 5.0
+#: The same after its own start, when nothing says that Redis was away.
+AFTER_START = 3.0
+#: A run that was never sent is sent by the sweep when it is so old; before that, its own sender is at it.
+UNSENT_AFTER = timedelta(seconds=2.5)
+#: Seconds for which a run is STARTED here while no process of this worker works on it: its process died unheard.
+UNHEARD_AFTER = 5.0
+#: Seconds after a cancel was asked for until the pool process is ended by force.
+HARD_CANCEL_AFTER = 10.0
+#: An end whose followers were not seen to in its own transaction is followed by the sweep after so long.
+FOLLOW_AFTER = timedelta(seconds=1)
+#: A held run that nothing can free any more is ended after so long.
+ORPHANED_AFTER = timedelta(seconds=6)
+#: Runs moved by one step of a sweep; the next sweep follows a second later.
+MAX_MOVES = 500
+#: How often a message that cannot be sent is tried before its run ends.
+SEND_TRIES = 2
+
+
+class Sweep:
+    """One look a second. Two workers that look at the same time do no harm: each move is conditional."""
+
+    def __init__(self, client: redis.Redis, pool: Pool) -> None:
+        self._client = client
+        self._pool = pool
+        self._quiet_until = time.monotonic() + AFTER_START
+        self._killed: set[str] = set()
+        self._first_seen: dict[str, float] = {}
+        self._asked: dict[str, float] = {}
+        self._before: dict[str, set[str]] = {}
+        self._refused: dict[str, int] = {}
+        self._missing = Missing()
+        self._troubled: set[str] = set()
+        self._pruned_at = float("-inf")
+
+    def disconnected(self) -> None:
+        """Redis did not answer, or did not know this worker: when it does, wait before judging others."""
+        self._quiet_until = time.monotonic() + AFTER_CONNECT
+
+    def run(self) -> None:
+        """One look, in order: own pool, cancels, then, where this worker leads, everybody's."""
+        close_old_connections()
+        self._try(self._lost_here)
+        self._try(self._cancel_here)
+        if time.monotonic() < self._quiet_until:
+            return
+        workers = self._workers()
+        if workers is None:
+            return
+        for step in (
+            lambda: self._lost_workers(workers),
+            self._late_retries,
+            self._unsent,
+            lambda: self._out_of_queue(workers),
+            self._expired,
+            self._unfollowed,
+            self._orphans,
+            self._cancelled_parents,
+            self._open_groups,
+            self._prune,
+        ):
+            self._try(step)
+
+    def _try(self, step: Callable[[], None]) -> None:
+        """A step that fails is said once an outage, and the next one is made."""
+        name = getattr(step, "__name__", "step")
+        if name == "<lambda>":
+            name = step.__code__.co_names[0] if step.__code__.co_names else name
+        try:
+            step()
+            self._troubled.discard(name)
+        except Exception as error:
+            level = logging.DEBUG if name in self._troubled else logging.ERROR
+            logger.log(level, "A step of the sweep (%s) failed: %s", name, error, exc_info=name not in self._troubled)
+            self._troubled.add(name)
+
+    def _each(self, found: Iterable[str], move: Callable[[str], object]) -> None:
+        """A row that cannot be moved is said and ended; the others are moved. A database that is away ends the step."""
+        for pk in found:
+            try:
+                move(pk)
+            except DatabaseAway:
+                raise
+            except Exception as error:
+                logger.exception("%s cannot be dealt with, so it ends.", pk)
+                text = f"The run cannot be read: {type(error).__name__}: {error}"[:500]
+                moves.end_unreadable(pk, {"type": "Unreadable", "message": text})
+
+    def _workers(self) -> list[beats.Worker] | None:
+        """All workers, if this one leads: the first by name of those that live. None for the others."""
+        try:
+            workers = beats.look(self._client)
+        except (redis.RedisError, OSError) as error:
+            logger.debug("Nobody can be judged while Redis is away: %s", error)
+            self.disconnected()
+            return None
+        living = [worker.id for worker in workers if not worker.dead]
+        if identity() not in living:
+            self.disconnected()  # Redis has lost its data since the last beat: who is missing may live
+            return None
+        return workers if min(living) == identity() else None
+
+    # --- this worker's own --------------------------------------------------------------------------------------------
+
+    def _lost_here(self) -> None:
+        if self._pool.is_ending():
+            return  # the engine ends the pool; what is unfinished is given back, not lost
+        active = self._pool.active()
+        mine = TaskRun.objects.filter(state=State.STARTED, worker=identity()).exclude(pk__in=active)
+        missing = set(mine.values_list("pk", flat=True)[:MAX_MOVES])
+        now = time.monotonic()
+        self._first_seen = {pk: self._first_seen.get(pk, now) for pk in missing}
+        gone = [pk for pk, since in self._first_seen.items() if now - since > UNHEARD_AFTER]
+
+        def lose(pk: str) -> None:
+            logger.warning("The process of %s is gone.", pk)
+            moves.lost(pk, identity(), send_again=True)
+
+        self._each(gone, lose)
+
+    def _cancel_here(self) -> None:
+        asked = TaskRun.objects.filter(state=State.STARTED, worker=identity(), cancel_requested_at__isnull=False)
+        found = dict(asked.values_list("pk", "cancel_requested_at"))
+        now = time.monotonic()
+        self._asked = {pk: self._asked.get(pk, now) for pk in found}
+        active = self._pool.active()
+        for pk in found:
+            request_cancel(pk)  # the first word may have been lost with Redis
+            late = now - self._asked[pk] > HARD_CANCEL_AFTER
+            if late and pk in active and pk not in self._killed and self._pool.can_kill():
+                logger.warning("%s does not react to its cancel; its process is ended.", pk)
+                self._killed.add(pk)
+                self._pool.kill(pk)
+
+    # --- everybody's --------------------------------------------------------------------------------------------------
+
+    def _lost_workers(self, workers: list[beats.Worker]) -> None:
+        known = {worker.id for worker in workers if not worker.dead}
+        started = TaskRun.objects.filter(state=State.STARTED).exclude(worker__in=known)
+        by = dict(started.values_list("pk", "worker")[:MAX_MOVES])
+
+        def lose(pk: str) -> None:
+            state = moves.lost(pk, by[pk], send_again=True)
+            if state:
+                logger.warning("Worker %s died in %s; the run is now %s.", by[pk], pk, state)
+
+        self._each(by, lose)
+
+    def _late_retries(self) -> None:
+        self._send(TaskRun.objects.filter(state=State.RETRY, sent_at=None, next_retry_at__lte=timezone.now()))
+
+    def _unsent(self) -> None:
+        now = timezone.now()
+        countdown = settings.TASKS_LONGEST_COUNTDOWN
+        is_due = Q(eta=None) | Q(eta__lte=now + countdown)
+        # What was to wait in the database has no sender but this one.
+        nobodys = Q(accepted_at__lt=now - UNSENT_AFTER) | Q(eta__gt=F("accepted_at") + countdown)
+        self._send(TaskRun.objects.filter(is_due, nobodys, state=State.PENDING, held=False, sent_at=None))
+
+    def _out_of_queue(self, workers: list[beats.Worker]) -> None:
+        """Sent, but the message is gone: fewer messages are in the queue, and with the workers, than runs wait."""
+        with_workers = {pk for worker in workers if not worker.dead for pk in (*worker.reserved, *worker.active)}
+        with_workers |= self._pool.reserved() | self._pool.active()
+        waiting = TaskRun.objects.filter(due(timezone.now()), sent_at__isnull=False)
+        for queue in list(waiting.order_by().values_list("queue", flat=True).distinct()):
+            here = waiting.filter(queue=queue)
+            try:
+                messages = get_engine().count(queue)
+            except Exception as error:  # the broker cannot say: then nobody is missing
+                logger.debug("The broker does not say how long %s is: %s", queue, error)
+                self._missing.forget(queue)
+                continue
+            claimed = TaskRun.objects.filter(queue=queue, attempt__gt=0, eta=None)
+            newest = claimed.aggregate(newest=Max("accepted_at"))["newest"]
+            lost = self._missing.look(queue, here, messages, with_workers, newest, MAX_MOVES)
+            self._send(TaskRun.objects.filter(pk__in=lost, state__in=CLAIMABLE))
+
+    def _expired(self) -> None:
+        gone = TaskRun.objects.filter(state__in=CLAIMABLE, expires__lt=timezone.now())
+        self._each(list(gone.values_list("pk", flat=True)[:MAX_MOVES]), moves.expire)
+
+    def _unfollowed(self) -> None:
+        """Ends whose followers have not heard: children of a cancelled parent, followers that could not be stored."""
+        ended = TaskRun.objects.filter(unfollowed=True, state__in=FINAL)
+        late = ended.filter(finished_at__lt=timezone.now() - FOLLOW_AFTER).order_by("finished_at")
+        for pk in list(late.values_list("pk", flat=True)[:MAX_MOVES]):
+            if not self._follow(pk):
+                # To the end of the line: those behind it are not held up by one that cannot be followed.
+                TaskRun.objects.filter(pk=pk, unfollowed=True).update(finished_at=timezone.now())
+
+    def _follow(self, pk: str) -> bool:
+        try:
+            moves.follow_up(pk)
+        except DatabaseAway:
+            raise
+        except Exception:
+            logger.exception("What waits for %s could not be freed.", pk)
+        return not TaskRun.objects.filter(pk=pk, unfollowed=True).exists()
+
+    def _orphans(self) -> None:
+        """Held, but what it waits for has ended and was followed, or is gone: nothing can free it any more."""
+        alive = TaskRun.objects.filter(pk=OuterRef("after"))
+        alive = alive.filter(Q(unfollowed=True) | ~Q(state__in=FINAL)).exclude(pk=OuterRef("pk"))
+        group = TaskGroup.objects.filter(pk=OuterRef("after"), done=False)
+        held = TaskRun.objects.filter(held=True, state=State.PENDING, after__isnull=False)
+        held = held.filter(~Exists(alive), ~Exists(group), accepted_at__lt=timezone.now() - ORPHANED_AFTER)
+        error = "What it waited for has ended, or is gone, without starting it."
+
+        def end(pk: str) -> None:
+            moves.end(pk, State.FAILURE, error={"type": "Orphaned", "message": error})
+
+        self._each(self._twice("orphans", held), end)
+
+    def _twice(self, name: str, found: QuerySet[Any]) -> list[str]:
+        """Those that were found by the look before as well: between two statements of another process all is unsure."""
+        now = set(found.values_list("pk", flat=True)[:MAX_MOVES])
+        both = now & self._before.get(name, set())
+        self._before[name] = now
+        return sorted(both)
+
+    def _cancelled_parents(self) -> None:
+        """A child that was started in the moment in which its parent was cancelled."""
+        cancelled = TaskRun.objects.filter(pk=OuterRef("parent_id"), cancel_requested_at__isnull=False)
+        children = TaskRun.objects.filter(Exists(cancelled), state__in=CLAIMABLE, parent_id__isnull=False)
+        self._each(list(children.values_list("pk", flat=True)[:MAX_MOVES]), moves.end_cancelled)
+
+    def _open_groups(self) -> None:
+        """Groups whose body waits though none of their parts can still end: a part's row is gone."""
+        part = TaskRun.objects.filter(group_id=OuterRef("pk")).exclude(state__in=FINAL)
+        ended = TaskRun.objects.filter(group_id=OuterRef("pk"), unfollowed=True)
+        gone = TaskGroup.objects.filter(~Exists(part), ~Exists(ended), done=False, body__isnull=False, untracked=False)
+        if not get_engine().tracks_everything():
+            return
+        gone = gone.filter(created_at__lt=timezone.now() - ORPHANED_AFTER)
+
+        def complete(pk: str) -> None:
+            with transaction.atomic():
+                if TaskGroup.objects.filter(pk=pk, done=False).update(done=True):
+                    get_engine().complete(TaskGroup.objects.get(pk=pk))
+
+        for pk in self._twice("groups", gone):
+            self._try_one(pk, complete)
+
+    @staticmethod
+    def _try_one(pk: str, move: Callable[[str], object]) -> None:
+        try:
+            move(pk)
+        except DatabaseAway:
+            raise
+        except Exception:
+            logger.exception("The group %s cannot be completed.", pk)
+
+    def _prune(self) -> None:
+        """Once a day, by whoever of all workers comes first."""
+        if time.monotonic() - self._pruned_at < 60:
+            return
+        self._pruned_at = time.monotonic()
+        if self._client.set(f"{settings.REDIS_PREFIX}:pruned", identity(), nx=True, ex=24 * 3600):
+            count = prune(parse_age(getattr(settings, "TASKS_KEEP_RUNS", KEEP_RUNS)))
+            logger.info("Deleted %s runs that ended long ago.", count)
+
+    def _send(self, found: QuerySet[TaskRun]) -> None:
+        """Send again, the oldest first. A run whose own message is at fault ends; the others go on."""
+        resting = False
+
+        def send(pk: str) -> None:
+            nonlocal resting
+            run = TaskRun.objects.get(pk=pk)
+            if resting or run.state not in CLAIMABLE:
+                return
+            try:
+                resting = not try_to_send(run)
+            except Unsendable as error:
+                self._refused[pk] = self._refused.get(pk, 0) + 1
+                if self._refused[pk] >= SEND_TRIES:
+                    del self._refused[pk]
+                    message = f"It cannot be sent: {error}"[:500]
+                    moves.end_unreadable(pk, {"type": "Unsendable", "message": message})
+                return
+            if not resting:
+                counts.sent_again()
+                logger.info("Sent %s again.", run)
+
+        self._each(list(found.order_by("accepted_at").values_list("pk", flat=True)[:MAX_MOVES]), send)

@@ -1,0 +1,57 @@
+"""May this person watch, cancel, retry this run?
+
+The owner may, and staff. To everybody else a run that exists and one that does not are the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from tasks.models import TaskRun
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks: a user id or a session key (or neither: nobody), and whether they are staff."""
+
+    user_id: Any = None
+    session_key: str = ""
+    is_staff: bool = False
+
+    def may_see(self, run: TaskRun) -> bool:
+        """True for the owner and for staff."""
+        return self.is_staff or self.owns(run)
+
+    def owns(self, run: TaskRun) -> bool:
+        """True for who started it."""
+        if run.owner_id is not None:
+            return bool(run.owner_id == self.user_id)
+        return bool(run.session_key) and run.session_key == self.session_key
+
+
+def visible_runs(viewer: Viewer) -> QuerySet[TaskRun]:
+    """The runs that `viewer` may see."""
+    if viewer.is_staff:
+        return TaskRun.objects.all()
+    return own_runs(viewer)
+
+
+def own_runs(viewer: Viewer) -> QuerySet[TaskRun]:
+    """The runs that `viewer` started."""
+    if viewer.user_id is not None:
+        return TaskRun.objects.filter(owner_id=viewer.user_id)
+    if viewer.session_key:
+        return TaskRun.objects.filter(owner=None, session_key=viewer.session_key)
+    return TaskRun.objects.none()
+
+
+def viewer_of(request: HttpRequest) -> Viewer:
+    """The viewer behind an HTTP request."""
+    user = request.user
+    if user.is_authenticated:
+        return Viewer(user.pk, "", bool(user.is_staff))
+    return Viewer(None, request.session.session_key or "")

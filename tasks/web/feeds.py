@@ -1,0 +1,43 @@
+"""What pages hear beside single runs, each by its name as a feed of the list socket and at an address of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from .access import Viewer, own_runs, viewer_of
+from .services import status
+
+#: Runs that the home page shows.
+HOME_RUNS = 50
+
+
+def mine(viewer: Viewer) -> dict[str, list[str]]:
+    """The viewer's newest runs, the newest first."""
+    return {"task_ids": list(own_runs(viewer).values_list("pk", flat=True)[:HOME_RUNS])}
+
+
+def look(asked: Sequence[tuple[Viewer, str]]) -> list[Any]:
+    """`progress.source.Source.feeds`."""
+    return [_FEEDS[name](viewer) if name in _FEEDS else None for viewer, name in asked]
+
+
+_FEEDS: dict[str, Callable[[Viewer], Any]] = {"mine": mine, "status": lambda viewer: status()}
+
+
+@require_safe
+@never_cache
+def my_runs(request: HttpRequest) -> JsonResponse:
+    """The feed `mine` over HTTP."""
+    return JsonResponse(mine(viewer_of(request)))
+
+
+@require_safe
+@never_cache
+def what_runs(request: HttpRequest) -> JsonResponse:
+    """The feed `status` over HTTP. Asks no session: anybody may know."""
+    return JsonResponse(status())
