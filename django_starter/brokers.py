@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from progress.server import is_sentinel, sentinel_host
 
+from .errors import Full
+
 #: Seconds after which Redis gives a message to another worker. Only a backstop, as tasks.workers finds lost runs within
 #: seconds; it has to be longer than the longest task.
 VISIBILITY_TIMEOUT = 43_200
@@ -94,10 +96,6 @@ def _rabbitmq(url: str) -> Broker:
         # A quorum queue gives a worker a fixed number of messages: one that waits there for its time keeps out another.
         longest_countdown=timedelta(0),
     )
-
-
-class Full(Exception):
-    """RabbitMQ takes no messages: its memory or its disk is full."""
 
 
 def refuse(reason: str) -> None:

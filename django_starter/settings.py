@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from progress.server import layer_host
 
 from .brokers import broker_at
@@ -11,6 +9,7 @@ from .environment import (
     BASE_DIR,
     BROKER_SCHEMES,
     DEV_DIR,
+    PROJECT,
     THIS_MACHINE,
     address,
     choice,
@@ -23,8 +22,6 @@ from .environment import (
     text,
     words,
 )
-
-DEV_DIR.mkdir(parents=True, exist_ok=True)
 
 DEBUG = flag("DEBUG", False)
 ALLOWED_HOSTS = words("ALLOWED_HOSTS", list(THIS_MACHINE))
@@ -177,9 +174,6 @@ FLOWER_URL = text("FLOWER_URL", f"http://localhost:{number('FLOWER_PORT', 8054, 
 
 BROKER = broker_at(BROKER_URL, REDIS_PREFIX, master=REDIS_SENTINEL_MASTER, password=REDIS_SENTINEL_PASSWORD)
 CELERY_BROKER_URL = BROKER.url
-if os.environ.get("CELERY_BROKER_URL") == BROKER_URL:
-    # The `celery` command puts BROKER_URL there as it stands, with what kombu cannot read of it.
-    os.environ["CELERY_BROKER_URL"] = BROKER.url
 CELERY_BROKER_CHANNEL_ERROR_RETRY = BROKER.channel_error_retry
 CELERY_BROKER_TRANSPORT_OPTIONS = BROKER.transport_options
 CELERY_BROKER_USE_SSL = BROKER.use_ssl
@@ -207,6 +201,11 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"
 
+#: What people are told to type where something is missing. {port} is Flower's.
+TASKS_START_ALL = "./start_dev.sh"
+TASKS_START_WORKER = f"celery -A {PROJECT} worker -l info"
+TASKS_START_FLOWER = f"celery -A {PROJECT} flower --address=127.0.0.1 --port={{port}}"
+
 # --- the rest -------------------------------------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en"
@@ -217,7 +216,6 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = DEV_DIR / "staticfiles"
-STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise warns of one that is not there
 #: Names with a hash of their content, kept by browsers for ever. Needs `manage.py collectstatic` at each release;
 #: without it the files are served from where they stand.
 HASHED_STATIC = flag("HASHED_STATIC", PRODUCTION)

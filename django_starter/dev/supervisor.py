@@ -15,16 +15,17 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from django_starter import environment, redis_file
 from django_starter.celery import app
-from django_starter.environment import BASE_DIR, DEFAULT_REDIS_URL, DEV_DIR, REDIS_URL_FILE
+from django_starter.environment import BASE_DIR, DEFAULT_REDIS_URL, DEV_DIR, PROJECT, REDIS_URL_FILE
+from django_starter.errors import Stopped, Trouble
+from django_starter.processes.guard import Guard
+from django_starter.processes.ports import free_port, is_free, port_of
+from django_starter.processes.valkey import VALKEY_FOLDER, answers_ping, shown, valkey_command
 
-from . import Trouble
 from .changes import Changes
-from .guard import Guard
 from .output import Output
-from .ports import free_port, is_free, port_of
 from .service import Service, end
-from .valkey import answers_ping, shown, valkey_command
 
 #: Seconds that a service gets to answer. A cold laptop needs about five.
 START_TIMEOUT = 60
@@ -39,10 +40,6 @@ SOFT_SHUTDOWN = 2
 #: Seconds after which SIGTERM becomes SIGQUIT, and SIGQUIT becomes SIGKILL. With Redis' own, the sum stays below 10.
 TERM, QUIT = 4.5, 1.5
 REDIS_TERM = 2.0
-
-
-class Stopped(Exception):
-    """Somebody asked for the end: Ctrl-C, a signal, a closed terminal."""
 
 
 class Supervisor:
@@ -120,14 +117,14 @@ class Supervisor:
             self._redis_text = f"{url}  (it was running already)"
         else:
             url = self._start_valkey()
-            self._redis_text = f"{url}  (embedded Valkey, data in {self._near(DEV_DIR / 'valkey')})"
+            self._redis_text = f"{url}  (embedded Valkey, data in {self._near(VALKEY_FOLDER)})"
         # For our children, and for our own ping of the worker.
         os.environ["REDIS_URL"] = url
         self._output.say(f"Redis: {self._redis_text}")
-        write_privately(REDIS_URL_FILE, url + "\n")  # for the shells beside this one: settings read it
+        redis_file.leave(REDIS_URL_FILE, url)  # for the shells beside this one; it counts while this process lives
 
     def _start_valkey(self) -> str:
-        folder = DEV_DIR / "valkey"
+        folder = VALKEY_FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         port = free_port()
         url = f"redis://127.0.0.1:{port}/0"
@@ -151,7 +148,7 @@ class Supervisor:
         return url
 
     def _start_services(self) -> None:
-        celery = ("-m", "celery", "-A", "django_starter")
+        celery = ("-m", "celery", "-A", PROJECT)
         # A name of its own: it tells this worker from one in another terminal or of another checkout.
         self._worker_name = f"dev-{self._port}@{platform.node() or 'localhost'}"
         self._worker = self._service(
@@ -325,17 +322,9 @@ def how(service: Service) -> str:
     return f"exit code {code}"
 
 
-def write_privately(path: Path, text: str) -> None:
-    """Replace `path` by `text` at once, readable by this user alone: an address may hold a password."""
-    new = path.with_name(f"{path.name}.{os.getpid()}")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    new.replace(path)
-
-
 def main() -> int:
     output = Output()
+    environment.export()
     try:
         return Supervisor(output).run()
     except Trouble as trouble:

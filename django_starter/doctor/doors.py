@@ -11,9 +11,9 @@ from typing import Any
 
 from django.conf import settings
 
-from django_starter.dev import ports as free_ports
-from django_starter.environment import answers, number, text
-from django_starter.serve.flower import PASSWORD_FILE, USER
+from django_starter.environment import number, text
+from django_starter.processes.flower import PASSWORD_FILE, USER
+from django_starter.processes.ports import answers, free_port
 from progress.messages import CloseCode
 from tasks.status import START_FLOWER, flower_url
 
@@ -50,7 +50,7 @@ def ports(_: Patient) -> Finding:
             return failed(
                 f"Port {port} is taken by another program, or by ours that hangs.",
                 f"lsof -nP -iTCP:{port} -sTCP:LISTEN  # who it is\n"
-                f"{name}={free_ports.free_port()} ./start_dev.sh  # or another port",
+                f"{name}={free_port()} ./start_dev.sh  # or another port",
             )
         texts.append(f"{port} ours")
     return ok(", ".join(texts))

@@ -13,8 +13,8 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from django_starter.celery import app
-from django_starter.dev.valkey import shown
-from django_starter.environment import answers
+from django_starter.processes.ports import answers
+from django_starter.processes.valkey import shown
 from progress.layer import ProgressChannelLayer
 from progress.server import make_client
 from tasks.runs import CLOCK_DIFFERENCE

