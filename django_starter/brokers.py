@@ -19,14 +19,18 @@ VISIBILITY_TIMEOUT = 43_200
 HEARTBEAT = 10
 
 
+#: What a client of a broker is told, by the names that the client has for it.
+Options = dict[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Settings of Celery that depend on the broker; what each means stands in Celery's and kombu's documentation."""
+    """Settings of Celery that depend on the broker; what each means is in the documentation of Celery and kombu."""
 
     url: str
-    transport_options: dict[str, Any]
+    transport_options: Options
     #: What a worker says otherwise: it may wait longer for its broker than a web process, which has to answer.
-    worker_options: dict[str, Any]
+    worker_options: Options
     queue_type: str = "classic"
     exchange_type: str = "direct"
     #: Seconds for a connection, of which a start may need two.
@@ -34,7 +38,7 @@ class Broker:
     heartbeat: int = 0
     #: Whether a worker connects again when its channel was closed, where it would end otherwise.
     channel_error_retry: bool = False
-    use_ssl: dict[str, Any] | None = None
+    use_ssl: Options | None = None
     #: A message that is due later than this stays in the database, which sends it when it is due.
     longest_countdown: timedelta = field(default=timedelta(seconds=30))
 
@@ -108,9 +112,9 @@ def _without_query(url: str) -> tuple[str, dict[str, str]]:
     return urlunsplit(parts._replace(query="")), dict(parse_qsl(parts.query))
 
 
-def _ssl(query: dict[str, str]) -> dict[str, Any]:
+def _ssl(query: dict[str, str]) -> Options:
     """TLS with a certificate that is checked: against the system's authorities, or those in `?ssl_ca_certs=`."""
-    found: dict[str, Any] = {"server_hostname": None}  # kombu puts the address's host there, which must be in it
+    found: Options = {"server_hostname": None}  # kombu puts the address's host there, which must be in it
     for name in ("ca_certs", "certfile", "keyfile"):
         if value := query.get(f"ssl_{name}"):
             found[name] = value

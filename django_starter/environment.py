@@ -105,7 +105,7 @@ def words(name: str, default: list[str] | None = None) -> list[str]:
     return [word for word in found if word] or list(default or [])
 
 
-def json_object(name: str) -> dict[str, Any]:
+def json_object(name: str) -> dict[str, object]:
     """A JSON object. Raises ImproperlyConfigured for anything else; the message shows no password."""
     try:
         found = json.loads(text(name, "{}"))
@@ -143,8 +143,7 @@ def address(name: str, schemes: tuple[str, ...], default: str = "") -> str:
 def database() -> dict[str, Any]:
     """Django's database for DATABASE_URL, by default SQLite in DEV_DIR."""
     url = address("DATABASE_URL", DATABASE_SCHEMES, f"sqlite:///{DEV_DIR / 'db.sqlite3'}")
-    found: dict[str, Any] = environ.Env.db_url_config(url)
-    return found
+    return dict(environ.Env.db_url_config(url))
 
 
 def redis_url() -> str:

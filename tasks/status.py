@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import DatabaseError, models
 from django.utils import timezone
 
-from .look import Look
+from .ask import LastAnswer
 from .models import CLAIMABLE, TaskRun
 from .queue_status import START_WORKER, pulse
 
@@ -105,4 +105,4 @@ def _flower_answers() -> bool:
 
 
 _queue = _Queue()
-_flower = Look("tasks-flower", _flower_answers, every=FLOWER_EVERY, patience=FLOWER_PATIENCE)
+_flower = LastAnswer("tasks-flower", _flower_answers, every=FLOWER_EVERY, seconds=FLOWER_PATIENCE)

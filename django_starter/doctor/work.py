@@ -1,18 +1,20 @@
-"""Who works, on what, and whether a task comes back."""
+"""The workers, what they serve, and whether a task comes back."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Protocol
+
+from django.conf import settings
 
 from django_starter.celery import app
 from tasks.beats import Worker
 from tasks.models import CLAIMABLE, FINAL, State, TaskRun
-from tasks.queue_status import START_WORKER, explain, pulse
+from tasks.queue_status import explain, pulse
 from tasks.tasks import canary as task
 
+from .context import Context
 from .finding import Finding, failed, ok, skipped, warning
-from .patient import Patient
 
 #: Seconds that the canary gets for its way.
 CANARY = 5.0
@@ -26,10 +28,16 @@ WORKER_LOG = (
 )
 
 
-def workers(patient: Patient) -> Finding:
-    """Somebody serves each queue that tasks are routed to, or wait in."""
+class Named(Protocol):
+    """What the router has to know of a task."""
+
+    name: str
+
+
+def workers(context: Context) -> Finding:
+    """A worker serves each queue that tasks are routed to, or wait in."""
     wanted = _routed()
-    if patient.is_well("migrations"):
+    if context.passed("migrations"):
         wanted |= set(TaskRun.objects.filter(state__in=CLAIMABLE, held=False).values_list("queue", flat=True))
     now = pulse()
     if not now.reachable:
@@ -38,23 +46,23 @@ def workers(patient: Patient) -> Finding:
     if not alive:
         last = min((worker.silent_for for worker in now.workers), default=None)
         text = "" if last is None else f"; the last one was heard {last:.0f} s ago"
-        return failed(f"No worker is running{text}.", START_WORKER)
+        return failed(f"No worker is running{text}.", settings.TASKS_START_WORKER)
     told = ", ".join(_told(worker) for worker in alive[:NAMED])
     told += f" and {len(alive) - NAMED} more" if len(alive) > NAMED else ""
     unserved = sorted(queue for queue in wanted if not now.serves(queue))
     if unserved:
         which = ",".join(unserved)
-        return failed(f"Nobody serves the queue {which}, only {told}.", f"{START_WORKER} -Q {which}")
+        return failed(f"Nobody serves the queue {which}, only {told}.", f"{settings.TASKS_START_WORKER} -Q {which}")
     return ok(told)
 
 
-def canary(patient: Patient) -> Finding:
+def canary(context: Context) -> Finding:
     """From `.delay()` to SUCCESS."""
     queue = _queue(task)
     if not pulse().serves(queue):
         return skipped(f"no worker serves the queue {queue}")
     began = time.monotonic()
-    pk = patient.guest.start_canary()
+    pk = context.trial.start_canary()
     while time.monotonic() - began < CANARY:
         run = TaskRun.objects.get(pk=pk)
         if run.state in FINAL:
@@ -64,13 +72,14 @@ def canary(patient: Patient) -> Finding:
     if run.state == State.SUCCESS:
         return ok("accepted, sent, claimed, done", took)
     if run.state in FINAL:
-        error: Any = run.error or {}
+        error = run.error or {}
         return failed(f"A task ended with {run.state}: {error.get('type')}: {error.get('message')}", WORKER_LOG)
     why = explain([run]).get(pk, {}).get("hint") or "It has begun."
     now = [worker for worker in pulse().workers if worker.alive and queue in worker.queues]
     if sum(len(worker.active) for worker in now) >= sum(worker.concurrency for worker in now):
         return warning(
-            f"All workers are busy: a task did not begin within {CANARY:g} s. {why}", f"{START_WORKER} -n second@%h"
+            f"All workers are busy: a task did not begin within {CANARY:g} s. {why}",
+            f"{settings.TASKS_START_WORKER} -n second@%h",
         )
     return failed(f"A task did not end within {CANARY:g} s (it is {run.state}). {why}", WORKER_LOG)
 
@@ -85,6 +94,6 @@ def _routed() -> set[str]:
     return {_queue(task) for task in app.tasks.values() if getattr(task, "tracked", False)}
 
 
-def _queue(task: Any) -> str:
+def _queue(task: Named) -> str:
     queue = app.amqp.router.route({}, task.name, task_type=task).get("queue")
     return str(getattr(queue, "name", None) or app.conf.task_default_queue)

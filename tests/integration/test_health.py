@@ -17,6 +17,7 @@ from django_starter import health, logs
 from progress.layer import ProgressChannelLayer
 from progress.server import make_client
 from tasks import beats, broker, metrics, queue_status, runs
+from tasks.ask import OneAtATime
 from tasks.models import State, TaskRun
 from tasks.tasks import demo_task
 
@@ -28,7 +29,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def fresh():
     """Nothing is remembered of another test's look."""
-    health._asked.clear()
+    for check in health.CHECKS.values():
+        check._asked = None
     queue_status._last, queue_status._client = queue_status.Pulse(reachable=True), None
     metrics.counts._forked()
 
@@ -75,7 +77,8 @@ def test_ready_answers_within_a_second_when_everything_hangs_and_starts_no_crowd
         released.wait(20)
         return ""
 
-    monkeypatch.setattr(health, "QUESTIONS", dict.fromkeys(("database", "broker", "channels", "workers", "disk"), hang))
+    names = ("database", "broker", "channels", "workers", "disk")
+    monkeypatch.setattr(health, "CHECKS", {name: OneAtATime(hang, name) for name in names})
     Client().get("/health/live")  # the first request loads the middleware
     threads = threading.active_count()
     for _ in range(3):
