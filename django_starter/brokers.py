@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from progress.server import is_sentinel, sentinel_host
@@ -20,7 +19,7 @@ HEARTBEAT = 10
 
 
 #: What a client of a broker is told, by the names that the client has for it.
-Options = dict[str, Any]
+Options = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ def is_rabbitmq(url: str) -> bool:
 
 
 def _redis(url: str, prefix: str) -> Broker:
-    options = {
+    options: Options = {
         "visibility_timeout": VISIBILITY_TIMEOUT,
         "socket_keepalive": True,
         "health_check_interval": 10,
@@ -71,13 +70,13 @@ def _redis(url: str, prefix: str) -> Broker:
         "global_keyprefix": f"{prefix}:",
     }
     # redis-py checks a certificate unless it is told not to; kombu has to be told that there is one.
-    use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED} if url.startswith("rediss://") else None
+    use_ssl: Options | None = {"ssl_cert_reqs": ssl.CERT_REQUIRED} if url.startswith("rediss://") else None
     return Broker(url, options, {"socket_connect_timeout": 1, "socket_timeout": 5}, use_ssl=use_ssl)
 
 
 def _rabbitmq(url: str) -> Broker:
     nodes = [_without_query(node) for node in url.split(";")]
-    options = {
+    options: Options = {
         # A message counts as sent when the queue has it on disk: without, a start that a full or ending broker threw
         # away looked like any other.
         "confirm_publish": True,

@@ -77,7 +77,7 @@ def _broker(context: Context) -> Finding:
     try:
         with app.connection_for_write(connect_timeout=SERVER_TIMEOUT) as link:
             link.connect()  # raises at once, where `default_channel` alone would wait without end
-            channel = link.default_channel
+            channel: Any = link.default_channel
             began = time.monotonic()
             if link.transport.driver_type == "redis":
                 channel.client.ping()

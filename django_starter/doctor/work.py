@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import Any
 
 from django.conf import settings
 
@@ -26,12 +26,6 @@ NAMED = 3
 WORKER_LOG = (
     ".venv/bin/supervisorctl -c supervisord.conf tail services:worker  # has it this code and this DATABASE_URL?"
 )
-
-
-class Named(Protocol):
-    """What the router has to know of a task."""
-
-    name: str
 
 
 def workers(context: Context) -> Finding:
@@ -94,6 +88,6 @@ def _routed() -> set[str]:
     return {_queue(task) for task in app.tasks.values() if getattr(task, "tracked", False)}
 
 
-def _queue(task: Named) -> str:
+def _queue(task: Any) -> str:
     queue = app.amqp.router.route({}, task.name, task_type=task).get("queue")
     return str(getattr(queue, "name", None) or app.conf.task_default_queue)
