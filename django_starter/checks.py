@@ -9,7 +9,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 from .environment import THIS_MACHINE
 
-#: Characters of a METRICS_TOKEN that nobody guesses.
+#: Characters of a METRICS_TOKEN that cannot be guessed.
 TOKEN_LENGTH = 16
 
 

@@ -59,10 +59,10 @@ DEV_DIR = Path(_value("DEV_DIR") or BASE_DIR / ".dev").resolve()
 #: shells beside them.
 REDIS_URL_FILE = DEV_DIR / "redis_url"
 
-#: Where Redis is when nobody says otherwise.
+#: Where Redis is when no setting says otherwise.
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 
-#: Hosts under which nobody but this machine reaches itself.
+#: Hosts under which only this machine reaches itself.
 THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 
 DATABASE_SCHEMES = ("sqlite", "postgres", "postgresql")
@@ -165,7 +165,7 @@ def secret_key(*, shared: bool) -> str:
     try:
         return path.read_text().strip()
     except FileNotFoundError:
-        # Lazily, as whoever imports the settings only to read them needs no key.
+        # Lazily, as a program that imports the settings only to read them needs no key.
         return lazy(cache(lambda: made_once(path, 50)), str)()
 
 

@@ -10,7 +10,7 @@ class Trouble(ProjectError):
 
 
 class Stopped(ProjectError):
-    """Somebody asked for the end: Ctrl-C, a signal, a closed terminal."""
+    """A person asked for the end: Ctrl-C, a signal, a closed terminal."""
 
 
 class Full(ProjectError):

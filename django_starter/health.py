@@ -1,7 +1,7 @@
 """Is this process alive, and can it serve? For load balancers, systemd and people.
 
-`/health/live` asks nobody. `/health/ready` asks everything that a task needs, all at once, and answers within a
-second even when all of it hangs: 200, or 503 with the names of what fails.
+`/health/live` asks no other server. `/health/ready` asks everything that a task needs, all at once, and answers within
+a second even when all of it hangs: 200, or 503 with the names of what fails.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`redis_url` in DEV_DIR: the address of the Redis that a start script found or started, for shells beside it.
 
 The file is locked by the process that makes its address true: start_dev.sh, or the embedded Valkey under supervisord.
-The kernel drops the lock however that process ends, so nobody has to be asked whether a file was left behind by a
-`kill -9`, and no process id that belongs to somebody else by now is taken for it.
+The kernel drops the lock however that process ends, so a file that a `kill -9` left behind says nothing. No server
+has to be asked for that, and no process id can be mistaken for one that another program has by now.
 """
 
 from __future__ import annotations

@@ -152,7 +152,8 @@ DOWNLOAD_SOURCE_URL = text(
 DOWNLOAD_MAX_DAYS = number("DOWNLOAD_MAX_DAYS", 366, 1, 36_600)
 DOWNLOAD_MAX_SELLERS = number("DOWNLOAD_MAX_SELLERS", 100, 1, 10_000)
 DOWNLOAD_KEEP_DAYS = number("DOWNLOAD_KEEP_DAYS", 7, 1, 3_650)
-#: Who is told when a download begins and ends: addresses of https://github.com/caronc/apprise, with spaces between.
+#: Where people are told that a download begins and ends: addresses of https://github.com/caronc/apprise, with spaces
+#: between.
 NOTIFY_URLS = text("NOTIFY_URLS").split()
 
 #: Where a download's files are kept: STORAGES["downloads"], which no address serves. For S3: DOWNLOAD_STORAGE=
@@ -217,7 +218,7 @@ USE_TZ = True
 STATIC_URL = "static/"
 STATIC_ROOT = DEV_DIR / "staticfiles"
 #: Names with a hash of their content, kept by browsers for ever. Needs `manage.py collectstatic` at each release;
-#: without it the files are served from where they stand.
+#: without it the files are served from where they are.
 HASHED_STATIC = flag("HASHED_STATIC", PRODUCTION)
 WHITENOISE_USE_FINDERS = not HASHED_STATIC
 WHITENOISE_AUTOREFRESH = DEBUG
@@ -236,12 +237,12 @@ STORAGES = {
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "home"
-#: Only who is signed in may start and watch tasks; otherwise a visitor is known by the session.
+#: Only visitors who are signed in may start and watch tasks; otherwise a visitor is known by the session.
 TASKS_REQUIRE_LOGIN = flag("TASKS_REQUIRE_LOGIN", PRODUCTION)
 #: Tasks that one visitor may start in a minute, and sockets that one may hold in a web process; 0: no limit.
 TASKS_STARTS_PER_MINUTE = number("STARTS_PER_MINUTE", 60 if PRODUCTION else 0, 0, 1_000_000)
 PROGRESS_MAX_SOCKETS = number("SOCKETS_PER_VISITOR", 100 if PRODUCTION else 0, 0, 1_000_000)
-#: Who asks for /metrics has to bring it: `Authorization: Bearer …`. Without one, nobody but this machine may.
+#: A request for /metrics has to bring it: `Authorization: Bearer …`. Without one, only this machine may ask.
 METRICS_TOKEN = text("METRICS_TOKEN")
 
 #: Bytes that a request's body may have; no form of ours is near it. (Files are not uploaded here.)

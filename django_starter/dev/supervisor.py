@@ -1,4 +1,4 @@
-"""Starts everything, waits until all of it answers, and ends all of it when one part ends or somebody asks for it."""
+"""Starts everything, waits until all of it answers, and ends all of it when one part ends or a person asks for it."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ START_TIMEOUT = 60
 #: Seconds after a change of code in which a worker or web server that ends by itself is forgiven.
 CHANGE_TIMEOUT = 30
 
-#: Seconds a running task gets to finish when the worker has to end; then it is given back to the queue. Short: whoever
-#: presses Ctrl-C or saves a file waits for it.
+#: Seconds a running task gets to finish when the worker has to end; then it is given back to the queue. Short: a
+#: person who presses Ctrl-C or saves a file waits for it.
 SOFT_SHUTDOWN = 2
 
 #: Seconds after which SIGTERM becomes SIGQUIT, and SIGQUIT becomes SIGKILL. With Redis' own, the sum stays below 10.
@@ -61,7 +61,7 @@ class Supervisor:
         self._waiting: list[Service] = []  # they could not run the changed code and wait for the next change
 
     def run(self) -> int:
-        """The whole story. Returns 0 when somebody asked for the end; raises Trouble when it came by itself."""
+        """The whole story. Returns 0 when a person asked for the end; raises Trouble when it came by itself."""
         self._listen_for_signals()
         try:
             self._refuse_taken_ports()
@@ -142,7 +142,7 @@ class Supervisor:
             if not self._redis.running or time.monotonic() > deadline:
                 raise Trouble(
                     f"The embedded Valkey could not start: its lines above say why "
-                    f"(its data stands in {self._near(folder)})."
+                    f"(its data is in {self._near(folder)})."
                 )
             self._pause(0.05)
         return url
@@ -268,7 +268,7 @@ class Supervisor:
             if service.running or service in self._waiting:
                 continue
             if service in self._reloading and (service.exit_code or 0) > 0 and self._changes.age() < CHANGE_TIMEOUT:
-                # It ended by itself: somebody saved code that is half written. That is no reason to end the rest.
+                # It ended by itself: code that is half written was saved. That is no reason to end the rest.
                 self._waiting.append(service)
                 self._output.say(f"{name} cannot run the changed code; it tries again at the next change.")
                 continue

@@ -30,7 +30,7 @@ class Check:
     timeout: float = CHECK_TIMEOUT
 
 
-#: First what others stand on: one fault is named once, and what it makes impossible is skipped.
+#: First what other checks need: one fault is named once, and what it makes impossible is skipped.
 CHECKS = (
     Check("python", machine.python),
     Check("packages", machine.packages, hint=machine.install()),

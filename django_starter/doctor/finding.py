@@ -38,7 +38,7 @@ def ok(detail: str, seconds: float | None = None) -> Finding:
 
 
 def warning(detail: str, hint: str) -> Finding:
-    """It works, and somebody should know."""
+    """It works, but an operator should know."""
     return Finding("warning", detail, hint)
 
 

@@ -1,4 +1,4 @@
-"""Flower's account: who may look at it, and where the password is."""
+"""Flower's account: the name and the password that let people look at it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PASSWORD_FILE = DEV_DIR / "flower_password"
 
 
 def flower_password() -> tuple[str, bool]:
-    """Flower's password, and whether it was made just now: then somebody has to be told."""
+    """Flower's password, and whether it was made just now: then a person has to be told."""
     if given := text("FLOWER_PASSWORD"):
         return given, False
     new = not PASSWORD_FILE.exists()

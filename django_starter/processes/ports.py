@@ -15,7 +15,7 @@ FREE_PORTS = range(20_000, 32_000)
 
 
 def free_port() -> int:
-    """A port of the loopback interface on which nobody listens."""
+    """A port of the loopback interface on which no program listens."""
     # Tries at random, so that programs that look at the same time do not find the same one.
     for _ in range(200):
         port = random.choice(FREE_PORTS)
@@ -25,7 +25,7 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """True if a server could listen on `port` of the loopback interface, and nobody answers there."""
+    """True if a server could listen on `port` of the loopback interface, and no program answers there."""
     # Both questions are needed: macOS lets us bind 127.0.0.1 beside a server that listens on all interfaces, and a
     # server on [::1] would get the browser's first try for "localhost".
     for host in ("127.0.0.1", "::1"):

@@ -7,7 +7,7 @@ if [ $# -gt 0 ]; then
   case $1 in -h | --help) exit 0 ;; *) exit 2 ;; esac
 fi
 
-# A relative DEV_DIR is meant from where the caller stands.
+# A relative DEV_DIR is meant from the caller's folder.
 case ${DEV_DIR:=} in '' | /*) ;; *) DEV_DIR=$PWD/$DEV_DIR ;; esac
 cd -P -- "$(dirname -- "$self")" >/dev/null
 export DEV_DIR=${DEV_DIR:-$PWD/.dev}

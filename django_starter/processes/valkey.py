@@ -73,7 +73,7 @@ def server_in(folder: Path, url: str) -> int | None:
 
 
 def shown(url: str) -> str:
-    """`url` as it may stand on a terminal: without the password."""
+    """`url` as a terminal may show it: without the password."""
     servers = re.split(r";(?=[a-z]+://)", url)
     if len(servers) > 1:
         return ";".join(shown(one) for one in servers)

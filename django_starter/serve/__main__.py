@@ -147,7 +147,7 @@ def announce(redis_text: str, broker_text: str) -> None:
     lines = [
         f"Page     http://{'localhost' if host == '127.0.0.1' else host}:{os.environ['PORT']}/",
         f"Flower   http://localhost:{os.environ['FLOWER_PORT']}/",
-        # Once: who starts this later reads it in the file.
+        # Shown once: later starts name the file that has it.
         f"         user {USER}, password {password}" if new else f"         user {USER}, password in {PASSWORD_FILE}",
         f"Redis    {redis_text}",
         *([f"Broker   {broker_text}"] if broker_text else []),

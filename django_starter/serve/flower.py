@@ -16,7 +16,7 @@ def main() -> None:
         "FLOWER_BASIC_AUTH": f"{USER}:{flower_password()[0]}",
         "FLOWER_ADDRESS": "127.0.0.1",
         "FLOWER_PORT": str(number("FLOWER_PORT", 8054, 1, 65_535)),
-        # Who may look may not yet stop workers and start tasks: FLOWER_READ_ONLY=0 lets them.
+        # Its password lets people look; FLOWER_READ_ONLY=0 lets them stop workers and start tasks as well.
         "FLOWER_READ_ONLY": "1" if flag("FLOWER_READ_ONLY", True) else "0",
     }
     command = [sys.executable, "-m", "celery", "-A", PROJECT, "flower", "--logging=warning"]
