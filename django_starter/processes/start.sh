@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154 # self: the script that sources this
+# shellcheck shell=bash disable=SC2154,SC2164 # the script that sources this sets self, and -e
 # Sourced by start_dev.sh and start_all_services.sh, with their arguments: to the folder of the checkout, DEV_DIR, a
 # lock, and .venv with the pinned packages. bash 3.2 (macOS).
 
