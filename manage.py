@@ -21,12 +21,12 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     except (ImportError, ImproperlyConfigured) as error:
         if sys.argv[1:2] == ["doctor"]:
-            refuse_treatment(error)
+            explain_failed_import(error)
         raise
 
 
-def refuse_treatment(error: Exception) -> NoReturn:
-    """`doctor` itself cannot be loaded: what stands in its way, in the words it would have used."""
+def explain_failed_import(error: Exception) -> NoReturn:
+    """`doctor` itself cannot be loaded: end with the reason, in the form of its findings."""
     name, hint = "settings", "# .env.example lists every setting with what is allowed"
     if isinstance(error, ImportError):
         name, hint = "packages", f"{sys.executable} -m pip install -r requirements.txt"

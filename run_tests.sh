@@ -12,7 +12,7 @@
 
 set -euo pipefail
 cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")" >/dev/null
-. django_starter/dev/venv.sh
+. django_starter/processes/venv.sh
 
 # Prints where an installed Chromium or Chrome is; fails when there is none.
 installed_browser() {

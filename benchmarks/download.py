@@ -38,7 +38,7 @@ RATIO = 0.7
 def main(sellers: int) -> int:
     """Run all three and print the table; the exit code: 1 when a bound was missed."""
     from benchmarks.lab import ROOT, Lab, Report
-    from django_starter.dev.ports import free_port, is_free
+    from django_starter.processes.ports import free_port, is_free
 
     report = Report(f"Download: {sellers} sellers × {DAYS} days, 50 rows each")
     with Lab() as lab:

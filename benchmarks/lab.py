@@ -33,9 +33,9 @@ import psutil  # noqa: E402
 import redis  # noqa: E402
 from celery import Celery  # noqa: E402
 
-from django_starter.dev.guard import Guard  # noqa: E402
-from django_starter.dev.ports import free_port, is_free  # noqa: E402
-from django_starter.dev.valkey import answers_ping, valkey_command  # noqa: E402
+from django_starter.processes.guard import Guard  # noqa: E402
+from django_starter.processes.ports import free_port, is_free  # noqa: E402
+from django_starter.processes.valkey import answers_ping, valkey_command  # noqa: E402
 from django_starter.serve.web import web_command  # noqa: E402
 from tests.live.process import Process  # noqa: E402
 from tests.live.visitor import Visitor  # noqa: E402

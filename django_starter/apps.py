@@ -9,3 +9,6 @@ class DjangoStarterConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks  # noqa: F401 - registers them
+        from .prepare import prepare
+
+        prepare()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+#: The dictionaries of ASGI, as its specification has them.
 Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Event = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-def limit_body(application: Any, most: int) -> Application:
+def limit_body(application: Application, most: int) -> Application:
     """`application`, which sees no request with more than `most` bytes: it is answered 413."""
 
     async def limited(scope: Scope, receive: Receive, send: Send) -> None:
@@ -22,7 +24,7 @@ def limit_body(application: Any, most: int) -> Application:
         came = 0
         refused = False
 
-        async def counted() -> dict[str, Any]:
+        async def counted() -> Event:
             nonlocal came, refused
             message = await receive()
             came += len(message.get("body") or b"")
@@ -33,7 +35,7 @@ def limit_body(application: Any, most: int) -> Application:
                 await _refuse(send)
             return {"type": "http.disconnect"}  # Django puts what it has read away and says nothing more
 
-        async def unless_refused(message: dict[str, Any]) -> None:
+        async def unless_refused(message: Event) -> None:
             if not refused:
                 await send(message)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from progress.server import is_sentinel, sentinel_host
+
+from .errors import Full
 
 #: Seconds after which Redis gives a message to another worker. Only a backstop, as tasks.workers finds lost runs within
 #: seconds; it has to be longer than the longest task.
@@ -17,23 +18,18 @@ VISIBILITY_TIMEOUT = 43_200
 HEARTBEAT = 10
 
 
-class Full(Exception):
-    """RabbitMQ takes no messages: its memory or its disk is full."""
-
-
-def refuse(reason: str) -> None:
-    """What a connection does when RabbitMQ blocks it: give up at once, where it would wait for a confirm in vain."""
-    raise Full(reason)
+#: What a client of a broker is told, by the names that the client has for it.
+Options = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Settings of Celery that depend on the broker; what each means stands in Celery's and kombu's documentation."""
+    """Settings of Celery that depend on the broker; what each means is in the documentation of Celery and kombu."""
 
     url: str
-    transport_options: dict[str, Any]
+    transport_options: Options
     #: What a worker says otherwise: it may wait longer for its broker than a web process, which has to answer.
-    worker_options: dict[str, Any]
+    worker_options: Options
     queue_type: str = "classic"
     exchange_type: str = "direct"
     #: Seconds for a connection, of which a start may need two.
@@ -42,7 +38,7 @@ class Broker:
     #: Whether a worker connects again, where it would end otherwise: Redis refuses a write (its disk is full, its
     #: replicas are gone), RabbitMQ closes the channel of a worker that has held a task for `consumer_timeout`.
     channel_error_retry: bool = True
-    use_ssl: dict[str, Any] | None = None
+    use_ssl: Options | None = None
     #: What a publisher raises that is turned away.
     full: type[Exception] = Full
     #: A message that is due later than this stays in the database, which sends it when it is due.
@@ -67,7 +63,7 @@ def is_rabbitmq(url: str) -> bool:
 
 
 def _redis(url: str, prefix: str) -> Broker:
-    options = {
+    options: Options = {
         "visibility_timeout": VISIBILITY_TIMEOUT,
         "socket_keepalive": True,
         "health_check_interval": 10,
@@ -77,13 +73,13 @@ def _redis(url: str, prefix: str) -> Broker:
         "global_keyprefix": f"{prefix}:",
     }
     # redis-py checks a certificate unless it is told not to; kombu has to be told that there is one.
-    use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED} if url.startswith("rediss://") else None
+    use_ssl: Options | None = {"ssl_cert_reqs": ssl.CERT_REQUIRED} if url.startswith("rediss://") else None
     return Broker(url, options, {"socket_connect_timeout": 1, "socket_timeout": 5}, use_ssl=use_ssl)
 
 
 def _rabbitmq(url: str) -> Broker:
     nodes = [_without_query(node) for node in url.split(";")]
-    options = {
+    options: Options = {
         # A message counts as sent when the queue has it on disk: without, a start that a full or ending broker threw
         # away looked like any other.
         "confirm_publish": True,
@@ -106,14 +102,19 @@ def _rabbitmq(url: str) -> Broker:
     )
 
 
+def refuse(reason: str) -> None:
+    """What a connection does when RabbitMQ blocks it: give up at once, where it would wait for a confirm in vain."""
+    raise Full(reason)
+
+
 def _without_query(url: str) -> tuple[str, dict[str, str]]:
     parts = urlsplit(url)
     return urlunsplit(parts._replace(query="")), dict(parse_qsl(parts.query))
 
 
-def _ssl(query: dict[str, str]) -> dict[str, Any]:
+def _ssl(query: dict[str, str]) -> Options:
     """TLS with a certificate that is checked: against the system's authorities, or those in `?ssl_ca_certs=`."""
-    found: dict[str, Any] = {"server_hostname": None}  # kombu puts the address's host there, which must be in it
+    found: Options = {"server_hostname": None}  # kombu puts the address's host there, which must be in it
     for name in ("ca_certs", "certfile", "keyfile"):
         if value := query.get(f"ssl_{name}"):
             found[name] = value

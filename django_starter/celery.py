@@ -4,12 +4,23 @@ import os
 
 from celery import Celery, signals
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "django_starter.settings")
+from .environment import PROJECT
 
-app = Celery("django_starter", task_cls="tasks.celery.task:TrackedTask")
-# Every setting of Celery stands in settings.py with the prefix CELERY_.
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", f"{PROJECT}.settings")
+
+app = Celery(PROJECT, task_cls="tasks.celery.task:TrackedTask")
+# Every setting of Celery is in settings.py with the prefix CELERY_.
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@app.on_after_configure.connect
+def _clean_broker_url(**_: object) -> None:
+    """The `celery` command puts BROKER_URL there as it is, with what kombu cannot read of it."""
+    from django.conf import settings
+
+    if os.environ.get("CELERY_BROKER_URL") == settings.BROKER_URL:
+        os.environ["CELERY_BROKER_URL"] = settings.CELERY_BROKER_URL
 
 
 @signals.import_modules.connect

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -10,12 +9,12 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 from .environment import THIS_MACHINE
 
-#: Characters of a METRICS_TOKEN that nobody guesses.
+#: Characters of a METRICS_TOKEN that cannot be guessed.
 TOKEN_LENGTH = 16
 
 
 @register(Tags.security)
-def check_contradictions(**_: Any) -> list[CheckMessage]:
+def check_contradictions(**_: object) -> list[CheckMessage]:
     """E001 to E003: what cannot work as it is set."""
     found: list[CheckMessage] = []
     plain = [origin for origin in settings.CSRF_TRUSTED_ORIGINS if origin.startswith("http://")]
@@ -49,8 +48,8 @@ def check_contradictions(**_: Any) -> list[CheckMessage]:
 
 
 @register(Tags.security)
-def check_debug(**_: Any) -> list[CheckMessage]:
-    """W001: Django's debug pages show settings and source to whoever finds an error."""
+def check_debug(**_: object) -> list[CheckMessage]:
+    """W001: Django's debug pages show settings and source to any visitor who finds an error."""
     if settings.DEBUG and any(host not in THIS_MACHINE for host in settings.ALLOWED_HOSTS):
         return [
             Warning(
@@ -63,7 +62,7 @@ def check_debug(**_: Any) -> list[CheckMessage]:
 
 
 @register(Tags.security, deploy=True)
-def check_open_doors(**_: Any) -> list[CheckMessage]:
+def check_open_doors(**_: object) -> list[CheckMessage]:
     """W002 to W006, of a site that others can reach."""
     if not settings.PRODUCTION:
         return []
@@ -96,7 +95,7 @@ def check_open_doors(**_: Any) -> list[CheckMessage]:
 
 
 @register(Tags.database, deploy=True)
-def check_shared_database(**_: Any) -> list[CheckMessage]:
+def check_shared_database(**_: object) -> list[CheckMessage]:
     """W007: a file is on one machine."""
     host = urlsplit(settings.REDIS_URL.split(";")[0]).hostname
     sqlite = settings.DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"

@@ -1,4 +1,4 @@
-"""Content-Security-Policy: a page of ours loads from this site alone, and runs no script that stands in its text."""
+"""Content-Security-Policy: a page of ours loads from this site alone, and runs no script within its text."""
 
 from __future__ import annotations
 

@@ -9,31 +9,60 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import socket
+from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.functional import lazy
+
+from . import redis_file
+
+#: The package of the settings and of the Celery app: what follows `celery -A`.
+PROJECT = "django_starter"
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-_env_file = Path(os.environ.get("ENV_FILE") or BASE_DIR / ".env")
-if _env_file.is_file():
-    environ.Env.read_env(_env_file)
 
-#: Everything a running checkout writes stands in this folder: database, embedded Valkey, secret key, logs.
-DEV_DIR = Path(os.environ.get("DEV_DIR") or BASE_DIR / ".dev").resolve()
+def read_file(path: Path) -> dict[str, str]:
+    """The names and values in the file; none where there is no such file."""
+
+    class File(environ.Env):
+        ENVIRON: dict[str, str] = {}  # where django-environ puts what it reads: os.environ, unless it is told otherwise
+
+    if path.is_file():
+        File.read_env(path)
+    return File.ENVIRON
+
+
+_FILE = read_file(Path(os.environ.get("ENV_FILE") or BASE_DIR / ".env"))
+
+
+def export() -> None:
+    """Put the file into the environment of this process: for its children, and for libraries that look there.
+
+    Such as AWS_ACCESS_KEY_ID, which no setting of ours names.
+    """
+    for name, value in _FILE.items():
+        os.environ.setdefault(name, value)
+
+
+def _value(name: str) -> str:
+    return os.environ.get(name, _FILE.get(name, ""))
+
+
+#: Everything that a running checkout writes is in this folder: database, embedded Valkey, secret key, logs.
+DEV_DIR = Path(_value("DEV_DIR") or BASE_DIR / ".dev").resolve()
 
 #: `start_dev.sh` and `start_all_services.sh` leave the address of the server that they found or started here, for
 #: shells beside them.
 REDIS_URL_FILE = DEV_DIR / "redis_url"
 
-#: Where a Redis stands when nobody says otherwise.
+#: Where Redis is when no setting says otherwise.
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 
-#: Hosts under which nobody but this machine reaches itself.
+#: Hosts under which only this machine reaches itself.
 THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 
 DATABASE_SCHEMES = ("sqlite", "postgres", "postgresql")
@@ -47,7 +76,7 @@ _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 def text(name: str, default: str = "") -> str:
     """The value of `name`; one that is empty is not set."""
-    return os.environ.get(name, "").strip() or default
+    return _value(name).strip() or default
 
 
 def flag(name: str, default: bool) -> bool:
@@ -76,7 +105,7 @@ def words(name: str, default: list[str] | None = None) -> list[str]:
     return [word for word in found if word] or list(default or [])
 
 
-def json_object(name: str) -> dict[str, Any]:
+def json_object(name: str) -> dict[str, object]:
     """A JSON object. Raises ImproperlyConfigured for anything else; the message shows no password."""
     try:
         found = json.loads(text(name, "{}"))
@@ -114,34 +143,17 @@ def address(name: str, schemes: tuple[str, ...], default: str = "") -> str:
 def database() -> dict[str, Any]:
     """Django's database for DATABASE_URL, by default SQLite in DEV_DIR."""
     url = address("DATABASE_URL", DATABASE_SCHEMES, f"sqlite:///{DEV_DIR / 'db.sqlite3'}")
-    found: dict[str, Any] = environ.Env.db_url_config(url)
-    return found
+    return dict(environ.Env.db_url_config(url))
 
 
 def redis_url() -> str:
-    """The address of Redis: REDIS_URL, else the one a start script left (while it answers), else localhost:6379."""
-    if url := address("REDIS_URL", REDIS_SCHEMES):
-        return url
-    try:
-        url = REDIS_URL_FILE.read_text().strip()
-    except OSError:
-        return DEFAULT_REDIS_URL
-    # A start_dev.sh that was killed leaves its file behind; its server is gone, so the file says nothing.
-    return url if url and answers(url) else DEFAULT_REDIS_URL
-
-
-def answers(url: str) -> bool:
-    """True if something accepts a TCP connection at the address of `url` within 0.3 s."""
-    parts = urlsplit(url)
-    try:
-        with socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 6379), timeout=0.3):
-            return True
-    except OSError:
-        return False
+    """The address of Redis: REDIS_URL, else the one that a running start script left, else localhost:6379."""
+    return address("REDIS_URL", REDIS_SCHEMES) or redis_file.read(REDIS_URL_FILE) or DEFAULT_REDIS_URL
 
 
 def secret_key(*, shared: bool) -> str:
-    """SECRET_KEY, else one of this checkout, made once. Raises ImproperlyConfigured where it must be `shared`."""
+    """SECRET_KEY, else one of this checkout, made when it is first used. Raises ImproperlyConfigured where it must be
+    `shared`."""
     if key := text("SECRET_KEY"):
         return key
     if shared:
@@ -149,7 +161,12 @@ def secret_key(*, shared: bool) -> str:
             "SECRET_KEY must be set: ALLOWED_HOSTS names more than this machine. Make one, once for all machines: "
             "python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
         )
-    return made_once(DEV_DIR / "secret_key", 50)
+    path = DEV_DIR / "secret_key"
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        # Lazily, as a program that imports the settings only to read them needs no key.
+        return lazy(cache(lambda: made_once(path, 50)), str)()
 
 
 def made_once(path: Path, size: int) -> str:

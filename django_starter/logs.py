@@ -7,7 +7,6 @@ import logging
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
@@ -20,7 +19,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line, whatever the message contains."""
-        line: dict[str, Any] = {
+        line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
@@ -33,9 +32,9 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def context_of(record: logging.LogRecord) -> dict[str, Any]:
+def context_of(record: logging.LogRecord) -> dict[str, object]:
     """`request_id`, `task_id` and `attempt` of a line, as far as they are known."""
-    known: dict[str, Any] = {"request_id": getattr(record, "request_id", None) or trace.request_id()}
+    known: dict[str, object] = {"request_id": getattr(record, "request_id", None) or trace.request_id()}
     reporter = current()
     if reporter is not None:
         known |= {"task_id": reporter.task_id, "attempt": reporter.attempt}

@@ -28,7 +28,7 @@ from tasks.runs.waiting import pulse
 @never_cache
 @login_not_required
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus' text format; 404 for who may not see it."""
+    """Prometheus' text format; 404 for visitors who may not see it."""
     if not may_see(request):
         raise Http404
     registry = CollectorRegistry(auto_describe=False)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from progress.server import layer_host
 
 from .brokers import broker_at
@@ -11,6 +9,7 @@ from .environment import (
     BASE_DIR,
     BROKER_SCHEMES,
     DEV_DIR,
+    PROJECT,
     THIS_MACHINE,
     address,
     choice,
@@ -23,8 +22,6 @@ from .environment import (
     text,
     words,
 )
-
-DEV_DIR.mkdir(parents=True, exist_ok=True)
 
 DEBUG = flag("DEBUG", False)
 ALLOWED_HOSTS = words("ALLOWED_HOSTS", list(THIS_MACHINE))
@@ -156,7 +153,8 @@ DOWNLOAD_SOURCE_URL = text(
 DOWNLOAD_MAX_DAYS = number("DOWNLOAD_MAX_DAYS", 366, 1, 36_600)
 DOWNLOAD_MAX_SELLERS = number("DOWNLOAD_MAX_SELLERS", 100, 1, 10_000)
 DOWNLOAD_KEEP_DAYS = number("DOWNLOAD_KEEP_DAYS", 7, 1, 3_650)
-#: Who is told when a download begins and ends: addresses of https://github.com/caronc/apprise, with spaces between.
+#: Where people are told that a download begins and ends: addresses of https://github.com/caronc/apprise, with spaces
+#: between.
 NOTIFY_URLS = text("NOTIFY_URLS").split()
 
 #: Where a download's files are kept: STORAGES["downloads"], which no address serves. For S3: DOWNLOAD_STORAGE=
@@ -178,9 +176,6 @@ FLOWER_URL = text("FLOWER_URL", f"http://localhost:{number('FLOWER_PORT', 8054, 
 
 BROKER = broker_at(BROKER_URL, REDIS_PREFIX, master=REDIS_SENTINEL_MASTER, password=REDIS_SENTINEL_PASSWORD)
 CELERY_BROKER_URL = BROKER.url
-if os.environ.get("CELERY_BROKER_URL") == BROKER_URL:
-    # The `celery` command puts BROKER_URL there as it stands, with what kombu cannot read of it.
-    os.environ["CELERY_BROKER_URL"] = BROKER.url
 CELERY_BROKER_CHANNEL_ERROR_RETRY = BROKER.channel_error_retry
 CELERY_BROKER_TRANSPORT_OPTIONS = BROKER.transport_options
 CELERY_BROKER_USE_SSL = BROKER.use_ssl
@@ -212,6 +207,11 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"
 
+#: What people are told to type where something is missing. {port} is Flower's.
+TASKS_START_ALL = "./start_dev.sh"
+TASKS_START_WORKER = f"celery -A {PROJECT} worker -l info"
+TASKS_START_FLOWER = f"celery -A {PROJECT} flower --address=127.0.0.1 --port={{port}}"
+
 # --- the rest -------------------------------------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en"
@@ -222,9 +222,8 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = DEV_DIR / "staticfiles"
-STATIC_ROOT.mkdir(exist_ok=True)  # WhiteNoise warns of one that is not there
 #: Names with a hash of their content, kept by browsers for ever. Needs `manage.py collectstatic` at each release;
-#: without it the files are served from where they stand.
+#: without it the files are served from where they are.
 HASHED_STATIC = flag("HASHED_STATIC", PRODUCTION)
 WHITENOISE_USE_FINDERS = not HASHED_STATIC
 WHITENOISE_AUTOREFRESH = DEBUG
@@ -243,12 +242,12 @@ STORAGES = {
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "home"
-#: Only who is signed in may start and watch tasks; otherwise a visitor is known by the session.
+#: Only visitors who are signed in may start and watch tasks; otherwise a visitor is known by the session.
 TASKS_REQUIRE_LOGIN = flag("TASKS_REQUIRE_LOGIN", PRODUCTION)
 #: Tasks that one visitor may start in a minute, and sockets that one may hold in a web process; 0: no limit.
 TASKS_STARTS_PER_MINUTE = number("STARTS_PER_MINUTE", 60 if PRODUCTION else 0, 0, 1_000_000)
 PROGRESS_MAX_SOCKETS = number("SOCKETS_PER_VISITOR", 100 if PRODUCTION else 0, 0, 1_000_000)
-#: Who asks for /metrics has to bring it: `Authorization: Bearer …`. Without one, nobody but this machine may.
+#: A request for /metrics has to bring it: `Authorization: Bearer …`. Without one, only this machine may ask.
 METRICS_TOKEN = text("METRICS_TOKEN")
 
 #: Bytes that a request's body may have; no form of ours is near it. (Files are not uploaded here.)

@@ -31,7 +31,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "django_starter.settings"
 if given := os.environ.get("TEST_DATABASE_URL"):  # a PostgreSQL server; SQLite without it
     os.environ["DATABASE_URL"] = given
 
-from django_starter.dev.ports import free_port  # noqa: E402
+from django_starter.processes.ports import free_port  # noqa: E402
 
 # Nobody listens there, so unit and integration tests run with Redis away, until one asks for `valkey`.
 VALKEY_PORT = free_port()
@@ -45,8 +45,8 @@ del os.environ["DJANGO_SETTINGS_MODULE"]
 
 import pytest  # noqa: E402
 
-from django_starter.dev.guard import Guard  # noqa: E402
-from django_starter.dev.valkey import answers_ping, valkey_command  # noqa: E402
+from django_starter.processes.guard import Guard  # noqa: E402
+from django_starter.processes.valkey import answers_ping, valkey_command  # noqa: E402
 
 from .waiting import wait_until  # noqa: E402
 

@@ -1,8 +1,5 @@
-"""What `start_dev.sh` runs once the virtual environment stands: the whole system as children of one process.
+"""What `start_dev.sh` runs once the virtual environment is there: the whole system as children of one process.
 
-`supervisor.py` tells the story; `service.py` is one child, `guard.py` ends them all should the supervisor be killed.
+`supervisor.py` tells the story; `service.py` is one child, `output.py` shows what all of them say, and `changes.py`
+tells when the worker has to start again.
 """
-
-
-class Trouble(Exception):
-    """Something a person has to put right. The message is one sentence that says what; no traceback is shown."""

@@ -40,7 +40,7 @@ class Changes:
         return time.monotonic() - self._last
 
     def _folders(self) -> list[Path]:
-        """Where the code stands. Not the root itself: watching .venv would cost thousands of inotify watches."""
+        """Where the code is. Not the root itself: watching .venv would cost thousands of inotify watches."""
         return sorted(
             path
             for path in self._root.iterdir()

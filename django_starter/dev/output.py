@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import TextIO
 
-#: Who speaks, and in which colour (the second half of an ANSI escape).
+#: The names of the services, and the colour of each (the second half of an ANSI escape).
 COLOURS = {"start_dev": "1", "migrate": "90", "redis": "31", "worker": "33", "flower": "35", "web": "36"}
 WIDTH = max(map(len, COLOURS))
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from .guard import Guard, signal_group
+from django_starter.processes.guard import Guard, signal_group
+
 from .output import Output
 
 

@@ -1,4 +1,4 @@
-"""Starts everything, waits until all of it answers, and ends all of it when one part ends or somebody asks for it."""
+"""Starts everything, waits until all of it answers, and ends all of it when one part ends or a person asks for it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+from django_starter import environment, redis_file
 from django_starter.celery import app
-from django_starter.environment import BASE_DIR, DEFAULT_REDIS_URL, DEV_DIR, REDIS_URL_FILE
+from django_starter.environment import BASE_DIR, DEFAULT_REDIS_URL, DEV_DIR, PROJECT, REDIS_URL_FILE
+from django_starter.errors import Stopped, Trouble
+from django_starter.processes.guard import Guard
+from django_starter.processes.ports import free_port, is_free, port_of
+from django_starter.processes.valkey import VALKEY_FOLDER, answers_ping, shown, valkey_command
 
-from . import Trouble
 from .changes import Changes
-from .guard import Guard
 from .output import Output
-from .ports import free_port, is_free, port_of
 from .service import Service, end
-from .valkey import answers_ping, shown, valkey_command
 
 #: Seconds that a service gets to answer. A cold laptop needs about five.
 START_TIMEOUT = 60
@@ -32,17 +33,13 @@ START_TIMEOUT = 60
 #: Seconds after a change of code in which a worker or web server that ends by itself is forgiven.
 CHANGE_TIMEOUT = 30
 
-#: Seconds a running task gets to finish when the worker has to end; then it is given back to the queue. Short: whoever
-#: presses Ctrl-C or saves a file waits for it.
+#: Seconds a running task gets to finish when the worker has to end; then it is given back to the queue. Short: a
+#: person who presses Ctrl-C or saves a file waits for it.
 SOFT_SHUTDOWN = 2
 
 #: Seconds after which SIGTERM becomes SIGQUIT, and SIGQUIT becomes SIGKILL. With Redis' own, the sum stays below 10.
 TERM, QUIT = 4.5, 1.5
 REDIS_TERM = 2.0
-
-
-class Stopped(Exception):
-    """Somebody asked for the end: Ctrl-C, a signal, a closed terminal."""
 
 
 class Supervisor:
@@ -64,7 +61,7 @@ class Supervisor:
         self._waiting: list[Service] = []  # they could not run the changed code and wait for the next change
 
     def run(self) -> int:
-        """The whole story. Returns 0 when somebody asked for the end; raises Trouble when it came by itself."""
+        """The whole story. Returns 0 when a person asked for the end; raises Trouble when it came by itself."""
         self._listen_for_signals()
         try:
             self._refuse_taken_ports()
@@ -120,14 +117,14 @@ class Supervisor:
             self._redis_text = f"{url}  (it was running already)"
         else:
             url = self._start_valkey()
-            self._redis_text = f"{url}  (embedded Valkey, data in {self._near(DEV_DIR / 'valkey')})"
+            self._redis_text = f"{url}  (embedded Valkey, data in {self._near(VALKEY_FOLDER)})"
         # For our children, and for our own ping of the worker.
         os.environ["REDIS_URL"] = url
         self._output.say(f"Redis: {self._redis_text}")
-        write_privately(REDIS_URL_FILE, url + "\n")  # for the shells beside this one: settings read it
+        redis_file.leave(REDIS_URL_FILE, url)  # for the shells beside this one; it counts while this process lives
 
     def _start_valkey(self) -> str:
-        folder = DEV_DIR / "valkey"
+        folder = VALKEY_FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         port = free_port()
         url = f"redis://127.0.0.1:{port}/0"
@@ -145,13 +142,13 @@ class Supervisor:
             if not self._redis.running or time.monotonic() > deadline:
                 raise Trouble(
                     f"The embedded Valkey could not start: its lines above say why "
-                    f"(its data stands in {self._near(folder)})."
+                    f"(its data is in {self._near(folder)})."
                 )
             self._pause(0.05)
         return url
 
     def _start_services(self) -> None:
-        celery = ("-m", "celery", "-A", "django_starter")
+        celery = ("-m", "celery", "-A", PROJECT)
         # A name of its own: it tells this worker from one in another terminal or of another checkout.
         self._worker_name = f"dev-{self._port}@{platform.node() or 'localhost'}"
         self._worker = self._service(
@@ -271,7 +268,7 @@ class Supervisor:
             if service.running or service in self._waiting:
                 continue
             if service in self._reloading and (service.exit_code or 0) > 0 and self._changes.age() < CHANGE_TIMEOUT:
-                # It ended by itself: somebody saved code that is half written. That is no reason to end the rest.
+                # It ended by itself: code that is half written was saved. That is no reason to end the rest.
                 self._waiting.append(service)
                 self._output.say(f"{name} cannot run the changed code; it tries again at the next change.")
                 continue
@@ -325,17 +322,9 @@ def how(service: Service) -> str:
     return f"exit code {code}"
 
 
-def write_privately(path: Path, text: str) -> None:
-    """Replace `path` by `text` at once, readable by this user alone: an address may hold a password."""
-    new = path.with_name(f"{path.name}.{os.getpid()}")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    new.replace(path)
-
-
 def main() -> int:
     output = Output()
+    environment.export()
     try:
         return Supervisor(output).run()
     except Trouble as trouble:

@@ -1,5 +1,5 @@
-"""What `manage.py doctor` does: asks everything that a task needs, in an order in which one fault is named once.
+"""What `manage.py doctor` does: checks everything that a task needs, in an order in which one fault is named once.
 
-`examination.py` is the list of questions and asks them; `machine.py`, `servers.py`, `work.py` and `doors.py` are the
-questions; `screen.py` shows the answers.
+`checklist.py` is the list of checks and runs them; `machine.py`, `servers.py`, `work.py` and `frontends.py` have the
+checks; `trial.py` tries the system as a visitor; `screen.py` shows the findings.
 """

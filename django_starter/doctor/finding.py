@@ -1,16 +1,16 @@
-"""What a question found out: its four kinds, and one way to make each."""
+"""What a check found out: its four kinds, and one way to make each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 Status = Literal["ok", "warning", "failed", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`detail` is for people; `hint` is what mends it: lines to paste, each perhaps with a `# reason`.
+    """`detail` is for people; `hint` is what puts it right: lines to paste, each perhaps with a `# reason`.
 
     `milliseconds`: the round trip that was measured, None where none was.
     """
@@ -20,7 +20,7 @@ class Finding:
     hint: str = ""
     milliseconds: float | None = None
 
-    def as_json(self, name: str) -> dict[str, Any]:
+    def as_json(self, name: str) -> dict[str, object]:
         """The object that `--json` prints for it."""
         took = None if self.milliseconds is None else round(self.milliseconds, 1)
         return {
@@ -38,7 +38,7 @@ def ok(detail: str, seconds: float | None = None) -> Finding:
 
 
 def warning(detail: str, hint: str) -> Finding:
-    """It works, and somebody should know."""
+    """It works, but an operator should know."""
     return Finding("warning", detail, hint)
 
 
@@ -48,5 +48,5 @@ def failed(detail: str, hint: str) -> Finding:
 
 
 def skipped(why: str) -> Finding:
-    """It could not be asked, or was not to be."""
+    """It could not be run, or was not to be."""
     return Finding("skipped", why)

@@ -17,8 +17,8 @@ from packaging.utils import canonicalize_name
 from django_starter.environment import BASE_DIR, DEV_DIR
 from django_starter.health import LEAST_DISK
 
+from .context import Context
 from .finding import Finding, failed, ok, warning
-from .patient import Patient
 
 #: The oldest and the newest Python that the pinned packages are tested with.
 OLDEST, NEWEST = (3, 11), (3, 13)
@@ -26,18 +26,18 @@ OLDEST, NEWEST = (3, 11), (3, 13)
 NAMED = 3
 
 
-def python(_: Patient) -> Finding:
+def python(_: Context) -> Finding:
     """The Python that runs this, and so the services beside it."""
     version = platform.python_version()
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         return warning(
             f"{version} is none of those that the packages are tested with (3.11 to 3.13).",
-            "rm -rf .venv && ./start_dev.sh  # makes .venv with a Python that fits, where one is installed",
+            f"rm -rf .venv && {settings.TASKS_START_ALL}  # makes .venv with one of these, where one is installed",
         )
     return ok(version)
 
 
-def packages(_: Patient) -> Finding:
+def packages(_: Context) -> Finding:
     """What is installed against what requirements.in allows, and what requirements.txt pins."""
     allowed = {canonicalize_name(one.name): one.specifier for one in _requirements(BASE_DIR / "requirements.in")}
     pinned = list(_requirements(BASE_DIR / "requirements.txt"))
@@ -79,7 +79,7 @@ def near(path: str | Path) -> str:
     return str(Path(path).relative_to(BASE_DIR)) if Path(path).is_relative_to(BASE_DIR) else str(path)
 
 
-def check_settings(_: Patient) -> Finding:
+def check_settings(_: Context) -> Finding:
     """Django's system checks; on a site that others reach, those for deployment as well."""
     found = [one for one in run_checks(include_deployment_checks=settings.PRODUCTION) if not one.is_silenced()]
     grave = [one for one in found if one.level >= (ERROR if any(one.level >= ERROR for one in found) else WARNING)]
@@ -90,7 +90,7 @@ def check_settings(_: Patient) -> Finding:
     return ok(f"{reach}, DEBUG is {'on' if settings.DEBUG else 'off'}")
 
 
-def disk(_: Patient) -> Finding:
+def disk(_: Context) -> Finding:
     """Room for the database and the append-only file."""
     free = shutil.disk_usage(DEV_DIR).free
     if free < LEAST_DISK:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
-from django.core.management.color import no_style
+from django.core.management.color import Style, no_style
 
 from .finding import Finding
 
@@ -18,12 +17,12 @@ STATUS, NAME = 9, 13
 COLOURS = {"ok": "SUCCESS", "warning": "WARNING", "failed": "ERROR", "skipped": "HTTP_NOT_MODIFIED"}
 
 
-def style_for(style: Any) -> Any:
+def style_for(style: Style) -> Style:
     """`style`, or none where NO_COLOR is set (https://no-color.org)."""
     return no_style() if os.environ.get("NO_COLOR") else style
 
 
-def lines(name: str, found: Finding, style: Any) -> Iterable[str]:
+def lines(name: str, found: Finding, style: Style) -> Iterable[str]:
     """The line of a finding, and those of its hint."""
     word = "FAILED" if found.status == "failed" else found.status
     took = "" if found.milliseconds is None else f", {_rounded(found.milliseconds)} ms"
@@ -33,7 +32,7 @@ def lines(name: str, found: Finding, style: Any) -> Iterable[str]:
         yield f"{'':{STATUS + NAME}}→ {hint}"
 
 
-def summary(findings: Iterable[Finding], style: Any) -> str:
+def summary(findings: Iterable[Finding], style: Style) -> str:
     """The last line: how many of each kind."""
     counts: Counter[str] = Counter(found.status for found in findings)
     paint = style.ERROR if counts["failed"] else style.WARNING if counts["warning"] else style.SUCCESS

@@ -13,22 +13,23 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from django_starter.celery import app
-from django_starter.dev.valkey import shown
-from django_starter.environment import answers
+from django_starter.processes.ports import answers
+from django_starter.processes.valkey import shown
 from progress.layer import ProgressChannelLayer
 from progress.server import make_client
+from tasks.runs.ask import ask
 from tasks.runs.moves import CLOCK_DIFFERENCE
 
-from .bounded import bounded
+from .context import Context, Info
 from .finding import Finding, failed, ok, skipped, warning
 from .machine import near
-from .patient import Patient
 
 #: Seconds that a server may take for one answer.
-PATIENCE = 2.0
+SERVER_TIMEOUT = 2.0
+BOUNDS = {"socket_timeout": SERVER_TIMEOUT, "socket_connect_timeout": SERVER_TIMEOUT}
 #: Part of `maxmemory` from which on a server is as good as full.
 FULL = 0.9
-MEND_DATABASE = "python manage.py dbshell  # DATABASE_URL says where it is"
+DATABASE_HINT = "python manage.py dbshell  # DATABASE_URL says where it is"
 #: The settings that lead to a server, which may be the same.
 BROKER, REDIS = "BROKER_URL", "REDIS_URL"
 
@@ -36,7 +37,7 @@ BROKER, REDIS = "BROKER_URL", "REDIS_URL"
 # --- the database -----------------------------------------------------------------------------------------------------
 
 
-def database(_: Patient) -> Finding:
+def database(_: Context) -> Finding:
     """It answers."""
     where = connection.settings_dict["HOST"] or near(connection.settings_dict["NAME"])
     try:
@@ -46,12 +47,12 @@ def database(_: Patient) -> Finding:
             cursor.execute("SELECT 1")
         took = time.monotonic() - began
     except DatabaseError as error:
-        return failed(f"{connection.display_name} at {where} does not answer: {_one_line(error)}", MEND_DATABASE)
+        return failed(f"{connection.display_name} at {where} does not answer: {_one_line(error)}", DATABASE_HINT)
     version = ".".join(str(part) for part in connection.get_database_version())
     return ok(f"{connection.display_name} {version} at {where}", took)
 
 
-def migrations(_: Patient) -> Finding:
+def migrations(_: Context) -> Finding:
     """Its tables are those of this code."""
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -65,24 +66,24 @@ def migrations(_: Patient) -> Finding:
 # --- the broker, and Redis where it is another server -----------------------------------------------------------------
 
 
-def broker(patient: Patient) -> Finding:
+def broker(context: Context) -> Finding:
     """It answers, through the same client as the tasks' messages; of a Redis, what it says of itself is kept."""
     # A RabbitMQ that hangs takes the connection, and its client waits for the first word without end.
-    found = bounded(lambda: _broker(patient), 2 * PATIENCE)
-    return found or _away(BROKER, TimeoutError(f"nothing came within {2 * PATIENCE:g} s"))
+    found = ask(lambda: _broker(context), 2 * SERVER_TIMEOUT)
+    return found or _away(BROKER, TimeoutError(f"nothing came within {2 * SERVER_TIMEOUT:g} s"))
 
 
-def _broker(patient: Patient) -> Finding:
+def _broker(context: Context) -> Finding:
     try:
-        with app.connection_for_write(connect_timeout=PATIENCE) as link:
+        with app.connection_for_write(connect_timeout=SERVER_TIMEOUT) as link:
             link.connect()  # raises at once, where `default_channel` alone would wait without end
             channel: Any = link.default_channel
             began = time.monotonic()
             if link.transport.driver_type == "redis":
                 channel.client.ping()
                 took = time.monotonic() - began
-                patient.servers[BROKER] = channel.client.info()
-                name = _version(patient.servers[BROKER])
+                context.servers[BROKER] = channel.client.info()
+                name = _version(context.servers[BROKER])
             else:
                 link.connection.channel().close()
                 took = time.monotonic() - began
@@ -93,26 +94,26 @@ def _broker(patient: Patient) -> Finding:
     return ok(f"{name} at {_place(BROKER)}", took)
 
 
-def redis(patient: Patient) -> Finding:
+def redis(context: Context) -> Finding:
     """The server of the live records and the channel layer."""
     if settings.REDIS_URL == settings.BROKER_URL:
-        away = patient.findings["broker"].status == "failed"
+        away = context.findings["broker"].status == "failed"
         return skipped("the broker does not answer") if away else ok("the same server")
     try:
-        with make_client(settings.REDIS_URL, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE) as client:
-            told: Any = client.info()
+        with make_client(settings.REDIS_URL, **BOUNDS) as client:
+            told: Info = client.info()
             began = time.monotonic()
             client.ping()
             took = time.monotonic() - began
     except Exception as error:  # `redis.RedisError`, which other files know
         return _away(REDIS, error)
-    patient.servers[REDIS] = told
+    context.servers[REDIS] = told
     return ok(f"{_version(told)} at {_place(REDIS)}", took)
 
 
-def persistence(patient: Patient) -> Finding:
+def persistence(context: Context) -> Finding:
     """What waits in the broker outlives a restart of it."""
-    told = patient.servers.get(BROKER)
+    told = context.servers.get(BROKER)
     if told is None:
         return skipped("the broker is no Redis, and keeps durable queues itself")
     if not told.get("aof_enabled"):
@@ -125,12 +126,12 @@ def persistence(patient: Patient) -> Finding:
     return ok("append-only file")
 
 
-def eviction(patient: Patient) -> Finding:
+def eviction(context: Context) -> Finding:
     """A full server refuses what is new, and throws nothing away."""
-    if not patient.servers:
+    if not context.servers:
         return skipped("no Redis answers")
     texts = []
-    for setting, told in patient.servers.items():
+    for setting, told in context.servers.items():
         policy = told.get("maxmemory_policy", "unknown")
         if policy != "noeviction":
             return failed(
@@ -147,10 +148,10 @@ def eviction(patient: Patient) -> Finding:
     return ok("; ".join(texts))
 
 
-def channels(_: Patient) -> Finding:
+def channels(_: Context) -> Finding:
     """What a worker publishes into a group arrives."""
     layer: ProgressChannelLayer = get_channel_layer()
-    took = layer.round_trip(PATIENCE)
+    took = layer.round_trip(SERVER_TIMEOUT)
     if took is None:
         return failed(
             "A message to a group of the channel layer did not arrive: pages see changes seconds late.",
@@ -159,7 +160,7 @@ def channels(_: Patient) -> Finding:
     return ok("a message to a group arrived", took)
 
 
-def visibility(_: Patient) -> Finding:
+def visibility(_: Context) -> Finding:
     """The broker does not give a task to a second worker while the first may still be at it."""
     app.loader.import_default_modules()  # the tasks, with their limits
     if app.connection_for_write().transport.driver_type != "redis":
@@ -179,15 +180,15 @@ def visibility(_: Patient) -> Finding:
     return ok(f"{_span(timeout)}, {limit}; a copy cannot claim a run")
 
 
-def clocks(patient: Patient) -> Finding:
+def clocks(context: Context) -> Finding:
     """All agree on what time it is: due times are compared between machines."""
     ahead: dict[str, float] = {}
-    with make_client(settings.REDIS_URL, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE) as client:
+    with make_client(settings.REDIS_URL, **BOUNDS) as client:
         client.ping()
         before = time.time()
         told: Any = client.time()
         ahead["Redis"] = told[0] + told[1] / 1e6 - (before + time.time()) / 2
-    if patient.is_well("database") and connection.vendor == "postgresql":
+    if context.passed("database") and connection.vendor == "postgresql":
         connection.ensure_connection()
         with connection.cursor() as cursor:
             before = time.time()
@@ -207,7 +208,7 @@ def judge_clocks(ahead: dict[str, float]) -> Finding:
     return ok(", ".join(texts))
 
 
-def mend(setting: str) -> str:
+def hint_for(setting: str) -> str:
     """The lines that bring the server behind `setting` back, or show why it does not answer."""
     parts = urlsplit(_nodes(setting)[0])
     port = parts.port or {"amqp": 5672, "amqps": 5671, "sentinel": 26379}.get(parts.scheme, 6379)
@@ -216,17 +217,17 @@ def mend(setting: str) -> str:
     if parts.hostname not in (None, "localhost", "127.0.0.1", "::1"):
         return f"nc -vz {parts.hostname} {port}  # is it up, and may we reach it?"
     if answers(f"tcp://127.0.0.1:{port}"):
-        return f"lsof -nP -iTCP:{port} -sTCP:LISTEN  # somebody listens there, and does not answer: is it stopped?"
+        return f"lsof -nP -iTCP:{port} -sTCP:LISTEN  # a program listens there, and does not answer: is it stopped?"
     if parts.scheme.startswith("amqp"):
         return "systemctl start rabbitmq-server"
     return (
-        "./start_dev.sh  # brings its own where none runs\n"
+        f"{settings.TASKS_START_ALL}  # brings its own where none runs\n"
         f"redis-server --port {port} --appendonly yes --maxmemory-policy noeviction"
     )
 
 
 def _away(setting: str, error: Exception) -> Finding:
-    return failed(f"{_place(setting)} ({setting}) does not answer: {_one_line(error)}", mend(setting))
+    return failed(f"{_place(setting)} ({setting}) does not answer: {_one_line(error)}", hint_for(setting))
 
 
 def _nodes(setting: str) -> list[str]:
@@ -244,7 +245,7 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _version(told: dict[str, Any]) -> str:
+def _version(told: Info) -> str:
     if told.get("server_name") == "valkey":
         return f"Valkey {told['valkey_version']}"
     return f"Redis {told.get('redis_version', '')}"
@@ -261,9 +262,9 @@ def _configure(setting: str, option: str) -> str:
     return f"{_cli(setting)} config set {option}  # and in its redis.conf"
 
 
-def _limit(task: Any) -> float:
+def _limit(task: object) -> float:
     """Seconds after which Celery ends the task at the latest; 0: never."""
-    return float(task.time_limit or app.conf.task_time_limit or 0)
+    return float(getattr(task, "time_limit", None) or app.conf.task_time_limit or 0)
 
 
 def _span(seconds: float) -> str:

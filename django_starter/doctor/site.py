@@ -1,11 +1,10 @@
-"""Where the pages are asked for, under which name; and one plain question over HTTP."""
+"""Where the pages are asked for, under which name; and one plain request over HTTP."""
 
 from __future__ import annotations
 
 import http.client
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -13,7 +12,7 @@ from django.conf import settings
 from django_starter.environment import number, text
 
 #: Seconds that a server may take to connect, and between two pieces of its answer.
-PATIENCE = 3.0
+HTTP_TIMEOUT = 3.0
 #: Bytes of an answer that are read.
 MOST = 64 * 1024
 
@@ -64,14 +63,14 @@ class Answer:
     """What a web server said."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: http.client.HTTPMessage
     body: bytes
 
 
 def get(site: Site, path: str, headers: Mapping[str, str] | None = None) -> Answer:
     """GET `path`; any status is an answer, and no redirect is followed. Raises OSError, also for what is no HTTP."""
-    kind: Any = http.client.HTTPSConnection if site.scheme == "https" else http.client.HTTPConnection
-    connection = kind(site.host, site.port, timeout=PATIENCE)
+    kind = http.client.HTTPSConnection if site.scheme == "https" else http.client.HTTPConnection
+    connection = kind(site.host, site.port, timeout=HTTP_TIMEOUT)
     try:
         connection.request("GET", path, headers={"Host": site.name, **(headers or {})})
         response = connection.getresponse()

@@ -1,4 +1,4 @@
-"""Who works, on what, and whether a task comes back."""
+"""The workers, what they serve, and whether a task comes back."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tasks.runs.beats import Worker
 from tasks.runs.waiting import explain, pulse
 from tasks.tasks import canary as task
 
+from .context import Context
 from .finding import Finding, failed, ok, skipped, warning
-from .patient import Patient
 
 #: Seconds that the canary gets for its way.
 CANARY = 5.0
@@ -28,10 +28,10 @@ WORKER_LOG = (
 )
 
 
-def workers(patient: Patient) -> Finding:
-    """Somebody serves each queue that tasks are routed to, or wait in."""
+def workers(context: Context) -> Finding:
+    """A worker serves each queue that tasks are routed to, or wait in."""
     wanted = _routed()
-    if patient.is_well("migrations"):
+    if context.passed("migrations"):
         wanted |= set(TaskRun.objects.filter(state__in=CLAIMABLE, held=False).values_list("queue", flat=True))
     now = pulse()
     if not now.reachable:
@@ -50,13 +50,13 @@ def workers(patient: Patient) -> Finding:
     return ok(told)
 
 
-def canary(patient: Patient) -> Finding:
+def canary(context: Context) -> Finding:
     """From `.delay()` to SUCCESS."""
     queue = _queue(task)
     if not pulse().serves(queue):
         return skipped(f"no worker serves the queue {queue}")
     began = time.monotonic()
-    pk = patient.guest.start_canary()
+    pk = context.trial.start_canary()
     while time.monotonic() - began < CANARY:
         run = TaskRun.objects.get(pk=pk)
         if run.state in FINAL:
@@ -66,7 +66,7 @@ def canary(patient: Patient) -> Finding:
     if run.state == State.SUCCESS:
         return ok("accepted, sent, claimed, done", took)
     if run.state in FINAL:
-        error: Any = run.error or {}
+        error = run.error or {}
         return failed(f"A task ended with {run.state}: {error.get('type')}: {error.get('message')}", WORKER_LOG)
     why = explain([run]).get(pk, {}).get("hint") or "It has begun."
     now = [worker for worker in pulse().workers if worker.alive and queue in worker.queues]

@@ -11,10 +11,6 @@ from importlib import import_module
 
 from django.core.exceptions import ImproperlyConfigured
 
-from django_starter.dev import Trouble
-from django_starter.dev.ports import free_port, is_free
-from django_starter.dev.supervisor import write_privately
-from django_starter.dev.valkey import answers_ping, server_in, shown
 from django_starter.environment import (
     BASE_DIR,
     BROKER_SCHEMES,
@@ -23,11 +19,14 @@ from django_starter.environment import (
     REDIS_SCHEMES,
     REDIS_URL_FILE,
     address,
+    export,
     number,
     text,
 )
-from django_starter.serve.flower import PASSWORD_FILE, USER, flower_password
-from django_starter.serve.valkey import FOLDER as VALKEY_FOLDER
+from django_starter.errors import Trouble
+from django_starter.processes.flower import PASSWORD_FILE, USER, flower_password
+from django_starter.processes.ports import free_port, is_free
+from django_starter.processes.valkey import VALKEY_FOLDER, answers_ping, server_in, shown
 
 #: The control socket, as supervisord.conf names it.
 SOCKET = BASE_DIR / ".dev" / "run" / "supervisor.sock"
@@ -49,6 +48,7 @@ def main() -> int:
 
 def prepare() -> None:
     """The whole story. What the services need to know is in the environment at its end; raises Trouble."""
+    export()
     os.environ["DEV_DIR"] = str(DEV_DIR)
     os.environ.setdefault("LOG_FORMAT", "json")
     os.environ.setdefault("HASHED_STATIC", "1")
@@ -114,7 +114,6 @@ def find_redis() -> str:
     port = free_port()
     url = f"redis://127.0.0.1:{port}/0"
     os.environ |= {"REDIS_URL": url, "VALKEY_PORT": str(port), "EMBEDDED_VALKEY": "true"}
-    write_privately(REDIS_URL_FILE, url + "\n")  # for shells beside this one: settings read it
     return f"{url}  (embedded Valkey, data in {VALKEY_FOLDER})"
 
 
@@ -148,7 +147,7 @@ def announce(redis_text: str, broker_text: str) -> None:
     lines = [
         f"Page     http://{'localhost' if host == '127.0.0.1' else host}:{os.environ['PORT']}/",
         f"Flower   http://localhost:{os.environ['FLOWER_PORT']}/",
-        # Once: who starts this later reads it in the file.
+        # Shown once: later starts name the file that has it.
         f"         user {USER}, password {password}" if new else f"         user {USER}, password in {PASSWORD_FILE}",
         f"Redis    {redis_text}",
         *([f"Broker   {broker_text}"] if broker_text else []),

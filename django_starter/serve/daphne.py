@@ -5,8 +5,6 @@ Autobahn, which speaks WebSocket for Daphne, applies it to what is sent as well:
 
 from __future__ import annotations
 
-from typing import Any
-
 from daphne.cli import CommandLineInterface
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 
@@ -16,7 +14,7 @@ class Protocol(WebSocketProtocol):
 
     maxMessagePayloadSize: int
 
-    def sendMessage(self, *args: Any, **kwargs: Any) -> None:
+    def sendMessage(self, *args: object, **kwargs: object) -> None:
         limit: int = self.maxMessagePayloadSize
         self.maxMessagePayloadSize = 0
         try:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 
-from django_starter.dev.valkey import valkey_command
-from django_starter.environment import DEV_DIR, number
-
-FOLDER = DEV_DIR / "valkey"
+from django_starter import redis_file
+from django_starter.environment import REDIS_URL_FILE, number
+from django_starter.processes.valkey import VALKEY_FOLDER, valkey_command
 
 
 def main() -> None:
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    command = valkey_command(FOLDER, number("VALKEY_PORT", 6379, 1, 65_535))
+    VALKEY_FOLDER.mkdir(parents=True, exist_ok=True)
+    port = number("VALKEY_PORT", 6379, 1, 65_535)
+    command = valkey_command(VALKEY_FOLDER, port)
+    # For shells beside this one. The server inherits the lock, so the address counts for as long as it lives.
+    os.set_inheritable(redis_file.leave(REDIS_URL_FILE, f"redis://127.0.0.1:{port}/0"), True)
     os.execv(command[0], command)
 
 

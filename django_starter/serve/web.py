@@ -7,15 +7,15 @@ import resource
 import sys
 from contextlib import suppress
 
-from django_starter.environment import choice, number, text
+from django_starter.environment import PROJECT, choice, export, number, text
 
-APPLICATION = "django_starter.asgi:application"
+APPLICATION = f"{PROJECT}.asgi:application"
 
 #: Bytes of a WebSocket frame from outside beyond which the server itself hangs up, without us. One that is smaller and
 #: still too big gets an `error` frame (progress.messages.MAX_CLIENT_FRAME).
 MAX_FRAME = 16 * 1024
 #: Seconds between a server's own pings, and until one that is not answered ends the socket.
-PING, PATIENCE = 20, 30
+PING_INTERVAL, PING_TIMEOUT = 20, 30
 #: Seconds that requests get to finish when the server has to end.
 GRACE = 3
 #: Connections that may wait to be accepted. Daphne's 50 made 1,000 sockets that came at once take 15 s instead of 1:
@@ -34,8 +34,8 @@ def web_command(server: str, host: str, port: int) -> list[str]:
             "host": host,
             "port": port,
             "ws-max-size": MAX_FRAME,
-            "ws-ping-interval": PING,
-            "ws-ping-timeout": PATIENCE,
+            "ws-ping-interval": PING_INTERVAL,
+            "ws-ping-timeout": PING_TIMEOUT,
             "ws-per-message-deflate": "false",  # it would compress each frame again for each viewer
             "backlog": BACKLOG,
             "timeout-graceful-shutdown": GRACE,
@@ -49,8 +49,8 @@ def web_command(server: str, host: str, port: int) -> list[str]:
             "endpoint": f"tcp:port={port}:interface={interface}:backlog={BACKLOG}",
             "websocket-max-message-size": MAX_FRAME,
             "websocket-max-frame-size": MAX_FRAME,
-            "ping-interval": PING,
-            "ping-timeout": PATIENCE,
+            "ping-interval": PING_INTERVAL,
+            "ping-timeout": PING_TIMEOUT,
             "websocket_timeout": -1,  # a task may take days, and its viewer may stay
             "application-close-timeout": GRACE,
             "verbosity": 0,
@@ -71,6 +71,7 @@ def allow_many_files() -> None:
 
 
 def main() -> None:
+    export()
     command = web_command(
         choice("ASGI_SERVER", ("daphne", "uvicorn")), text("BIND", "127.0.0.1"), number("PORT", 8001, 1, 65_535)
     )

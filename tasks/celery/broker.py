@@ -9,7 +9,7 @@ from celery import current_app
 from django.conf import settings
 from kombu.transport.redis import Channel as RedisChannel
 
-from tasks.runs.ask import Look
+from tasks.runs.ask import LastAnswer
 
 #: Seconds between two looks whether it answers, and those that the first of all waits.
 LOOK_EVERY = 1.0
@@ -73,4 +73,4 @@ class _Line:
         return True
 
 
-_look = Look("tasks-broker", _Line().answers, every=LOOK_EVERY, patience=LOOK_PATIENCE)
+_look = LastAnswer("tasks-broker", _Line().answers, every=LOOK_EVERY, seconds=LOOK_PATIENCE)

@@ -13,7 +13,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from tasks.models import TaskRun
-from tasks.runs.ask import Look
+from tasks.runs.ask import LastAnswer
 from tasks.runs.waiting import due, pulse
 
 #: Seconds for which one count of the queue serves every page of this process.
@@ -102,4 +102,4 @@ def _flower_answers() -> bool:
 
 
 _queue = _Queue()
-_flower = Look("tasks-flower", _flower_answers, every=FLOWER_EVERY, patience=FLOWER_ANSWERS_WITHIN)
+_flower = LastAnswer("tasks-flower", _flower_answers, every=FLOWER_EVERY, seconds=FLOWER_ANSWERS_WITHIN)

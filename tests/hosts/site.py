@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from django_starter.dev.guard import Guard
+from django_starter.processes.guard import Guard
 from django_starter.serve.web import web_command
 from tests.conftest import OURS
 from tests.live.faults.rows import Rows

@@ -1,4 +1,4 @@
-"""What the doctor's guest leaves behind, and how busy workers are told from sick ones."""
+"""What the doctor's trial leaves behind, and how busy workers are told from sick ones."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from django_starter.doctor import work
+from django_starter.doctor.context import Context
 from django_starter.doctor.finding import skipped
-from django_starter.doctor.patient import Patient
 from django_starter.doctor.site import Site
 from progress.server import make_client
 from tasks.models import State, TaskRun
@@ -24,13 +24,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def patient(monkeypatch, valkey) -> Patient:
+def context(monkeypatch, valkey) -> Context:
     """A system whose broker takes messages, and where nobody works but in name."""
     monkeypatch.setattr(waiting, "_last", waiting.Pulse(reachable=True))
     monkeypatch.setattr(waiting, "_client", None)
     monkeypatch.setattr(waiting, "FRESH", 0.0)
     monkeypatch.setattr(work, "CANARY", 0.3)
-    return Patient(Site("http", "127.0.0.1", 1, "localhost"))
+    return Context(Site("http", "127.0.0.1", 1, "localhost"))
 
 
 def beat(*active: str, queue: str = "celery") -> None:
@@ -38,48 +38,48 @@ def beat(*active: str, queue: str = "celery") -> None:
         beats.beat(client, beats.Worker("w1", "w1@test", [queue], 1, list(active)))
 
 
-def test_a_canary_that_waits_for_busy_workers_is_a_warning(patient):
+def test_a_canary_that_waits_for_busy_workers_is_a_warning(context):
     beat("another task")
-    found = work.canary(patient)
+    found = work.canary(context)
     assert found.status == "warning"
     assert "All workers are busy" in found.detail
     assert found.hint.startswith("celery -A django_starter worker")
 
 
-def test_a_canary_that_nobody_takes_is_a_fault_and_stays_cancelled_where_its_message_may_come_yet(patient):
+def test_a_canary_that_nobody_takes_is_a_fault_and_stays_cancelled_where_its_message_may_come_yet(context):
     beat()
-    found = work.canary(patient)
+    found = work.canary(context)
     assert found.status == "failed"
     assert "it is PENDING" in found.detail
-    patient.guest.leave()
+    context.trial.remove()
     run = TaskRun.objects.get()
     assert (run.state, run.owner, run.name) == (State.REVOKED, None, "tasks.tasks.canary")
     assert not User.objects.exists()
     assert not Session.objects.exists()
 
 
-def test_no_canary_is_sent_where_nobody_serves_its_queue(patient):
+def test_no_canary_is_sent_where_nobody_serves_its_queue(context):
     beat(queue="other")
-    assert work.canary(patient) == skipped("no worker serves the queue celery")
+    assert work.canary(context) == skipped("no worker serves the queue celery")
     assert not TaskRun.objects.exists()
 
 
-def test_a_run_to_look_at_is_never_sent_and_leaves_nothing(patient):
-    pk = patient.guest.a_run()
+def test_a_run_to_look_at_is_never_sent_and_leaves_nothing(context):
+    pk = context.trial.a_run()
     run = TaskRun.objects.get(pk=pk)
     assert (run.state, run.sent_at) == (State.PENDING, None)
-    key = patient.guest.cookie.removeprefix("sessionid=")
+    key = context.trial.cookie.removeprefix("sessionid=")
     assert _viewers([key]) == [Viewer(run.owner_id, "", False)]  # signed in, and no more than that
     assert not User.objects.get().has_usable_password()
-    patient.guest.leave()
+    context.trial.remove()
     assert (User.objects.count(), Session.objects.count(), TaskRun.objects.count()) == (0, 0, 0)
 
 
-def test_a_guest_whose_doctor_was_killed_is_removed_by_the_next(patient):
+def test_a_guest_whose_doctor_was_killed_is_removed_by_the_next(context):
     left = User.objects.create_user(f"doctor-canary-{'0' * 16}")
     User.objects.filter(pk=left.pk).update(date_joined=timezone.now() - timedelta(hours=1))
     person = User.objects.create_user("doctor-canary-jim")
     User.objects.filter(pk=person.pk).update(date_joined=timezone.now() - timedelta(hours=1))
-    patient.guest.a_run()
-    patient.guest.leave()
+    context.trial.a_run()
+    context.trial.remove()
     assert list(User.objects.all()) == [person]

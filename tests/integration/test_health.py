@@ -20,6 +20,7 @@ from tasks import runs
 from tasks.celery import broker
 from tasks.models import State, TaskRun
 from tasks.runs import beats, counts, waiting
+from tasks.runs.ask import OneAtATime
 from tasks.tasks import demo_task
 
 NOBODY = "redis://127.0.0.1:1/0"
@@ -30,7 +31,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def fresh():
     """Nothing is remembered of another test's look."""
-    health._asked.clear()
+    for check in health.CHECKS.values():
+        check._asked = None
     waiting._last, waiting._client = waiting.Pulse(reachable=True), None
     counts.counts._forked()
 
@@ -77,7 +79,8 @@ def test_ready_answers_within_a_second_when_everything_hangs_and_starts_no_crowd
         released.wait(20)
         return ""
 
-    monkeypatch.setattr(health, "QUESTIONS", dict.fromkeys(("database", "broker", "channels", "workers", "disk"), hang))
+    names = ("database", "broker", "channels", "workers", "disk")
+    monkeypatch.setattr(health, "CHECKS", {name: OneAtATime(hang, name) for name in names})
     Client().get("/health/live")  # the first request loads the middleware
     threads = threading.active_count()
     for _ in range(3):

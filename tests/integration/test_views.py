@@ -8,7 +8,7 @@ import re
 import pytest
 from django.test import Client
 
-from django_starter.dev.ports import free_port
+from django_starter.processes.ports import free_port
 from tasks import runs
 from tasks.models import State, TaskRun
 from tasks.runs import waiting

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from django_starter.dev.guard import Guard
-from django_starter.dev.ports import free_port
+from django_starter.processes.guard import Guard
+from django_starter.processes.ports import free_port
 from tests.conftest import OURS
 from tests.waiting import wait_until
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import kombu
 import pytest
 
-from django_starter.dev.ports import free_port
+from django_starter.processes.ports import free_port
 from tests.waiting import wait_until
 
 from .faults.rows import Rows

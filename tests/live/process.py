@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from django_starter.dev.guard import Guard
+from django_starter.processes.guard import Guard
 from tests.waiting import wait_until
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import kombu
 
-from django_starter.dev.guard import Guard
-from django_starter.dev.ports import free_port
+from django_starter.processes.guard import Guard
+from django_starter.processes.ports import free_port
 
 from .process import Process
 

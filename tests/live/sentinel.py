@@ -7,7 +7,7 @@ from typing import Any
 
 import redis
 
-from django_starter.dev.ports import free_port
+from django_starter.processes.ports import free_port
 from tests.waiting import wait_until
 
 from .process import Process

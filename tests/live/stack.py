@@ -12,9 +12,9 @@ from typing import Any
 
 import redis
 
-from django_starter.dev.guard import Guard
-from django_starter.dev.ports import free_port
-from django_starter.dev.valkey import answers_ping, valkey_command
+from django_starter.processes.guard import Guard
+from django_starter.processes.ports import free_port
+from django_starter.processes.valkey import answers_ping, valkey_command
 from django_starter.serve.web import POOL, web_command
 from tests.conftest import OURS
 from tests.waiting import wait_until

@@ -1,4 +1,4 @@
-"""`manage.py doctor`: on a healthy system all is ok; of a broken one it names the fault and the mend."""
+"""`manage.py doctor`: on a healthy system all is ok; of a broken one it names the fault and what puts it right."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from django_starter.dev.ports import free_port
+from django_starter.processes.ports import free_port
 from progress.server import make_client
 from tasks.runs import beats
 from tests.waiting import wait_until
@@ -44,7 +44,7 @@ print("as before" if held() == before else f"{before} became {held()}")
 
 
 @dataclass(frozen=True)
-class Visit:
+class Report:
     """What one call of the doctor said."""
 
     code: int
@@ -53,13 +53,13 @@ class Visit:
     def named(self, kind: str) -> set[str]:
         return {name for name, check in self.checks.items() if check["status"] == kind}
 
-    def says(self, name: str, detail: str, mend: str) -> None:
-        """The fault is named, and the line that mends it."""
+    def says(self, name: str, detail: str, hint: str) -> None:
+        """The fault is named, and the line that puts it right."""
         assert detail in self.checks[name]["detail"]
-        assert mend in self.checks[name]["hint"]
+        assert hint in self.checks[name]["hint"]
 
 
-class Hospital:
+class System:
     """A whole system with Flower, and a doctor for it."""
 
     def __init__(self, stack: Stack) -> None:
@@ -70,7 +70,7 @@ class Hospital:
         self.flower = Process("flower", command, cwd=ROOT, ready=self._flower_answers, **stack._process("flower"))
         stack.processes.append(self.flower)
 
-    def open(self) -> Hospital:
+    def open(self) -> System:
         self.flower.start(wait=False)
         self.stack.start(concurrency=1)
         self.flower.wait_ready()
@@ -104,7 +104,7 @@ class Hospital:
         with make_client(self.stack.valkey.url) as client:
             wait_until(lambda: [worker.queues for worker in beats.look(client)] == [[queue]], 20)
 
-    def examine(self, *arguments: str, **env: str) -> Visit:
+    def check(self, *arguments: str, **env: str) -> Report:
         """Call the doctor in the stack's environment, with what is changed in `env`."""
         command = [sys.executable, "manage.py", "doctor", "--json", *arguments]
         env = {**self.stack.env, "PYTHONWARNINGS": "", **env}  # as a person calls it
@@ -112,176 +112,176 @@ class Hospital:
         assert done.stderr == ""
         told = json.loads(done.stdout)
         assert told["status"] == ("failed" if done.returncode else "ok")
-        return Visit(done.returncode, {check["name"]: check for check in told["checks"]})
+        return Report(done.returncode, {check["name"]: check for check in told["checks"]})
 
 
 @pytest.fixture(scope="module")
-def hospital(make_stack) -> Iterator[Hospital]:
-    """One for all tests: each breaks it and mends it again."""
+def system(make_stack) -> Iterator[System]:
+    """One for all tests: each breaks it and puts it right again."""
     stack = make_stack()
     try:
-        yield Hospital(stack).open()
+        yield System(stack).open()
     finally:
         end(stack)
 
 
-def test_all_is_ok_and_nothing_is_left_behind(hospital):
-    *lines, total, left = hospital.stack.shell(CALL_AND_COUNT).splitlines()
+def test_all_is_ok_and_nothing_is_left_behind(system):
+    *lines, total, left = system.stack.shell(CALL_AND_COUNT).splitlines()
     assert [line.split()[0] for line in lines] == ["ok"] * 19
     assert (total, left) == ("19 ok", "as before")
     assert "\x1b" not in "".join(lines)  # colours are for terminals
 
-    visit = hospital.examine()
-    assert visit.code == 0
-    for check in visit.checks.values():
+    report = system.check()
+    assert report.code == 0
+    for check in report.checks.values():
         assert set(check) == {"name", "status", "detail", "hint", "milliseconds"}
         assert (check["status"], check["hint"]) == ("ok", "")
-    assert visit.named("ok") == {line.split()[1] for line in lines}
+    assert report.named("ok") == {line.split()[1] for line in lines}
     for name in ("database", "broker", "channels", "canary", "web", "socket", "flower"):
-        assert visit.checks[name]["milliseconds"] > 0
-    assert "append-only file" in visit.checks["persistence"]["detail"]
-    assert "w1@test (celery; beat" in visit.checks["workers"]["detail"]
-    assert "SUCCESS" in visit.checks["socket"]["detail"]
+        assert report.checks[name]["milliseconds"] is not None  # SQLite may answer in 0.0
+    assert "append-only file" in report.checks["persistence"]["detail"]
+    assert "w1@test (celery; beat" in report.checks["workers"]["detail"]
+    assert "SUCCESS" in report.checks["socket"]["detail"]
 
 
-def test_no_worker(hospital):
-    worker = hospital.stack.workers["w1"]
+def test_no_worker(system):
+    worker = system.stack.workers["w1"]
     worker.pause()
     try:
-        wait_until(lambda: hospital.workers_seen() == 0, 30)
-        visit = hospital.examine()
+        wait_until(lambda: system.workers_seen() == 0, 30)
+        report = system.check()
     finally:
         worker.resume()
-        hospital.recover()
-    assert (visit.code, visit.named("failed")) == (1, {"workers"})
-    visit.says("workers", "No worker is running", "celery -A django_starter worker -l info")
-    assert visit.named("skipped") == {"canary"}
-    assert "PENDING" in visit.checks["socket"]["detail"]
+        system.recover()
+    assert (report.code, report.named("failed")) == (1, {"workers"})
+    report.says("workers", "No worker is running", "celery -A django_starter worker -l info")
+    assert report.named("skipped") == {"canary"}
+    assert "PENDING" in report.checks["socket"]["detail"]
 
 
-def test_a_worker_that_serves_another_queue(hospital):
-    hospital.serve("other", instead_of="celery")
+def test_a_worker_that_serves_another_queue(system):
+    system.serve("other", instead_of="celery")
     try:
-        visit = hospital.examine()
+        report = system.check()
     finally:
-        hospital.serve("celery", instead_of="other")
-        hospital.recover()
-    assert (visit.code, visit.named("failed")) == (1, {"workers"})
-    visit.says("workers", "Nobody serves the queue celery, only w1@test (other;", "worker -l info -Q celery")
-    assert visit.checks["canary"]["detail"] == "no worker serves the queue celery"
+        system.serve("celery", instead_of="other")
+        system.recover()
+    assert (report.code, report.named("failed")) == (1, {"workers"})
+    report.says("workers", "Nobody serves the queue celery, only w1@test (other;", "worker -l info -Q celery")
+    assert report.checks["canary"]["detail"] == "no worker serves the queue celery"
 
 
-def test_a_broker_that_is_away(hospital):
-    valkey = hospital.stack.valkey
+def test_a_broker_that_is_away(system):
+    valkey = system.stack.valkey
     valkey.kill()
     try:
-        visit = hospital.examine()
+        report = system.check()
     finally:
         valkey.start()
-        hospital.recover()
-    assert (visit.code, visit.named("failed")) == (1, {"broker"})
-    visit.says("broker", "does not answer: Error 111", f"redis-server --port {valkey.port} --appendonly yes")
+        system.recover()
+    assert (report.code, report.named("failed")) == (1, {"broker"})
+    report.says("broker", "does not answer: Error 111", f"redis-server --port {valkey.port} --appendonly yes")
     below = {"redis", "persistence", "channels", "clocks", "workers", "canary"}
-    assert visit.named("skipped") == {"eviction", *below}
-    assert {visit.checks[name]["detail"] for name in below} == {"the broker does not answer"}
+    assert report.named("skipped") == {"eviction", *below}
+    assert {report.checks[name]["detail"] for name in below} == {"the broker does not answer"}
 
 
-def test_a_broker_that_hangs_holds_up_nothing(hospital):
-    valkey = hospital.stack.valkey
+def test_a_broker_that_hangs_holds_up_nothing(system):
+    valkey = system.stack.valkey
     valkey.pause()
     try:
-        visit = hospital.examine()
+        report = system.check()
     finally:
         valkey.resume()
-        hospital.recover()
-    assert (visit.code, visit.named("failed")) == (1, {"broker"})
-    visit.says("broker", "does not answer: Timeout", f"lsof -nP -iTCP:{valkey.port} -sTCP:LISTEN")
-    assert {"database", "web", "socket", "flower"} <= visit.named("ok")
+        system.recover()
+    assert (report.code, report.named("failed")) == (1, {"broker"})
+    report.says("broker", "does not answer: Timeout", f"lsof -nP -iTCP:{valkey.port} -sTCP:LISTEN")
+    assert {"database", "web", "socket", "flower"} <= report.named("ok")
 
 
-def test_a_broker_that_throws_tasks_away_when_it_is_full(hospital):
-    hospital.stack.valkey.config_set("maxmemory-policy", "allkeys-lru")
+def test_a_broker_that_throws_tasks_away_when_it_is_full(system):
+    system.stack.valkey.config_set("maxmemory-policy", "allkeys-lru")
     try:
-        visit = hospital.examine()
+        report = system.check()
     finally:
-        hospital.stack.valkey.config_set("maxmemory-policy", "noeviction")
-    assert (visit.code, visit.named("failed")) == (1, {"eviction"})
-    mend = f"redis-cli -u {hospital.stack.valkey.url} config set maxmemory-policy noeviction"
-    visit.says("eviction", "allkeys-lru", mend)
+        system.stack.valkey.config_set("maxmemory-policy", "noeviction")
+    assert (report.code, report.named("failed")) == (1, {"eviction"})
+    hint = f"redis-cli -u {system.stack.valkey.url} config set maxmemory-policy noeviction"
+    report.says("eviction", "allkeys-lru", hint)
 
 
-def test_a_broker_that_forgets_at_a_restart_is_a_warning(hospital):
-    hospital.stack.valkey.config_set("appendonly", "no")
+def test_a_broker_that_forgets_at_a_restart_is_a_warning(system):
+    system.stack.valkey.config_set("appendonly", "no")
     try:
-        visit = hospital.examine()
+        report = system.check()
     finally:
-        hospital.stack.valkey.config_set("appendonly", "yes")
-    assert (visit.code, visit.named("warning")) == (0, {"persistence"})
-    mend = f"redis-cli -u {hospital.stack.valkey.url} config set appendonly yes"
-    visit.says("persistence", "no append-only file", mend)
+        system.stack.valkey.config_set("appendonly", "yes")
+    assert (report.code, report.named("warning")) == (0, {"persistence"})
+    hint = f"redis-cli -u {system.stack.valkey.url} config set appendonly yes"
+    report.says("persistence", "no append-only file", hint)
 
 
-def test_a_database_that_is_away(hospital):
+def test_a_database_that_is_away(system):
     port = free_port()
-    visit = hospital.examine(DATABASE_URL=f"postgres://us:secret@127.0.0.1:{port}/tasks")
-    assert (visit.code, visit.named("failed")) == (1, {"database"})
-    visit.says("database", "PostgreSQL at 127.0.0.1 does not answer: connection failed", "python manage.py dbshell")
-    assert "secret" not in json.dumps(visit.checks)
-    assert visit.named("skipped") == {"migrations", "canary", "socket"}
+    report = system.check(DATABASE_URL=f"postgres://us:secret@127.0.0.1:{port}/tasks")
+    assert (report.code, report.named("failed")) == (1, {"database"})
+    report.says("database", "PostgreSQL at 127.0.0.1 does not answer: connection failed", "python manage.py dbshell")
+    assert "secret" not in json.dumps(report.checks)
+    assert report.named("skipped") == {"migrations", "canary", "socket"}
 
 
-def test_migrations_that_are_not_applied(hospital, tmp_path):
-    visit = hospital.examine(DATABASE_URL=f"sqlite:///{tmp_path / 'empty.sqlite3'}")
-    assert (visit.code, visit.named("failed")) == (1, {"migrations"})
-    visit.says("migrations", "Not applied: contenttypes.0001_initial and", "python manage.py migrate")
-    assert visit.checks["socket"]["detail"] == "the database has not all its tables"
+def test_migrations_that_are_not_applied(system, tmp_path):
+    report = system.check(DATABASE_URL=f"sqlite:///{tmp_path / 'empty.sqlite3'}")
+    assert (report.code, report.named("failed")) == (1, {"migrations"})
+    report.says("migrations", "Not applied: contenttypes.0001_initial and", "python manage.py migrate")
+    assert report.checks["socket"]["detail"] == "the database has not all its tables"
 
 
-def test_a_web_server_with_another_secret_key(hospital):
-    visit = hospital.examine(SECRET_KEY="of another machine, as long as Django wants it to be: 0123456789")
-    assert (visit.code, visit.named("failed")) == (1, {"socket"})
-    visit.says("socket", "another DATABASE_URL or SECRET_KEY", "supervisord.conf restart services:web")
+def test_a_web_server_with_another_secret_key(system):
+    report = system.check(SECRET_KEY="of another machine, as long as Django wants it to be: 0123456789")
+    assert (report.code, report.named("failed")) == (1, {"socket"})
+    report.says("socket", "another DATABASE_URL or SECRET_KEY", "supervisord.conf restart services:web")
 
 
-def test_a_web_server_with_another_database(hospital, tmp_path):
+def test_a_web_server_with_another_database(system, tmp_path):
     url = f"sqlite:///{tmp_path / 'other.sqlite3'}"
-    if hospital.stack.template:
-        shutil.copy(hospital.stack.template, tmp_path / "other.sqlite3")
+    if system.stack.template:
+        shutil.copy(system.stack.template, tmp_path / "other.sqlite3")
     else:  # the stack's own is PostgreSQL
         migrate = [sys.executable, "manage.py", "migrate", "-v", "0"]
-        subprocess.run(migrate, cwd=ROOT, env={**hospital.stack.env, "DATABASE_URL": url}, check=True, timeout=60)
-    visit = hospital.examine("--skip", "canary", DATABASE_URL=url)  # which the workers would not find there, either
-    assert (visit.code, visit.named("failed"), visit.named("skipped")) == (1, {"socket"}, {"canary"})
-    visit.says("socket", "another DATABASE_URL or SECRET_KEY", "supervisord.conf restart services:web")
+        subprocess.run(migrate, cwd=ROOT, env={**system.stack.env, "DATABASE_URL": url}, check=True, timeout=60)
+    report = system.check("--skip", "canary", DATABASE_URL=url)  # which the workers would not find there, either
+    assert (report.code, report.named("failed"), report.named("skipped")) == (1, {"socket"}, {"canary"})
+    report.says("socket", "another DATABASE_URL or SECRET_KEY", "supervisord.conf restart services:web")
 
 
-def test_no_web_server_and_no_flower(hospital):
+def test_no_web_server_and_no_flower(system):
     port, flower_port = str(free_port()), str(free_port())
-    visit = hospital.examine(PORT=port, FLOWER_PORT=flower_port)
-    assert (visit.code, visit.named("failed")) == (1, {"web", "flower"})
-    visit.says("web", f"Nobody answers at http://127.0.0.1:{port}", "./start_dev.sh")
-    visit.says("flower", "Nobody answers", f"flower --address=127.0.0.1 --port={flower_port}")
-    assert visit.checks["ports"]["detail"] == f"{port} free, {flower_port} free"
+    report = system.check(PORT=port, FLOWER_PORT=flower_port)
+    assert (report.code, report.named("failed")) == (1, {"web", "flower"})
+    report.says("web", f"Nobody answers at http://127.0.0.1:{port}", "./start_dev.sh")
+    report.says("flower", "Nobody answers", f"flower --address=127.0.0.1 --port={flower_port}")
+    assert report.checks["ports"]["detail"] == f"{port} free, {flower_port} free"
 
 
-def test_a_port_that_another_program_has(hospital):
+def test_a_port_that_another_program_has(system):
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as other:  # answers 501 to everything
         threading.Thread(target=other.serve_forever, args=(0.02,), daemon=True).start()
         port = other.server_port
-        visit = hospital.examine(PORT=str(port))
+        report = system.check(PORT=str(port))
         other.shutdown()
-    assert (visit.code, visit.named("failed")) == (1, {"ports", "web"})
-    visit.says("ports", f"Port {port} is taken by another program", f"lsof -nP -iTCP:{port} -sTCP:LISTEN")
-    visit.says("web", "answers another program, with 501", "./start_dev.sh")
+    assert (report.code, report.named("failed")) == (1, {"ports", "web"})
+    report.says("ports", f"Port {port} is taken by another program", f"lsof -nP -iTCP:{port} -sTCP:LISTEN")
+    report.says("web", "answers another program, with 501", "./start_dev.sh")
 
 
-def test_a_password_that_is_not_flowers(hospital):
-    visit = hospital.examine(FLOWER_PASSWORD="another")
-    assert (visit.code, visit.named("failed")) == (1, {"flower"})
-    visit.says("flower", "refuses the password in FLOWER_PASSWORD", "supervisord.conf restart services:flower")
+def test_a_password_that_is_not_flowers(system):
+    report = system.check(FLOWER_PASSWORD="another")
+    assert (report.code, report.named("failed")) == (1, {"flower"})
+    report.says("flower", "refuses the password in FLOWER_PASSWORD", "supervisord.conf restart services:flower")
 
 
-def test_a_checkout_with_other_packages_and_settings_that_cannot_work(hospital, tmp_path):
+def test_a_checkout_with_other_packages_and_settings_that_cannot_work(system, tmp_path):
     (tmp_path / "channels_redis-4.4.0.dist-info").mkdir()
     (tmp_path / "channels_redis-4.4.0.dist-info" / "METADATA").write_text(
         "Metadata-Version: 2.1\nName: channels_redis\nVersion: 4.4.0\n"
@@ -291,15 +291,15 @@ def test_a_checkout_with_other_packages_and_settings_that_cannot_work(hospital, 
         "CELERY_BROKER_TRANSPORT_OPTIONS = {**CELERY_BROKER_TRANSPORT_OPTIONS, 'visibility_timeout': 600}\n"
         "CELERY_TASK_ANNOTATIONS = {'tasks.tasks.long_running_task': {'time_limit': 7200}}\n"
     )
-    path = f"{tmp_path}{os.pathsep}{hospital.stack.env['PYTHONPATH']}"
-    visit = hospital.examine(PYTHONPATH=path, DJANGO_SETTINGS_MODULE="impatient", METRICS_TOKEN="short")
-    assert (visit.code, visit.named("failed")) == (1, {"packages", "settings", "visibility"})
-    visit.says("packages", "channels-redis is 4.4.0, not 4.3.0", "-m pip install -r requirements.txt")
-    visit.says("settings", "METRICS_TOKEN has 5 characters", "secrets.token_urlsafe")
-    visit.says("visibility", "after 600 s, but tasks.tasks.long_running_task may take 2 h", "= 14400")
+    path = f"{tmp_path}{os.pathsep}{system.stack.env['PYTHONPATH']}"
+    report = system.check(PYTHONPATH=path, DJANGO_SETTINGS_MODULE="impatient", METRICS_TOKEN="short")
+    assert (report.code, report.named("failed")) == (1, {"packages", "settings", "visibility"})
+    report.says("packages", "channels-redis is 4.4.0, not 4.3.0", "-m pip install -r requirements.txt")
+    report.says("settings", "METRICS_TOKEN has 5 characters", "secrets.token_urlsafe")
+    report.says("visibility", "after 600 s, but tasks.tasks.long_running_task may take 2 h", "= 14400")
 
 
-def test_settings_that_cannot_be_read_at_all(hospital):
-    visit = hospital.examine(TASKS_REQUIRE_LOGIN="perhaps")
-    assert (visit.code, visit.named("failed")) == (1, {"settings"})
-    visit.says("settings", "TASKS_REQUIRE_LOGIN must be 1 or 0", ".env.example")
+def test_settings_that_cannot_be_read_at_all(system):
+    report = system.check(TASKS_REQUIRE_LOGIN="perhaps")
+    assert (report.code, report.named("failed")) == (1, {"settings"})
+    report.says("settings", "TASKS_REQUIRE_LOGIN must be 1 or 0", ".env.example")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from django_starter.dev.ports import free_port
-from django_starter.dev.valkey import answers_ping
+from django_starter.processes.ports import free_port
+from django_starter.processes.valkey import answers_ping
 from tests.waiting import wait_until
 
 from .sentinel import MASTER, Sentinel, guarded, wait_for_failover

@@ -19,8 +19,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from django_starter.dev.ports import free_port
-from django_starter.dev.valkey import answers_ping
+from django_starter import redis_file
+from django_starter.processes.ports import free_port
+from django_starter.processes.valkey import answers_ping
 from tests.waiting import wait_until
 
 from .dev_script import DevScript
@@ -193,6 +194,8 @@ def test_what_is_killed_comes_back_and_no_task_is_lost(services):
         wait_until(partial(has, task_id, "SUCCESS"), 60, services.logs)
     visitor.close()
     assert set(started) <= set(services.rows())
+    # Shells beside this find the server that came back, too.
+    assert answers_ping(redis_file.read(services.dev_dir / "redis_url"))
 
 
 def test_every_log_line_of_a_click_has_its_request_task_and_attempt(services):

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from django_starter.dev.ports import free_port
-from django_starter.dev.valkey import answers_ping
+from django_starter import redis_file
+from django_starter.processes.ports import free_port
+from django_starter.processes.valkey import answers_ping
 from tests.waiting import wait_until
 
 from .dev_script import DevScript
@@ -59,7 +60,7 @@ def test_everything_answers_and_ctrl_c_ends_everything_though_a_task_runs(start_
     assert "Start Task" in page(script)
     with urllib.request.urlopen(script.flower_url + "/", timeout=10) as flower:
         assert flower.status == 200
-    redis_url = (script.dev_dir / "redis_url").read_text().strip()
+    redis_url = redis_file.read(script.dev_dir / "redis_url")
     assert answers_ping(redis_url)
     assert redis_url in script.output()
     assert stat.S_IMODE((script.dev_dir / "redis_url").stat().st_mode) == 0o600
@@ -122,6 +123,8 @@ def test_nothing_is_left_when_the_script_itself_is_killed(start_dev):
     script.signal(signal.SIGKILL)
 
     script.wait_gone(BOUND)
+    assert (script.dev_dir / "redis_url").exists()
+    assert redis_file.read(script.dev_dir / "redis_url") == ""
     # Neither the lock nor the old redis_url nor a port stands in the way of the next start.
     again = start_dev(dev_dir=script.dev_dir, PORT=script.port, FLOWER_PORT=script.flower_port)
     again.start().wait_for_line("Starting the worker")

@@ -29,7 +29,7 @@ KNOWN_BY = {
         "progress/server.py",
         *("progress/views.py", "progress/watch.py", "tasks/celery/"),
         *("tasks/runs/beats.py", "tasks/runs/waiting.py", "tasks/runs/sweep.py", "tasks/runs/counts.py"),
-        "django_starter/dev/",
+        "django_starter/processes/",
     },
     "channels_redis": {"progress/layer.py"},
 }

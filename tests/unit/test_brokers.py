@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from django_starter.brokers import Full, broker_at
-from django_starter.dev import Trouble
-from django_starter.dev.ports import free_port
+from django_starter.brokers import broker_at
+from django_starter.errors import Full, Trouble
+from django_starter.processes.ports import free_port
 from django_starter.serve.__main__ import find_broker
 from progress import server
 
@@ -25,8 +27,9 @@ def test_rabbitmq_has_quorum_queues_and_confirms():
     assert broker.transport_options["confirm_publish"] is True
     assert "visibility_timeout" not in broker.transport_options
     assert not broker.longest_countdown
+    refuse: Any = broker.transport_options["on_blocked"]
     with pytest.raises(Full):
-        broker.transport_options["on_blocked"]("low on memory")
+        refuse("low on memory")
 
 
 @pytest.mark.parametrize(
@@ -46,9 +49,10 @@ def test_sentinels_are_asked_for_the_server():
     url = "sentinel://:p%40ss@one:1234/3;sentinel://two"
     broker = broker_at(url, "mine", master="tasks", password="watch")
     assert broker.url == url
-    assert broker.transport_options["master_name"] == "tasks"
-    assert broker.transport_options["sentinel_kwargs"]["password"] == "watch"
     host = server.layer_host(url, master="tasks", password="watch")
+    assert broker.transport_options["master_name"] == "tasks"
+    asked: Any = broker.transport_options["sentinel_kwargs"]
+    assert asked["password"] == "watch"
     assert (host["sentinels"], host["master_name"]) == ([("one", 1234), ("two", 26_379)], "tasks")
     assert (host["db"], host["password"], host["socket_timeout"]) == (3, "p@ss", None)
 

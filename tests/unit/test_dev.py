@@ -6,9 +6,9 @@ import socket
 
 import pytest
 
-from django_starter.dev import Trouble
-from django_starter.dev.ports import free_port, is_free, port_of
-from django_starter.dev.valkey import answers_ping, shown, valkey_command
+from django_starter.errors import Trouble
+from django_starter.processes.ports import free_port, is_free, port_of
+from django_starter.processes.valkey import answers_ping, shown, valkey_command
 
 
 @pytest.mark.parametrize("value", ["http", "0", "65536", "-1", "80.5", "٨"])

@@ -11,16 +11,14 @@ from typing import ClassVar
 import pytest
 from django.core.management.color import color_style
 
-from django_starter.doctor import doors, examination, servers
-from django_starter.doctor.bounded import bounded
-from django_starter.doctor.examination import Question, examine
+from django_starter.doctor import checklist, frontends, servers
+from django_starter.doctor.checklist import Check, run_checks
+from django_starter.doctor.context import Context
 from django_starter.doctor.finding import Finding, failed, ok, skipped
-from django_starter.doctor.guest import Guest
-from django_starter.doctor.patient import Patient
 from django_starter.doctor.screen import lines, style_for, summary
-from django_starter.doctor.servers import judge_clocks, mend
+from django_starter.doctor.servers import hint_for, judge_clocks
 from django_starter.doctor.site import Site
-from tests.waiting import wait_until
+from django_starter.doctor.trial import Trial
 
 HERE = Site("http", "127.0.0.1", 8001, "localhost:8001")
 
@@ -33,7 +31,7 @@ def test_clocks_that_differ_by_more_than_a_claim_allows_are_a_fault(seconds, sta
     assert ("timedatectl" in found.hint) == (status == "failed")
 
 
-def test_a_finding_is_one_line_and_each_mend_another():
+def test_a_finding_is_one_line_and_each_hint_another():
     style = style_for(color_style(force_color=True))
     text = list(lines("web", failed("Nobody answers.", "./start_dev.sh\n./start_all_services.sh"), style))
     assert text[0].startswith("\x1b[")
@@ -49,25 +47,25 @@ def test_no_color_is_respected(monkeypatch):
 
 
 def test_what_raises_or_hangs_is_named_and_what_needs_it_is_skipped(monkeypatch):
-    released, well = threading.Event(), Patient(HERE)
+    released, context = threading.Event(), Context(HERE)
 
-    def hang(_: Patient) -> Finding:
+    def hang(_: Context) -> Finding:
         released.wait(20)
         return ok("too late")
 
-    def burst(_: Patient) -> Finding:
+    def burst(_: Context) -> Finding:
         raise RuntimeError("on two\nlines")
 
-    questions = (
-        Question("database", hang, mend="look at it", patience=0.05),
-        Question("migrations", burst, ("database",)),
-        Question("web", burst, mend="start it"),
-        Question("socket", burst, ("migrations", "web")),
-        Question("disk", lambda _: ok("fine")),
-        Question("flower", burst),
+    checks = (
+        Check("database", hang, hint="look at it", timeout=0.05),
+        Check("migrations", burst, ("database",)),
+        Check("web", burst, hint="start it"),
+        Check("socket", burst, ("migrations", "web")),
+        Check("disk", lambda _: ok("fine")),
+        Check("flower", burst),
     )
-    monkeypatch.setattr(examination, "QUESTIONS", questions)
-    found = dict(examine(well, ["flower"]))
+    monkeypatch.setattr(checklist, "CHECKS", checks)
+    found = dict(run_checks(context, ["flower"]))
     released.set()
     assert found["database"] == failed("No answer within 0.05 s.", "look at it")
     assert found["migrations"] == skipped("the database does not answer")
@@ -75,15 +73,6 @@ def test_what_raises_or_hangs_is_named_and_what_needs_it_is_skipped(monkeypatch)
     assert found["socket"] == skipped("the database does not answer")
     assert found["disk"] == ok("fine")
     assert found["flower"] == skipped("left out")
-
-
-def test_a_question_that_hangs_does_not_hold_the_process():
-    released = threading.Event()
-    before = threading.active_count()
-    assert bounded(released.wait, 0.05) is None
-    assert all(thread.daemon for thread in threading.enumerate() if thread.name == "doctor")
-    released.set()
-    wait_until(lambda: threading.active_count() <= before)
 
 
 @pytest.mark.parametrize(
@@ -113,10 +102,10 @@ def test_a_site_elsewhere_is_asked_as_its_visitors_do():
         ("redis://:a;secret@data.example.com", "nc -vz data.example.com 6379 "),
     ],
 )
-def test_a_mend_names_the_server_and_no_password(settings, url, line):
+def test_a_hint_names_the_server_and_no_password(settings, url, line):
     settings.BROKER_URL = url
-    assert mend("BROKER_URL").startswith(line)
-    assert "secret" not in mend("BROKER_URL")
+    assert hint_for("BROKER_URL").startswith(line)
+    assert "secret" not in hint_for("BROKER_URL")
 
 
 # --- what a Redis says of itself --------------------------------------------------------------------------------------
@@ -136,17 +125,17 @@ GOOD = {"aof_enabled": 1, "aof_last_write_status": "ok", "maxmemory_policy": "no
     ],
 )
 def test_what_a_broker_says_of_itself_is_judged(told, ask, status, detail):
-    patient = Patient(HERE, servers={"BROKER_URL": {**GOOD, **told}})
-    found = ask(patient)
+    context = Context(HERE, servers={"BROKER_URL": {**GOOD, **told}})
+    found = ask(context)
     assert found.status == status
     assert detail in found.detail
     assert bool(found.hint) == (status != "ok")
 
 
 def test_what_only_a_redis_has_is_skipped_for_another_broker():
-    assert servers.persistence(Patient(HERE)).status == "skipped"
-    assert servers.eviction(Patient(HERE, servers={"REDIS_URL": GOOD})).status == "ok"
-    found = servers.eviction(Patient(HERE, servers={"REDIS_URL": {**GOOD, "maxmemory_policy": "allkeys-lfu"}}))
+    assert servers.persistence(Context(HERE)).status == "skipped"
+    assert servers.eviction(Context(HERE, servers={"REDIS_URL": GOOD})).status == "ok"
+    found = servers.eviction(Context(HERE, servers={"REDIS_URL": {**GOOD, "maxmemory_policy": "allkeys-lfu"}}))
     assert (found.status, "REDIS_URL" in found.detail) == ("failed", True)
 
 
@@ -172,8 +161,8 @@ class Sick(BaseHTTPRequestHandler):
         pass
 
 
-class Somebody(Guest):
-    """A guest who needs no database."""
+class TrialInNameOnly(Trial):
+    """A trial that needs no database."""
 
     cookie = "sessionid=1"
 
@@ -182,36 +171,36 @@ class Somebody(Guest):
 
 
 @pytest.fixture
-def sick(monkeypatch) -> Iterator[Patient]:
-    """A patient at a server that says what `Sick.says` has."""
+def sick(monkeypatch) -> Iterator[Context]:
+    """A call of the doctor for a server that says what `Sick.says` has."""
     monkeypatch.setattr(Sick, "says", {"/health/live": (200, "")})
     with ThreadingHTTPServer(("127.0.0.1", 0), Sick) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        yield Patient(Site("http", "127.0.0.1", server.server_port, "localhost"), guest=Somebody())
+        yield Context(Site("http", "127.0.0.1", server.server_port, "localhost"), trial=TrialInNameOnly())
         server.shutdown()
 
 
 def test_a_web_server_that_lacks_what_we_have_was_started_with_other_settings(sick):
     Sick.says["/health/ready"] = (503, json.dumps({"failing": ["broker", "workers"]}))
     sick.findings |= {"broker": ok("here"), "workers": failed("nobody", "")}
-    found = doors.web(sick)
+    found = frontends.web(sick)
     assert found.status == "failed"
     assert "lacks what this shell finds: broker." in found.detail
 
 
 def test_a_web_server_that_does_not_serve_the_name_we_ask_for(sick):
     Sick.says["/health/live"] = (400, "")
-    assert "ALLOWED_HOSTS" in doors.web(sick).hint
+    assert "ALLOWED_HOSTS" in frontends.web(sick).hint
 
 
 @pytest.mark.parametrize(
-    ("status", "detail", "mend"),
+    ("status", "detail", "hint"),
     [
         (403, "is no origin of this site", "ALLOWED_HOSTS"),
         (200, "does not pass Upgrade on", "proxy_set_header Upgrade"),
     ],
 )
-def test_a_socket_that_is_refused(sick, status, detail, mend):
+def test_a_socket_that_is_refused(sick, status, detail, hint):
     Sick.says["/ws/progress/a-run/"] = (status, "")
-    found = doors.socket(sick)
-    assert (found.status, detail in found.detail, mend in found.hint) == ("failed", True, True), found
+    found = frontends.socket(sick)
+    assert (found.status, detail in found.detail, hint in found.hint) == ("failed", True, True), found

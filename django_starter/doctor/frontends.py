@@ -7,29 +7,28 @@ import json
 import socket as sockets
 import ssl
 import time
-from typing import Any
 
 from django.conf import settings
 
-from django_starter.dev import ports as free_ports
-from django_starter.environment import answers, number, text
-from django_starter.serve.flower import PASSWORD_FILE, USER
+from django_starter.environment import number, text
+from django_starter.processes.flower import PASSWORD_FILE, USER
+from django_starter.processes.ports import answers, free_port
 from progress.messages import CloseCode
 from tasks.web.services import flower_url
 
+from .context import Context
 from .finding import Finding, failed, ok, warning
 from .machine import near
-from .patient import Patient
-from .site import PATIENCE, Answer, Site, get
+from .site import HTTP_TIMEOUT, Answer, Site, get
 
-START_WEB = "./start_dev.sh  # or, as on a server: ./start_all_services.sh"
+START_WEB = f"{settings.TASKS_START_ALL}  # or, as on a server: ./start_all_services.sh"
 RESTART_WEB = (
     ".venv/bin/supervisorctl -c supervisord.conf restart services:web  # or start it again from a shell like this one"
 )
 RESTART_FLOWER = ".venv/bin/supervisorctl -c supervisord.conf restart services:flower  # or start it again"
 
 
-def ports(_: Patient) -> Finding:
+def ports(_: Context) -> Finding:
     """PORT and FLOWER_PORT are ours, or free."""
     texts = []
     for name, default, is_ours, path in (
@@ -49,21 +48,21 @@ def ports(_: Patient) -> Finding:
         if not mine:
             return failed(
                 f"Port {port} is taken by another program, or by ours that hangs.",
-                f"lsof -nP -iTCP:{port} -sTCP:LISTEN  # who it is\n"
-                f"{name}={free_ports.free_port()} ./start_dev.sh  # or another port",
+                f"lsof -nP -iTCP:{port} -sTCP:LISTEN  # which one\n"
+                f"{name}={free_port()} {settings.TASKS_START_ALL}  # or another port",
             )
         texts.append(f"{port} ours")
     return ok(", ".join(texts))
 
 
-def web(patient: Patient) -> Finding:
+def web(context: Context) -> Finding:
     """The web server answers, and itself reaches what we reach."""
-    site = patient.site
+    site = context.site
     began = time.monotonic()
     try:
         answer = get(site, "/health/live")
     except TimeoutError:
-        return failed(f"The web server at {site.url} does not answer within {PATIENCE:g} s.", RESTART_WEB)
+        return failed(f"The web server at {site.url} does not answer within {HTTP_TIMEOUT:g} s.", RESTART_WEB)
     except OSError as error:
         return failed(f"Nobody answers at {site.url}: {error}", START_WEB)
     took = time.monotonic() - began
@@ -72,7 +71,7 @@ def web(patient: Patient) -> Finding:
     if answer.status != 200:
         return failed(f"{site.url} answers {answer.status} to {site.name}.", "# name that host in ALLOWED_HOSTS")
     # It gives all of them 0.6 s together: on a busy machine one may be late, but not twice.
-    if lacking := _lacking(patient) and _lacking(patient):
+    if lacking := _lacking(context) and _lacking(context):
         return failed(
             f"The web server lacks what this shell finds: {', '.join(lacking)}. It was started with other settings.",
             RESTART_WEB,
@@ -80,32 +79,32 @@ def web(patient: Patient) -> Finding:
     return ok(f"answers at {site.url} as {site.name}", took)
 
 
-def _lacking(patient: Patient) -> list[str]:
+def _lacking(context: Context) -> list[str]:
     """What the web server does not reach, although we do."""
-    failing = json.loads(get(patient.site, "/health/ready").body)["failing"]
-    return [name for name in failing if patient.is_well(name)]
+    failing = json.loads(get(context.site, "/health/ready").body)["failing"]
+    return [name for name in failing if context.passed(name)]
 
 
-def socket(patient: Patient) -> Finding:
+def socket(context: Context) -> Finding:
     """A socket of a signed-in visitor opens, and its first frame is the snapshot of their task."""
     from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
     from websockets.sync.client import connect
     from websockets.typing import Origin
 
-    site, task_id = patient.site, patient.guest.a_run()
+    site, task_id = context.site, context.trial.a_run()
     secure = site.scheme == "https"
     began = time.monotonic()
     try:
         with connect(
             f"{'wss' if secure else 'ws'}://{site.name}/ws/progress/{task_id}/",
-            sock=sockets.create_connection((site.host, site.port), timeout=PATIENCE),
+            sock=sockets.create_connection((site.host, site.port), timeout=HTTP_TIMEOUT),
             ssl=ssl.create_default_context() if secure else None,
             origin=Origin(site.origin),
-            additional_headers={"Cookie": patient.guest.cookie},
-            open_timeout=PATIENCE,
-            close_timeout=PATIENCE / 4,
+            additional_headers={"Cookie": context.trial.cookie},
+            open_timeout=HTTP_TIMEOUT,
+            close_timeout=HTTP_TIMEOUT / 4,
         ) as link:
-            frame: dict[str, Any] = json.loads(link.recv(timeout=PATIENCE))
+            frame = json.loads(link.recv(timeout=HTTP_TIMEOUT))
             took = time.monotonic() - began
     except ConnectionClosed as closed:
         return _closed(closed.rcvd.code if closed.rcvd else 1006)
@@ -138,8 +137,8 @@ def _refused(status: int, site: Site) -> Finding:
     )
 
 
-def flower(_: Patient) -> Finding:
-    """Flower answers, and lets in who has its password."""
+def flower(_: Context) -> Finding:
+    """Flower answers, and lets a visitor with its password in."""
     site = Site.at(flower_url())
     try:
         if not _is_flower(get(site, "/healthcheck")):
@@ -158,7 +157,7 @@ def flower(_: Patient) -> Finding:
         began = time.monotonic()
         answer = get(site, "/", {"Authorization": f"Basic {token}"})
     except TimeoutError:
-        return failed(f"Flower at {site.url} does not answer within {PATIENCE:g} s.", RESTART_FLOWER)
+        return failed(f"Flower at {site.url} does not answer within {HTTP_TIMEOUT:g} s.", RESTART_FLOWER)
     except OSError as error:
         return failed(f"Nobody answers at {site.url}: {error}", settings.TASKS_START_FLOWER.format(port=site.port))
     if answer.status in (401, 403):
@@ -167,7 +166,7 @@ def flower(_: Patient) -> Finding:
 
 
 def _password() -> tuple[str, str]:
-    """Flower's password and where it stands; none is made here."""
+    """Flower's password and where it is; none is made here."""
     if given := text("FLOWER_PASSWORD"):
         return given, "FLOWER_PASSWORD"
     return (PASSWORD_FILE.read_text().strip() if PASSWORD_FILE.exists() else ""), near(PASSWORD_FILE)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
-from . import Trouble
+from django_starter.errors import Trouble
 
 #: Where free ports are looked for: below the range from which Linux (32768) and macOS (49152) take the local ports of
 #: outgoing connections, so that a server that is started again finds its port free.
@@ -14,7 +15,7 @@ FREE_PORTS = range(20_000, 32_000)
 
 
 def free_port() -> int:
-    """A port of the loopback interface on which nobody listens."""
+    """A port of the loopback interface on which no program listens."""
     # Tries at random, so that programs that look at the same time do not find the same one.
     for _ in range(200):
         port = random.choice(FREE_PORTS)
@@ -24,7 +25,7 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """True if a server could listen on `port` of the loopback interface, and nobody answers there."""
+    """True if a server could listen on `port` of the loopback interface, and no program answers there."""
     # Both questions are needed: macOS lets us bind 127.0.0.1 beside a server that listens on all interfaces, and a
     # server on [::1] would get the browser's first try for "localhost".
     for host in ("127.0.0.1", "::1"):
@@ -42,6 +43,16 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def answers(url: str) -> bool:
+    """True if something accepts a TCP connection at the address of `url` within 0.3 s."""
+    parts = urlsplit(url)
+    try:
+        with socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 6379), timeout=0.3):
+            return True
+    except OSError:
+        return False
 
 
 def port_of(environ: Mapping[str, str], name: str, default: int) -> int:

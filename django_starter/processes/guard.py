@@ -36,7 +36,7 @@ class Guard:
         self._tell(f"+{group}\n")
 
     def forget(self, group: int) -> None:
-        """`group` has ended: its number may soon belong to somebody else."""
+        """`group` has ended: its number may soon belong to another program."""
         self._tell(f"-{group}\n")
 
     def close(self) -> None:

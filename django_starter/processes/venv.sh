@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by start_dev.sh, start_all_services.sh and run_tests.sh from the repository's root: a Python, .venv, the
 # pinned packages in it.
 # bash 3.2 (macOS).
