@@ -184,10 +184,6 @@ CELERY_TASK_DEFAULT_QUEUE_TYPE = CELERY_TASK_CREATE_MISSING_QUEUE_TYPE = BROKER.
 CELERY_TASK_DEFAULT_EXCHANGE_TYPE = CELERY_TASK_CREATE_MISSING_QUEUE_EXCHANGE_TYPE = BROKER.exchange_type
 #: A message that is due later stays in the database until then.
 TASKS_LONGEST_COUNTDOWN = BROKER.longest_countdown
-#: What people are told to type.
-TASKS_START_WORKER = "celery -A django_starter worker -l info"
-TASKS_START_ALL = "./start_dev.sh"
-TASKS_START_FLOWER = "celery -A django_starter flower --address=127.0.0.1 --port={port}"
 CELERY_RESULT_BACKEND = "tasks.celery.results:RunBackend"
 CELERY_BROKER_CONNECTION_TIMEOUT = BROKER.connection_timeout
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
