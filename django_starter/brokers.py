@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from progress.server import is_sentinel, sentinel_host
+from progress.redis import is_sentinel, sentinel_host
 
 #: Seconds after which Redis gives a message to another worker. Only a backstop, as tasks.workers finds lost runs within
 #: seconds; it has to be longer than the longest task.

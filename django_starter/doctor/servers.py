@@ -16,7 +16,7 @@ from django_starter.celery import app
 from django_starter.dev.valkey import shown
 from django_starter.environment import answers
 from progress.layer import ProgressChannelLayer
-from progress.server import make_client
+from progress.redis import make_client
 from tasks.runs import CLOCK_DIFFERENCE
 
 from .bounded import bounded

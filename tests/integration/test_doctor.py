@@ -14,7 +14,7 @@ from django_starter.doctor import work
 from django_starter.doctor.finding import skipped
 from django_starter.doctor.patient import Patient
 from django_starter.doctor.site import Site
-from progress.server import make_client
+from progress.redis import make_client
 from tasks import beats, queue_status
 from tasks.access import Viewer, _viewers
 from tasks.models import State, TaskRun

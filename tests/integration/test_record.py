@@ -319,7 +319,7 @@ def test_a_reporter_writes_a_record_that_reads_as_it_stands(record, wire):
 
 def test_a_redis_that_is_away_raises_soon(record):
     from django_starter.dev.ports import free_port
-    from progress.server import make_client
+    from progress.redis import make_client
 
     away = Record(make_client(f"redis://127.0.0.1:{free_port()}/0"), record._layer)
     began = time.monotonic()

@@ -25,8 +25,8 @@ KNOWN_BY = {
     "celery": {"tasks/", "django_starter/celery.py"},
     "kombu": {"tasks/"},
     "redis": {
-        *("progress/group.py", "progress/hub.py", "progress/layer.py", "progress/record.py"),
-        "progress/server.py",
+        *("progress/child_count.py", "progress/hub.py", "progress/layer.py", "progress/record.py"),
+        "progress/redis.py",
         *("progress/views.py", "progress/watch.py", "tasks/canvas.py", "tasks/consumer.py"),
         *("tasks/beats.py", "tasks/queue_status.py", "tasks/workers.py", "tasks/metrics.py"),
         "django_starter/dev/",
@@ -94,7 +94,7 @@ def test_the_pen_and_the_words_import_the_standard_library_only(module):
     inside = {name.split(".")[1] for name in imports_of(path) if name.startswith("progress.")}
     ours = {other.stem for other in (ROOT / "progress").glob("*.py")}
     # `progress.children` waits for Celery's groups, and imports what it needs when it is called.
-    assert inside & ours <= {*STANDARD_LIBRARY_ONLY, *(["group"] if module == "__init__" else [])}
+    assert inside & ours <= {*STANDARD_LIBRARY_ONLY, *(["child_count"] if module == "__init__" else [])}
 
 
 def test_the_engine_is_known_by_one_package_and_progress_knows_none():

@@ -8,7 +8,7 @@ from django_starter.brokers import Full, broker_at
 from django_starter.dev import Trouble
 from django_starter.dev.ports import free_port
 from django_starter.serve.__main__ import find_broker
-from progress import server
+from progress.redis import layer_host
 
 
 def test_redis_keeps_classic_queues_and_a_prefix():
@@ -48,14 +48,14 @@ def test_sentinels_are_asked_for_the_server():
     assert broker.url == url
     assert broker.transport_options["master_name"] == "tasks"
     assert broker.transport_options["sentinel_kwargs"]["password"] == "watch"
-    host = server.layer_host(url, master="tasks", password="watch")
+    host = layer_host(url, master="tasks", password="watch")
     assert (host["sentinels"], host["master_name"]) == ([("one", 1234), ("two", 26_379)], "tasks")
     assert (host["db"], host["password"], host["socket_timeout"]) == (3, "p@ss", None)
 
 
 def test_one_server_is_told_as_it_stands():
-    assert server.layer_host("rediss://redis:6379/1")["address"] == "rediss://redis:6379/1"
-    assert "socket_keepalive" not in server.layer_host("unix:///run/redis.sock?db=1")
+    assert layer_host("rediss://redis:6379/1")["address"] == "rediss://redis:6379/1"
+    assert "socket_keepalive" not in layer_host("unix:///run/redis.sock?db=1")
 
 
 def test_a_broker_where_nobody_answers_is_one_sentence_without_its_password(monkeypatch):

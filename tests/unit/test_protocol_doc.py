@@ -11,7 +11,7 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from progress import consumers, messages, outbox, reporter
+from progress import messages, outbox, reporter, socket
 from progress.messages import CLIENT_FRAMES, Changing, CloseCode, TaskState
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "PROTOCOL.md").read_text()
@@ -126,7 +126,7 @@ def test_every_error_code_is_named():
 def test_every_error_code_that_the_code_uses_is_declared():
     declared = set(get_args(fields(messages.Error)["code"]))
     used = set()
-    for module in (messages, consumers):
+    for module in (messages, socket):
         for node in ast.walk(ast.parse(Path(module.__file__ or "").read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("FrameError", "error"):
                 first = node.args[0]
@@ -144,7 +144,7 @@ def test_every_frame_of_a_client_is_described_with_the_fields_that_are_checked()
     ("number", "sentence"),
     [
         (messages.MAX_CLIENT_FRAME, "A client's frame may have {} characters"),
-        (consumers.MAX_TASKS, "WebSocket: up to {} tasks"),
+        (socket.MAX_TASKS, "WebSocket: up to {} tasks"),
         (int(outbox.PING_INTERVAL), "About every {} seconds"),
         (int(outbox.PATIENCE), "does not answer for {} seconds is closed with 4012"),
         (outbox.WINDOW // 1024, "who lets {} kB stand"),
@@ -158,7 +158,7 @@ def test_the_numbers_of_the_document_are_those_of_the_code(number, sentence):
 
 
 def test_five_refused_frames_are_five():
-    assert consumers.MAX_BAD_FRAMES == 5
+    assert socket.MAX_BAD_FRAMES == 5
     assert "After five of them the socket is closed with 4400" in TEXT
 
 

@@ -20,7 +20,7 @@ from .hub import Hub, get_hub
 from .messages import ID_PATTERN, CloseCode, FrameError, TaskState, error, parse_client_frame
 from .outbox import Outbox, Subscription
 from .record import Since
-from .source import Viewer, Visit
+from .source import Handshake, Viewer
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +45,9 @@ async def progress_socket(scope: dict[str, Any], receive: Receive, send: Send) -
     if task_id is not None and not ID_PATTERN.fullmatch(task_id):
         await send({"type": "websocket.close", "code": CloseCode.NOT_FOUND})
         return
-    visit = Visit(_cookies(scope), task_id, _address(scope))
+    handshake = Handshake(_cookies(scope), task_id, _address(scope))
     try:
-        viewer, stored = await hub.admit(visit)
+        viewer, stored = await hub.admit(handshake)
     except Exception:
         logger.exception("A visit to the progress socket could not be checked.")
         await send({"type": "websocket.close", "code": CloseCode.UNAVAILABLE})
@@ -55,14 +55,14 @@ async def progress_socket(scope: dict[str, Any], receive: Receive, send: Send) -
     if task_id is not None and stored is None:
         await send({"type": "websocket.close", "code": CloseCode.NOT_FOUND})
         return
-    visitor = hub.enter(viewer, visit)
-    if visitor is None:
+    counted = hub.enter(viewer, handshake)
+    if counted is None:
         await send({"type": "websocket.close", "code": CloseCode.TOO_MANY})
         return
     try:
         await _Session(hub, viewer, send, single=task_id is not None).serve(receive, stored, _since(scope))
     finally:
-        hub.depart(visitor)
+        hub.depart(counted)
 
 
 class _Session:

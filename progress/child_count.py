@@ -16,8 +16,8 @@ import redis
 from django.conf import settings
 
 from .record import TTL
+from .redis import make_client
 from .reporter import current
-from .server import make_client
 
 #: Seconds between two looks at the count while a parent waits.
 LOOK_EVERY = 0.1
