@@ -15,14 +15,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
+from .errors import Cancelled
 from .messages import Level
-from .reporter import Cancelled, Reporter, _current, current
+from .reporter import Reporter, _current, current
 
 __all__ = ["Cancelled", "Reporter", "advance", "children", "current", "log", "set", "step", "track"]
 
 T = TypeVar("T")
 
-#: `current` without a Python call of its own: `set` stands in the inner loops of tasks.
+#: `current` without a Python call of its own: `set` is called in the inner loops of tasks.
 _reporter = _current.get
 
 
@@ -62,7 +63,7 @@ def track(iterable: Iterable[T], total: float | None = None, unit: str = "", mes
     return track_in_terminal(iterable, total, unit, message)
 
 
-def step(name: str, weight: float = 1) -> AbstractContextManager[Any]:
+def step(name: str, weight: float = 1) -> AbstractContextManager[Reporter | None]:
     """A named part of the running task, with a bar and a duration of its own; steps nest.
 
     After `progress.set(total=…)` with the sum of the weights, the percentage is that of the whole.

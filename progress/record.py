@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 import redis
@@ -19,10 +18,11 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.core.signals import setting_changed
 
+from .held import Held, Since
 from .layer import ProgressChannelLayer
-from .messages import Changing, LogLine, dumps
+from .messages import Changing, dumps
 from .redis import make_client
-from .reporter import Reply, Told
+from .sink import Reply, Told
 
 #: Seconds that a record outlives its last write.
 TTL = 24 * 3600
@@ -109,27 +109,6 @@ return {held[1], tonumber(held[2] or '0'), held[3] or '', held[4] or '0', recove
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What the record says: `changing` is empty and `epoch` "" where Redis holds nothing."""
-
-    epoch: str = ""
-    seq: int = 0
-    changing: Changing = field(default_factory=lambda: cast(Changing, {}))
-    cancel_requested: bool = False
-    recovered: bool = False
-    log: list[LogLine] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Since:
-    """What a reader already holds, and whether it wants the log."""
-
-    epoch: str = ""
-    seq: int = 0
-    log: bool = True
-
-
 def hash_key(task_id: str) -> str:
     """The Redis key of the task's record."""
     return f"{settings.PROGRESS_PREFIX}:progress:{task_id}"
@@ -146,7 +125,7 @@ def group_name(task_id: str) -> str:
 
 
 class Record:
-    """The worker's and the views' side: synchronous, one round trip a call. A `reporter.Sink`."""
+    """The worker's and the views' side: synchronous, one round trip a call. A `sink.Sink`."""
 
     def __init__(self, client: redis.Redis, layer: ProgressChannelLayer) -> None:
         self._client = client
@@ -158,7 +137,7 @@ class Record:
     def publish(
         self, task_id: str, attempt: int, body: str | None, lines: list[str], told: Told = NOTHING_TOLD, *, final: bool
     ) -> Reply:
-        """Store and send; see `reporter.Sink`. Raises `redis.RedisError` when Redis is away."""
+        """Store and send; see `sink.Sink`. Raises `redis.RedisError` when Redis is away."""
         refused, cancel, seq = cast(
             "tuple[int, bytes, int]",
             self._publish(

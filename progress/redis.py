@@ -3,9 +3,9 @@
     redis://:password@host:6379/0      rediss://host:6379/0?ssl_ca_certs=/etc/ca.pem      unix:///run/redis.sock?db=0
     sentinel://:password@one:26379/0;sentinel://two:26379;sentinel://three:26379
 
-The last is kombu's own form, so that Celery understands it as well: the password and the database of the Redis server
-stand in the first address. The settings REDIS_SENTINEL_MASTER and REDIS_SENTINEL_PASSWORD (of the Sentinels themselves)
-belong to it.
+The last is kombu's own form, so that Celery understands it as well: the first address names the password and the
+database of the Redis server. The settings REDIS_SENTINEL_MASTER and REDIS_SENTINEL_PASSWORD (of the Sentinels
+themselves) belong to it.
 """
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ KEEPALIVE = {
     if hasattr(socket, name)
 }
 
+#: What a call raises while Redis is away, hangs (a TimeoutError is an OSError) or refuses.
+AWAY = (redis.RedisError, OSError)
+
 _rests_until: dict[str, float] = {}
 
 # redis-py has no types for these.
@@ -48,7 +51,7 @@ _AsyncSentinel: Any = redis.asyncio.sentinel.Sentinel
 _AsyncSentinelManaged: Any = redis.asyncio.sentinel.SentinelConnectionPool
 
 
-# --- for who has no event loop ----------------------------------------------------------------------------------------
+# --- for callers without an event loop --------------------------------------------------------------------------------
 
 
 def make_client(url: str, **options: Any) -> redis.Redis:

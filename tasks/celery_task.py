@@ -18,8 +18,9 @@ from celery.worker.request import Request
 from django.db import connection
 from django.utils import timezone
 
+from progress.errors import Cancelled
 from progress.record import get_record
-from progress.reporter import Cancelled, Reporter, activate, current
+from progress.reporter import Reporter, activate, current
 
 from . import canvas, metrics, runs, trace, workers
 from .models import TaskRun

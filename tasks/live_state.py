@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from progress.held import Held, Since
 from progress.messages import LogLine, TaskState
-from progress.record import Held, Since, get_record
-from progress.source import merge
+from progress.record import get_record
+from progress.state import merge
 
 from .models import TaskRun
 from .public_state import public_state

@@ -27,8 +27,8 @@ from django.db import close_old_connections, connection
 from django.db.models import F, Max, Q
 from django.utils import timezone
 
+from progress.flusher import get_flusher
 from progress.redis import make_client
-from progress.reporter import get_flusher
 
 from . import beats, broker, canvas, metrics, runs
 from .models import CLAIMABLE, State, TaskRun

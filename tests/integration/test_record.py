@@ -12,9 +12,12 @@ import redis.asyncio
 from django.conf import settings
 from django.test import override_settings
 
+from progress.flusher import Flusher
+from progress.held import Since
 from progress.messages import dumps
-from progress.record import AsyncRecord, Record, Since, get_record, group_name, hash_key, log_key
-from progress.reporter import Flusher, Reporter, Told
+from progress.record import AsyncRecord, Record, get_record, group_name, hash_key, log_key
+from progress.reporter import Reporter
+from progress.sink import Told
 
 
 class Wire:
