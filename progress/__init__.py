@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from .errors import Cancelled
 from .messages import Level
 from .reporter import Reporter, _current, current
+from .types import Group
 
 __all__ = ["Cancelled", "Reporter", "advance", "children", "current", "log", "set", "step", "track"]
 
@@ -79,7 +80,7 @@ def log(text: str, level: Level = "info") -> None:
         reporter.log(text, level)
 
 
-def children(group: Any, unit: str = "tasks") -> None:
+def children(group: Group, unit: str = "tasks") -> None:
     """Wait until every task of `group` (a Celery GroupResult) has ended; the running task's bar shows how many have.
 
     The waiting task keeps its place in the pool; a chord does not need one. Raises `Cancelled`.

@@ -69,7 +69,7 @@ class ProgressChannelLayer(RedisPubSubChannelLayer):
             return None
         return time.monotonic() - began
 
-    async def receive_many(self, channel: str) -> list[dict[str, Any]]:
+    async def receive_many(self, channel: str) -> list[dict[str, object]]:
         """All messages that have arrived on `channel`, at least one: a reader who is behind sees at once how far."""
         messages = [await self.receive(channel)]
         # Let the receiver read what has reached the socket already, so that old news is known to be old.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import TypeAlias, cast
 
 import redis
 import redis.asyncio
@@ -107,6 +107,10 @@ if ARGV[3] == '1' and since < tonumber(held[2] or '0') then
 end
 return {held[1], tonumber(held[2] or '0'), held[3] or '', held[4] or '0', recovered, lines}
 """
+
+
+#: What READ returns.
+Answer: TypeAlias = tuple[bytes, int, bytes, bytes, int, list[bytes]]
 
 
 def hash_key(task_id: str) -> str:
@@ -212,11 +216,11 @@ class AsyncRecord:
         return [((epoch or b"").decode(), int(seq or 0)) for epoch, seq in answers]
 
 
-def _read_args(since: Since) -> list[Any]:
+def _read_args(since: Since) -> list[str | int]:
     return [since.epoch, since.seq, "1" if since.log else "", secrets.token_hex(4)]
 
 
-def _held(answer: Any) -> Held:
+def _held(answer: Answer) -> Held:
     epoch, seq, data, cancel, recovered, lines = answer
     return Held(
         epoch=epoch.decode(),
@@ -239,7 +243,7 @@ def get_record() -> Record:
     return _record
 
 
-def _forget(**_: Any) -> None:
+def _forget(**_: object) -> None:
     global _record
     _record = None
 

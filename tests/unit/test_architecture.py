@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ STANDARD_LIBRARY_ONLY = [
         "rate",
         "values",
     ),
-    *("terminal", "compat", "celery", "logs", "batch", "outbox"),
+    *("terminal", "compat", "celery", "logs", "batch", "outbox", "eager"),
     *("held", "listener", "topic", "state", "audience", "background"),
 ]
 
@@ -58,6 +59,10 @@ TOP_LEVEL = {
     # Made by tools, ignored by git.
     *("staticfiles", "media"),
 }
+
+
+#: Of one file.
+MAX_LINES = 350
 
 
 def files_of(package: str) -> list[Path]:
@@ -127,6 +132,43 @@ def test_each_outside_thing_is_known_by_few_files(thing):
                 assert any(name == place or name.startswith(place) for place in KNOWN_BY[thing]), name
 
 
+def own_imports(package: str) -> dict[str, set[str]]:
+    """Each module of the package, and those of its modules that it imports, also within a function."""
+    modules = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in files_of(package)}
+    modules = {name.removesuffix(".__init__"): path for name, path in modules.items()}
+    return {name: (imports_of(path) & set(modules)) - {name} for name, path in modules.items()}
+
+
+def circle_in(package: str) -> list[str]:
+    """The names of one circle of imports among the files of the package; empty where there is none."""
+    try:
+        TopologicalSorter(own_imports(package)).prepare()
+    except CycleError as error:
+        circle: list[str] = error.args[1]
+        return circle
+    return []
+
+
+#: `tasks` joins them with its rooms: today `access` and `feeds` know each other.
+WITHOUT_CIRCLE = ["progress", "django_starter"]
+
+
+@pytest.mark.parametrize("package", WITHOUT_CIRCLE)
+def test_the_files_of_a_package_form_no_circle(package):
+    assert not circle_in(package)
+
+
+def too_long(package: str) -> dict[str, int]:
+    """The files of the package that are longer than `MAX_LINES`."""
+    lengths = {path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines()) for path in files_of(package)}
+    return {name: lines for name, lines in lengths.items() if lines > MAX_LINES}
+
+
+@pytest.mark.parametrize("package", ["progress"])
+def test_no_file_is_longer_than_can_be_read_in_one_go(package):
+    assert not too_long(package)
+
+
 def test_nothing_unexpected_stands_at_the_root():
     found = {path.name for path in ROOT.iterdir() if not path.name.startswith(".") and path.name != "__pycache__"}
     assert found <= TOP_LEVEL
@@ -138,3 +180,14 @@ def test_a_backward_import_would_be_seen(tmp_path, monkeypatch):
     file.write_text("def f():\n    from tasks.models import TaskRun\n    from ..tasks import runs\n")
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
     assert "tasks" in tops(file)
+
+
+def test_a_circle_of_two_files_and_a_file_that_grew_would_be_seen(tmp_path, monkeypatch):
+    package = tmp_path / "progress"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "one.py").write_text("from .two import b\n")
+    (package / "two.py").write_text("def b():\n    from . import one\n" + "#\n" * MAX_LINES)
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    assert set(circle_in("progress")) == {"progress.one", "progress.two"}
+    assert set(too_long("progress")) == {"progress/two.py"}
