@@ -1,4 +1,4 @@
-"""Live progress: a task says where it stands, everybody who may see it sees it.
+"""Live progress: a task says how far it is, and everybody who may watch it sees that.
 
     import progress
 
@@ -34,7 +34,7 @@ def set(
     message: str | None = None,
     unit: str | None = None,
 ) -> None:
-    """Say where the running task stands; what is left out stays as it was.
+    """Say how far the running task is; what is left out stays as it was.
 
     `current` and `total` are numbers of any size in the same `unit` ("row", "bytes", …); `message` is one line of up
     to 500 characters. Raises `Cancelled` when the task was asked to stop.
@@ -45,7 +45,7 @@ def set(
 
 
 def advance(n: float = 1) -> None:
-    """Add `n` to where the running task stands. Raises `Cancelled` when the task was asked to stop."""
+    """Add `n` to what the running task has done. Raises `Cancelled` when the task was asked to stop."""
     reporter = current()
     if reporter is not None:
         reporter.advance(n)

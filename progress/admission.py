@@ -1,4 +1,4 @@
-"""Which sockets come in: each viewer may watch what is theirs, and hold so many sockets."""
+"""Which sockets come in: a viewer may watch what is theirs, and may hold only so many sockets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .source import Admitted, Handshake, Viewer
 class Admission:
     """Asks the source about many handshakes at once, and counts the sockets that came in.
 
-    `max_sockets`: how many one viewer may hold in this process; 0: as many as they like.
+    `max_sockets`: how many one viewer may hold in this process; 0 means no limit.
     """
 
     def __init__(self, source: AsyncSource, max_sockets: int) -> None:

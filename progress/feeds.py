@@ -1,6 +1,6 @@
-"""What a list socket is told beside single tasks: feeds, JSON values of the project's own.
+"""What a list socket is told beside single tasks: feeds, which are JSON values of the project's own.
 
-Each is looked at once a second for all who follow it, and sent when it says something else than before. Nothing is
+Each is looked at once a second for all its followers, and is sent when it says something else than before. Nothing is
 pushed, so nothing can get lost on the way.
 """
 
@@ -23,7 +23,7 @@ Look = Callable[[Sequence[tuple[Viewer, str]]], Awaitable[Sequence[JSON]]]
 
 
 class Feeds:
-    """Who follows what, and what each of them heard last. `look` is `AsyncSource.feeds`."""
+    """The followers of each feed, and what each of them heard last. `look` is `AsyncSource.feeds`."""
 
     def __init__(self, look: Look) -> None:
         self._look = look

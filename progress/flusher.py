@@ -20,7 +20,7 @@ MAX_UNSENT_ENDS = 1_000
 
 
 class Speaker(Protocol):
-    """Who has something to say: what the flusher knows of a reporter."""
+    """What the flusher knows of a reporter."""
 
     @property
     def has_ended(self) -> bool:

@@ -4,7 +4,7 @@
 
 The channel layer is a wake-up, never the truth: it delivers at most once. So the hub compares, every `COMPARE_EVERY`
 seconds and shortly after each join, what it has told with what is stored, and repairs with a snapshot (`repair.py`).
-What it knows of a task is a `Topic`, who watches it an `Audience`.
+What it knows of a task is a `Topic`; the sockets that watch it are its `Audience`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from .topic import Topic
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks at what waits, and at who still reads.
+#: Seconds between two looks at what waits, and at which sockets still read.
 TICK = 1.0
 #: Seconds between two comparisons of what was told with what Redis holds.
 COMPARE_EVERY = 2.0

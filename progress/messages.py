@@ -1,4 +1,4 @@
-"""Every frame on the wire of `/ws/progress/…`. How a viewer applies them says `view_state.py`.
+"""Every frame on the wire of `/ws/progress/…`. `view_state.py` says how a viewer applies them.
 
 Standard library only. `docs/PROTOCOL.md` describes these shapes for people who write a client in another
 language; a test compares the two.

@@ -96,7 +96,7 @@ class Reporter:
         message: str | None = None,
         unit: str | None = None,
     ) -> None:
-        """Say where the task stands. What is left out stays as it was. Raises `Cancelled` when the task shall stop."""
+        """Say how far the task is. What is left out stays as it was. Raises `Cancelled` when the task shall stop."""
         if current is not None:
             self.current = current
         if total is not None:
@@ -109,7 +109,7 @@ class Reporter:
             self._attend()
 
     def advance(self, n: float = 1) -> None:
-        """Add `n` to where the task stands. Raises `Cancelled` when the task shall stop."""
+        """Add `n` to what the task has done. Raises `Cancelled` when the task shall stop."""
         try:
             self.current = (self.current or 0) + n
         except TypeError:  # one of them is no number

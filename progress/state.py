@@ -1,4 +1,4 @@
-"""What is true of a task: the stored state, made one with what its worker published. Standard library only."""
+"""What is true of a task: its stored state, merged with what its worker published. Standard library only."""
 
 from __future__ import annotations
 

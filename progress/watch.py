@@ -1,7 +1,7 @@
 """`python -m progress.watch <address or task id>`: the bar of any task, in a terminal.
 
 With the address of a task (its page, its snapshot or its socket) it is a viewer like a browser, and needs the cookie of
-whoever may see it: `--cookie 5x0…`. With a bare id it reads the record and the database itself, as a shell on the
+somebody who may see it: `--cookie 5x0…`. With a bare id it reads the record and the database itself, as a shell on the
 server may: run it beside `manage.py`, or with DJANGO_SETTINGS_MODULE set.
 
 Ends with 0 when the task succeeded, 1 when it did not, 2 when there is nothing to watch.

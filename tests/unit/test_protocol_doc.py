@@ -151,7 +151,7 @@ def test_every_frame_of_a_client_is_described_with_the_fields_that_are_checked()
         (socket.MAX_TASKS, "WebSocket: up to {} tasks"),
         (int(outbox.PING_INTERVAL), "About every {} seconds"),
         (int(outbox.PATIENCE), "does not answer for {} seconds is closed with 4012"),
-        (outbox.WINDOW // 1024, "who lets {} kB stand"),
+        (outbox.WINDOW // 1024, "one that leaves {} kB unacknowledged"),
         (round(1 / flusher.FLUSH_INTERVAL), "at most {} updates a second"),
         (values.MAX_MESSAGE, "one line, at most {} characters"),
         (steps.MAX_STEPS, "the last {}"),
