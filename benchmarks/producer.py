@@ -12,7 +12,7 @@ import time
 
 from lab import Lab, Report, median, show
 
-from progress.server import make_client
+from progress.redis import make_client
 
 
 def main() -> int:

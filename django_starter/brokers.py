@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from progress.server import is_sentinel, sentinel_host
+from progress.redis import is_sentinel, sentinel_host
 
 from .errors import Full
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from progress.server import layer_host
+from progress.redis import layer_host
 
 from .brokers import broker_at
 from .environment import (
@@ -126,7 +126,7 @@ CACHES = {
         "KEY_PREFIX": REDIS_PREFIX,
         # Short: it counts starts, and a start waits for the broker as well; both together take less than 2 s.
         "OPTIONS": {
-            "pool_class": "progress.server.CachePool",
+            "pool_class": "progress.redis.CachePool",
             "socket_connect_timeout": 0.3,
             "socket_timeout": 0.3,
         },

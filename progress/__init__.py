@@ -1,4 +1,4 @@
-"""Live progress: a task says where it stands, everybody who may see it sees it.
+"""Live progress: a task says how far it is, and everybody who may watch it sees that.
 
     import progress
 
@@ -13,16 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from .errors import Cancelled
 from .messages import Level
-from .reporter import Cancelled, Reporter, _current, current
+from .reporter import Reporter, _current, current
+from .types import Group
 
 __all__ = ["Cancelled", "Reporter", "advance", "children", "current", "log", "set", "step", "track"]
 
 T = TypeVar("T")
 
-#: `current` without a Python call of its own: `set` stands in the inner loops of tasks.
+#: `current` without a Python call of its own: `set` is called in the inner loops of tasks.
 _reporter = _current.get
 
 
@@ -32,7 +34,7 @@ def set(
     message: str | None = None,
     unit: str | None = None,
 ) -> None:
-    """Say where the running task stands; what is left out stays as it was.
+    """Say how far the running task is; what is left out stays as it was.
 
     `current` and `total` are numbers of any size in the same `unit` ("row", "bytes", …); `message` is one line of up
     to 500 characters. Raises `Cancelled` when the task was asked to stop.
@@ -43,7 +45,7 @@ def set(
 
 
 def advance(n: float = 1) -> None:
-    """Add `n` to where the running task stands. Raises `Cancelled` when the task was asked to stop."""
+    """Add `n` to what the running task has done. Raises `Cancelled` when the task was asked to stop."""
     reporter = current()
     if reporter is not None:
         reporter.advance(n)
@@ -62,7 +64,7 @@ def track(iterable: Iterable[T], total: float | None = None, unit: str = "", mes
     return track_in_terminal(iterable, total, unit, message)
 
 
-def step(name: str, weight: float = 1) -> AbstractContextManager[Any]:
+def step(name: str, weight: float = 1) -> AbstractContextManager[Reporter | None]:
     """A named part of the running task, with a bar and a duration of its own; steps nest.
 
     After `progress.set(total=…)` with the sum of the weights, the percentage is that of the whole.
@@ -78,11 +80,11 @@ def log(text: str, level: Level = "info") -> None:
         reporter.log(text, level)
 
 
-def children(group: Any, unit: str = "tasks") -> None:
+def children(group: Group, unit: str = "tasks") -> None:
     """Wait until every task of `group` (a Celery GroupResult) has ended; the running task's bar shows how many have.
 
     The waiting task keeps its place in the pool; a chord does not need one. Raises `Cancelled`.
     """
-    from .group import children as wait_for  # here: it brings Redis, which a reporter alone does not need
+    from .child_count import children as wait_for  # here: it brings Redis, which a reporter alone does not need
 
     wait_for(group, unit)

@@ -1,4 +1,4 @@
-"""Many callers, one round trip: what is asked while an answer is on its way is asked together, next."""
+"""Many callers, one round trip: questions that come while an answer is on its way are asked together, next."""
 
 from __future__ import annotations
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .reporter import current
 
 
-def show_meta(meta: Any) -> None:
+def show_meta(meta: object) -> None:
     """What a task gave to `self.update_state(meta=…)`, shown by the running task's reporter.
 
     Understood are `current` (or `done`), `total`, `message` (or `description`, `status`) and `unit`; the rest is left.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.utils.module_loading import import_string
@@ -12,7 +10,7 @@ LAYER = "progress.layer.ProgressChannelLayer"
 
 
 @register("progress")
-def check_settings(**_: Any) -> list[CheckMessage]:
+def check_settings(**_: object) -> list[CheckMessage]:
     """E001 to E004: the source, the channel layer, its hosts, its encryption."""
     found: list[CheckMessage] = []
     source = getattr(settings, "PROGRESS_SOURCE", None)

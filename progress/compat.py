@@ -5,24 +5,29 @@ from progress.compat import ProgressRecorder
 
 from __future__ import annotations
 
-from typing import Any
-
 from .reporter import current
+from .types import JSON
 
 
 class ProgressRecorder:
     """Takes the place of `celery_progress.backend.ProgressRecorder` and of its WebSocket form."""
 
-    def __init__(self, task: Any = None) -> None:
+    def __init__(self, task: object = None) -> None:
         self.task = task
 
-    def set_progress(self, current: float, total: float, description: str = "") -> tuple[str, dict[str, Any]]:
+    def set_progress(self, current: float, total: float, description: str = "") -> tuple[str, dict[str, JSON]]:
         """Say that `current` of `total` is done. Returns what celery-progress returns: state and meta."""
         reporter = _reporter()
         if reporter is not None:
             reporter.set(current, total, description or None)
         percent = round(100 * current / total, 2) if total else 0
-        meta = {"pending": False, "current": current, "total": total, "percent": percent, "description": description}
+        meta: dict[str, JSON] = {
+            "pending": False,
+            "current": current,
+            "total": total,
+            "percent": percent,
+            "description": description,
+        }
         return "PROGRESS", meta
 
     def increment_progress(self, by: float = 1, description: str = "") -> None:

@@ -1,6 +1,6 @@
-"""What a list socket is told beside single tasks: feeds, JSON values of the project's own.
+"""What a list socket is told beside single tasks: feeds, which are JSON values of the project's own.
 
-Each is looked at once a second for all who follow it, and sent when it says something else than before. Nothing is
+Each is looked at once a second for all its followers, and is sent when it says something else than before. Nothing is
 pushed, so nothing can get lost on the way.
 """
 
@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 from .messages import dumps, feed
 from .outbox import Outbox
 from .source import Viewer
+from .types import JSON
 
 logger = logging.getLogger(__name__)
 
 #: Feeds that one socket may follow.
 MAX_FEEDS = 10
 
-Look = Callable[[Sequence[tuple[Viewer, str]]], Awaitable[Sequence[Any]]]
+Look = Callable[[Sequence[tuple[Viewer, str]]], Awaitable[Sequence[JSON]]]
 
 
 class Feeds:
-    """Who follows what, and what each of them heard last. `look` is `Source.feeds`, called in a thread."""
+    """The followers of each feed, and what each of them heard last. `look` is `AsyncSource.feeds`."""
 
     def __init__(self, look: Look) -> None:
         self._look = look
@@ -62,11 +62,11 @@ class Feeds:
                 if (viewer, name) in values:
                     self._tell(outbox, said, name, texts[viewer, name], values[viewer, name])
 
-    async def _ask(self, asked: Sequence[tuple[Viewer, str]]) -> Sequence[Any]:
+    async def _ask(self, asked: Sequence[tuple[Viewer, str]]) -> Sequence[JSON]:
         return await self._look(asked) if asked else []
 
     @staticmethod
-    def _tell(outbox: Outbox, said: dict[str, str], name: str, text: str, value: Any) -> None:
+    def _tell(outbox: Outbox, said: dict[str, str], name: str, text: str, value: JSON) -> None:
         # One that cannot be sent now, because its reader does not read, is sent by a later look.
         if text != said[name] and outbox.put_answer(feed(name, value)):
             said[name] = text

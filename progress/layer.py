@@ -1,4 +1,4 @@
-"""The channel layer: channels_redis' pub/sub layer, plus what a worker without an event loop needs of it.
+"""The channel layer: channels_redis' pub/sub layer, plus what a worker without an event loop and the hub need of it.
 
 The pub/sub layer's format is private to channels_redis: a group's messages go to the Redis channel
 `{prefix}__group__{group}`, and their payload is `serialize(message)`. This file is the only one that knows it;
@@ -11,17 +11,19 @@ import asyncio
 import logging
 import secrets
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 import redis
 from channels_redis.pubsub import RedisPubSubChannelLayer
 from django.conf import settings
 
-from .server import make_client
+from .listener import Listener, Published
+from .redis import make_client
 
 
 class ProgressChannelLayer(RedisPubSubChannelLayer):
-    """`RedisPubSubChannelLayer` with a synchronous `group_send` and a `receive_many`.
+    """`RedisPubSubChannelLayer` with a synchronous `group_send` and a `Listener` for the hub.
 
     One Redis server (`hosts` with one entry) and no `symmetric_encryption_keys`: the record's Lua script writes the
     payload itself. `progress.checks` says so at start.
@@ -37,11 +39,15 @@ class ProgressChannelLayer(RedisPubSubChannelLayer):
         self._url = str(address or settings.PROGRESS_REDIS_URL)
         self._client: redis.Redis | None = None
 
+    def listener(self) -> Listener:
+        """A new end of this layer, for the running event loop."""
+        return _ChannelListener(self)
+
     def group_channel(self, group: str) -> str:
         """The Redis channel on which the messages of `group` travel."""
         return f"{self.prefix}__group__{group}"
 
-    def sync_group_send(self, group: str, message: dict[str, Any]) -> None:
+    def sync_group_send(self, group: str, message: Mapping[str, object]) -> None:
         """`group_send` for code without an event loop: one PUBLISH on a kept connection. Raises `redis.RedisError`."""
         if self._client is None:
             self._client = make_client(self._url)
@@ -63,16 +69,36 @@ class ProgressChannelLayer(RedisPubSubChannelLayer):
             return None
         return time.monotonic() - began
 
-    async def receive_many(self, channel: str) -> list[dict[str, Any]]:
-        """All messages that have arrived on `channel`, at least one: who is behind sees at once how far."""
+    async def receive_many(self, channel: str) -> list[dict[str, object]]:
+        """All messages that have arrived on `channel`, at least one: a reader who is behind sees at once how far."""
         messages = [await self.receive(channel)]
-        # Let the receiver read what already stands in the socket, so that old news is known to be old.
+        # Let the receiver read what has reached the socket already, so that old news is known to be old.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         queue = self.channels.get(channel)
         while queue is not None and not queue.empty():
             messages.append(self.deserialize(queue.get_nowait()))
         return messages
+
+
+class _ChannelListener:
+    """A `Listener` over one channel of the layer."""
+
+    def __init__(self, layer: ProgressChannelLayer) -> None:
+        self._layer = layer
+        self._channel = ""
+
+    async def open(self) -> None:
+        self._channel = await self._layer.new_channel()
+
+    async def join(self, group: str) -> None:
+        await self._layer.group_add(group, self._channel)
+
+    async def leave(self, group: str) -> None:
+        await self._layer.group_discard(group, self._channel)
+
+    async def receive(self) -> list[Published]:
+        return cast("list[Published]", await self._layer.receive_many(self._channel))
 
 
 class _OncePerOutage(logging.Filter):

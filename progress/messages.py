@@ -1,4 +1,4 @@
-"""Every frame on the wire of `/ws/progress/…`, and the rule by which a viewer applies them.
+"""Every frame on the wire of `/ws/progress/…`. `view_state.py` says how a viewer applies them.
 
 Standard library only. `docs/PROTOCOL.md` describes these shapes for people who write a client in another
 language; a test compares the two.
@@ -12,7 +12,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Any, Final, Literal, TypedDict, get_args
+from typing import Final, Literal, TypeAlias, TypedDict, cast, get_args
+
+from .errors import FrameError
+from .types import JSON
 
 #: The protocol's version, `v` in every frame.
 VERSION: Final = 1
@@ -30,9 +33,6 @@ MAX_CLIENT_FRAME: Final = 4096
 #: What a task's id may look like: it travels in Redis keys, channel names and addresses.
 ID_PATTERN: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
-#: A viewer keeps this many log lines; older ones are forgotten.
-MAX_VIEW_LINES: Final = 10_000
-
 
 class CloseCode:
     """Why the server closes a socket. 4000–4399: come back. 1000 and 4400–4999: stay away."""
@@ -44,7 +44,7 @@ class CloseCode:
     NO_PONG: Final = 4012
     BAD_FRAMES: Final = 4400  # five frames that were refused
     NOT_FOUND: Final = 4404  # unknown, or not yours: one answer to both
-    TOO_MANY: Final = 4429  # more sockets than one visitor may have
+    TOO_MANY: Final = 4429  # more sockets than one viewer may have
 
 
 class Step(TypedDict):
@@ -76,7 +76,7 @@ class Changing(TypedDict, total=False):
     """The part of a task's public state that changes while it runs; an `update` carries all of it.
 
     `percent` is 0–100 or null without a total; `rate` is units a second; `eta` seconds; `ts` seconds since 1970.
-    `result` or `error` stand in a final one only.
+    Only a final one has `result` or `error`.
     """
 
     state: State
@@ -93,7 +93,7 @@ class Changing(TypedDict, total=False):
     waiting: Waiting | None
     cancel_requested: bool
     ts: float
-    result: Any
+    result: JSON
     error: TaskError | None
 
 
@@ -166,7 +166,7 @@ class Feed(TypedDict):
     v: int
     type: Literal["feed"]
     feed: str
-    data: Any
+    data: JSON
 
 
 class Ping(TypedDict):
@@ -227,7 +227,11 @@ class Unsubscribe(TypedDict, total=False):
     feeds: list[str]
 
 
-def dumps(value: Any) -> str:
+ServerFrame: TypeAlias = Snapshot | Update | Log | Feed | Ping | Error
+ClientFrame: TypeAlias = Pong | Resync | Cancel | Subscribe | Unsubscribe
+
+
+def dumps(value: object) -> str:
     """Compact JSON text, with characters outside ASCII as they are."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=str)
 
@@ -248,7 +252,7 @@ def snapshot(
     }
 
 
-def feed(name: str, data: Any) -> Feed:
+def feed(name: str, data: JSON) -> Feed:
     """A `Feed` frame."""
     return {"v": VERSION, "type": "feed", "feed": name, "data": data}
 
@@ -258,20 +262,12 @@ def ping(epoch: str, seq: int) -> Ping:
     return {"v": VERSION, "type": "ping", "epoch": epoch, "seq": seq}
 
 
-def error(code: str, message: str, task_id: str | None = None) -> dict[str, Any]:
+def error(code: str, message: str, task_id: str | None = None) -> Error:
     """An `Error` frame."""
-    frame: dict[str, Any] = {"v": VERSION, "type": "error", "code": code, "message": message}
+    frame = cast(Error, {"v": VERSION, "type": "error", "code": code, "message": message})
     if task_id is not None:
         frame["task_id"] = task_id
     return frame
-
-
-class FrameError(ValueError):
-    """A browser's frame that is refused; `code` is the one of the `Error` frame that answers it."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 #: What a browser may send: each type with its fields and what they must be.
@@ -284,8 +280,8 @@ CLIENT_FRAMES: Final[dict[str, dict[str, type]]] = {
 }
 
 
-def parse_client_frame(text: str | None) -> dict[str, Any]:
-    """The browser's frame as a dict with a known `type` and fields of the right kind; raises `FrameError`."""
+def parse_client_frame(text: str | None) -> ClientFrame:
+    """The browser's frame, with a known `type` and fields of the right kind. Raises `FrameError`."""
     if text is None:
         raise FrameError("bad_json", "Binary frames are not understood; send JSON text.")
     if len(text) > MAX_CLIENT_FRAME:
@@ -302,108 +298,16 @@ def parse_client_frame(text: str | None) -> dict[str, Any]:
         if not _IS[kind](frame[field]):
             name = {int: "a whole number", str: "an id", list: "a list of ids"}[kind]
             raise FrameError("bad_frame", f"{field} must be {name}.")
-    return frame
+    return cast(ClientFrame, frame)
 
 
-def _is_id(value: Any) -> bool:
+def _is_id(value: object) -> bool:
     """True for a task's id, and for an epoch, which may be empty."""
     return isinstance(value, str) and (value == "" or ID_PATTERN.fullmatch(value) is not None)
 
 
-_IS: Final[dict[type, Callable[[Any], bool]]] = {
+_IS: Final[dict[type, Callable[[object], bool]]] = {
     int: lambda value: isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53,
     str: _is_id,
     list: lambda value: isinstance(value, list) and all(_is_id(item) for item in value),
 }
-
-
-# --- the viewer's side ------------------------------------------------------------------------------------------------
-
-View = dict[str, Any]  # {"epoch", "seq", "task", "log", "resync"}
-
-
-def apply(view: View | None, frame: dict[str, Any]) -> View | None:
-    """The view after `frame`: what every client of this protocol does with a frame, in any order, loss or repetition.
-
-    A view is `{"epoch", "seq", "task", "log", "resync"}`; null before the first frame. A snapshot replaces it unless it
-    is older; an update or log is applied only when it is of the same epoch and newer, otherwise `resync` says: ask for
-    a snapshot. A final state ends the task whatever its `seq`, and nothing of the same or an older attempt follows it.
-    Frames of an unknown type, and frames that change nothing, give the same view back.
-
-    `static/progress/view.js` is the same function; both are tested with the same cases.
-    """
-    step = {"snapshot": _snapshot, "update": _update, "log": _log}.get(frame.get("type", ""))
-    return view if step is None else step(view or _NOTHING, frame)
-
-
-_NOTHING: Final[View] = {"epoch": "", "seq": 0, "task": {}, "log": [], "resync": False}
-_ENVELOPE: Final = frozenset({"v", "type", "task_id", "epoch", "seq"})
-
-
-def _snapshot(held: View, frame: dict[str, Any]) -> View:
-    task, seq = frame["task"], frame["seq"]
-    other = not _is_held(held) or frame["epoch"] != held["epoch"]
-    if not other and seq < held["seq"] and not _ends(held["task"], task):
-        return held
-    log = held["log"]
-    if frame.get("log") is not None:  # a snapshot over HTTP has none: ours stays
-        log = _append(held["log"] if frame.get("recovered") else [], frame["log"])
-    return {
-        "epoch": frame["epoch"],
-        "seq": seq if other else max(seq, held["seq"]),
-        "task": held["task"] if _is_old(held["task"], task) else task,
-        "log": log,
-        "resync": False,
-    }
-
-
-def _update(held: View, frame: dict[str, Any]) -> View:
-    if _is_out_of_step(held, frame):
-        return _out_of_step(held)
-    changes = {key: value for key, value in frame.items() if key not in _ENVELOPE}
-    if frame["seq"] <= held["seq"] and not _ends(held["task"], changes):
-        return held
-    task = held["task"] if _is_old(held["task"], changes) else {**held["task"], **changes}
-    return {**held, "epoch": frame["epoch"], "seq": max(frame["seq"], held["seq"]), "task": task}
-
-
-def _log(held: View, frame: dict[str, Any]) -> View:
-    if _is_out_of_step(held, frame):
-        return _out_of_step(held)
-    if frame["seq"] <= held["seq"]:
-        return held
-    return {**held, "epoch": frame["epoch"], "seq": frame["seq"], "log": _append(held["log"], frame["lines"])}
-
-
-def _is_held(view: View) -> bool:
-    return "state" in view["task"]
-
-
-def _is_out_of_step(held: View, frame: dict[str, Any]) -> bool:
-    """True if `frame` does not follow what is held. The first frame of a record follows the snapshot without one."""
-    begins = held["epoch"] == "" and frame["seq"] == 1
-    return not _is_held(held) or (frame["epoch"] != held["epoch"] and not begins)
-
-
-def _out_of_step(held: View) -> View:
-    return held if held["resync"] else {**held, "resync": True}
-
-
-def _ends(held: dict[str, Any], came: dict[str, Any]) -> bool:
-    """True if `came` is the end of a task that goes on in `held`: Redis may come back with an older seq."""
-    final, ended = came.get("state") in FINAL_STATES, held.get("state") in FINAL_STATES
-    return final and not ended and bool(came.get("attempt", 0) >= held.get("attempt", 0))
-
-
-def _is_old(held: dict[str, Any], came: dict[str, Any]) -> bool:
-    """True if `came` speaks of an earlier attempt than `held`, or of the same one after its end."""
-    before, now = held.get("attempt", 0), came.get("attempt", 0)
-    if now != before:
-        return bool(now < before)
-    return held.get("state") in FINAL_STATES and came.get("state") not in FINAL_STATES
-
-
-def _append(log: list[LogLine], lines: list[LogLine]) -> list[LogLine]:
-    last = log[-1]["n"] if log else 0
-    merged = log + [line for line in lines if line["n"] > last]
-    return merged[-MAX_VIEW_LINES:]

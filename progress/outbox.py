@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import types
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from typing import Any
+from collections.abc import Callable, Coroutine
 
-from .messages import CloseCode, dumps, ping
+from .eager import begin
+from .messages import CloseCode, Error, Feed, dumps, ping
+from .types import Event, Send
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +29,6 @@ MAX_WAITING = 200
 PING_INTERVAL = 15.0
 #: Seconds without a pong, or with a full window, after which a socket is closed.
 PATIENCE = 30.0
-
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Subscription:
@@ -97,7 +95,7 @@ class Outbox:
         self._pending: dict[Subscription, None] = {}  # an ordered set
         self._starved: dict[Subscription, None] = {}  # those that get a snapshot once there is room
         self._ping: tuple[int, int, float] | None = None  # of the unanswered ping: seq, `sent`, when
-        self._newest = 0  # the largest seq that went out: who claims to hold more has not read
+        self._newest = 0  # the largest seq that went out: a browser that claims to hold more has not read
         self._now = self._pinged_at = asyncio.get_running_loop().time()  # as of the last tick
         self._full_since: float | None = None
 
@@ -113,7 +111,7 @@ class Outbox:
         """False while a window is under way that nobody has acknowledged."""
         return self.sent - self._acked < WINDOW
 
-    def put_update(self, subscription: Subscription, seq: int, text: str, event: dict[str, Any], end: bool) -> None:
+    def put_update(self, subscription: Subscription, seq: int, text: str, event: Event, end: bool) -> None:
         """Send the newest state now, or keep it in the place of the one before. `event` is the ready ASGI message."""
         if self.closed:
             return
@@ -163,7 +161,7 @@ class Outbox:
         if not self.closed:
             self._starved[subscription] = None
 
-    def put_answer(self, frame: Any) -> bool:
+    def put_answer(self, frame: Error | Feed) -> bool:
         """Send a small frame outside any task: an error, a feed. False where it was dropped: nobody reads."""
         if self.closed or not self.has_room:
             return False
@@ -217,30 +215,23 @@ class Outbox:
             for subscription in starved:
                 self._lost(subscription)
 
-    def _hand_over(self, event: dict[str, Any], size: int) -> None:
+    def _hand_over(self, event: Event, size: int) -> None:
         self.sent += size
         self._drive(event)
 
-    def _drive(self, event: dict[str, Any]) -> None:
-        """Call the server's `send`, and take a task for it only where it has to wait.
-
-        A task and a turn of the event loop for each message and socket is what makes a fan-out slow. `send` nearly
-        always finishes without waiting; then running its coroutine by hand is one call.
-        """
+    def _drive(self, event: Event) -> None:
+        """Call the server's `send`, after the one before it."""
         if self._busy is not None:
             self._busy = asyncio.create_task(self._after(self._busy, self._send(event)))
             self._busy.add_done_callback(self._free_again)
             return
-        coroutine = self._send(event)
         try:
-            waits_for = coroutine.send(None)  # type: ignore[attr-defined]
-        except StopIteration:
-            return
+            self._busy = begin(self._send(event))
         except Exception as error:
             self._fail(error)
             return
-        self._busy = asyncio.create_task(_finish(coroutine, waits_for))  # type: ignore[arg-type]
-        self._busy.add_done_callback(self._free_again)
+        if self._busy is not None:
+            self._busy.add_done_callback(self._free_again)
 
     def _fail(self, error: BaseException) -> None:
         """The server could not send: the connection is gone, or it refuses the frame. Then the browser comes again."""
@@ -251,7 +242,7 @@ class Outbox:
         self.close(CloseCode.UNAVAILABLE)
 
     @staticmethod
-    async def _after(first: asyncio.Task[None], second: Awaitable[None]) -> None:
+    async def _after(first: asyncio.Task[None], second: Coroutine[object, None, None]) -> None:
         await asyncio.wait([first])
         await second
 
@@ -319,23 +310,3 @@ class Outbox:
             self._ping = None
             self._full_since = None  # it reads; that the window is full again at once is no sign of the contrary
             self._pump()
-
-
-async def _finish(coroutine: Coroutine[Any, Any, None], waits_for: Any) -> None:
-    """Go on with a coroutine that was begun by hand and now waits for `waits_for`."""
-
-    @types.coroutine
-    def rest() -> Generator[Any, Any, None]:
-        pending = waits_for
-        while True:
-            try:
-                try:
-                    value = yield pending
-                except BaseException as error:
-                    pending = coroutine.throw(error)
-                else:
-                    pending = coroutine.send(value)
-            except StopIteration:
-                return
-
-    await rest()

@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TypeAlias, cast
 
 import redis
 import redis.asyncio
@@ -19,10 +18,11 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.core.signals import setting_changed
 
+from .held import Held, Since
 from .layer import ProgressChannelLayer
-from .messages import Changing, LogLine, dumps
-from .reporter import Reply, Told
-from .server import make_client
+from .messages import Changing, dumps
+from .redis import make_client
+from .sink import Reply, Told
 
 #: Seconds that a record outlives its last write.
 TTL = 24 * 3600
@@ -109,25 +109,8 @@ return {held[1], tonumber(held[2] or '0'), held[3] or '', held[4] or '0', recove
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What the record says: `changing` is empty and `epoch` "" where Redis holds nothing."""
-
-    epoch: str = ""
-    seq: int = 0
-    changing: Changing = field(default_factory=lambda: cast(Changing, {}))
-    cancel_requested: bool = False
-    recovered: bool = False
-    log: list[LogLine] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Since:
-    """What a reader already holds, and whether it wants the log."""
-
-    epoch: str = ""
-    seq: int = 0
-    log: bool = True
+#: What READ returns.
+Answer: TypeAlias = tuple[bytes, int, bytes, bytes, int, list[bytes]]
 
 
 def hash_key(task_id: str) -> str:
@@ -146,7 +129,7 @@ def group_name(task_id: str) -> str:
 
 
 class Record:
-    """The worker's and the views' side: synchronous, one round trip a call. A `reporter.Sink`."""
+    """The worker's and the views' side: synchronous, one round trip a call. A `sink.Sink`."""
 
     def __init__(self, client: redis.Redis, layer: ProgressChannelLayer) -> None:
         self._client = client
@@ -158,7 +141,7 @@ class Record:
     def publish(
         self, task_id: str, attempt: int, body: str | None, lines: list[str], told: Told = NOTHING_TOLD, *, final: bool
     ) -> Reply:
-        """Store and send; see `reporter.Sink`. Raises `redis.RedisError` when Redis is away."""
+        """Store and send; see `sink.Sink`. Raises `redis.RedisError` when Redis is away."""
         refused, cancel, seq = cast(
             "tuple[int, bytes, int]",
             self._publish(
@@ -233,11 +216,11 @@ class AsyncRecord:
         return [((epoch or b"").decode(), int(seq or 0)) for epoch, seq in answers]
 
 
-def _read_args(since: Since) -> list[Any]:
+def _read_args(since: Since) -> list[str | int]:
     return [since.epoch, since.seq, "1" if since.log else "", secrets.token_hex(4)]
 
 
-def _held(answer: Any) -> Held:
+def _held(answer: Answer) -> Held:
     epoch, seq, data, cancel, recovered, lines = answer
     return Held(
         epoch=epoch.decode(),
@@ -260,7 +243,7 @@ def get_record() -> Record:
     return _record
 
 
-def _forget(**_: Any) -> None:
+def _forget(**_: object) -> None:
     global _record
     _record = None
 

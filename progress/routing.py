@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from .consumers import progress_socket
+from .socket import progress_socket
 
 # Channels' URLRouter takes ASGI applications where Django's types know views only.
 websocket_urlpatterns = [

@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from operator import length_hint
-from typing import Any, TextIO, TypeVar
+from typing import TextIO, TypeVar
 
+from .flusher import FLUSH_INTERVAL, Flusher
 from .messages import Changing
-from .reporter import FLUSH_INTERVAL, Flusher, Reply, Reporter, Told, activate, deactivate
+from .reporter import Reporter, activate, deactivate
+from .sink import Reply, Told
 
 T = TypeVar("T")
 WIDTH = 30
@@ -47,7 +49,7 @@ def in_terminal(stream: TextIO | None = None) -> Iterator[Reporter]:
         yield reporter
     finally:
         until = time.monotonic() + LAST_LINES
-        while reporter._lines and time.monotonic() < until:
+        while reporter.has_lines and time.monotonic() < until:
             flusher.wake()
             time.sleep(0.01)
         flusher.remove(reporter)
@@ -58,7 +60,7 @@ def in_terminal(stream: TextIO | None = None) -> Iterator[Reporter]:
 
 
 class TerminalSink:
-    """A `reporter.Sink` that repaints one line; where there is no terminal, it only writes the log's lines."""
+    """A `sink.Sink` that repaints one line; where there is no terminal, it only writes the log's lines."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -80,7 +82,7 @@ class TerminalSink:
         return Reply()
 
 
-def line(state: Changing | dict[str, Any]) -> str:
+def line(state: Changing) -> str:
     """`state` as one line of text: bar, percentage, numbers, rate, time left, message."""
     percent, current, total = state.get("percent"), state.get("current"), state.get("total")
     unit = state.get("unit") or ""

@@ -10,9 +10,11 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from .held import Held, Since
 from .messages import dumps
-from .record import Held, Since, get_record
-from .source import get_source, merge
+from .record import get_record
+from .source import get_source
+from .state import merge
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """`python -m progress.watch <address or task id>`: the bar of any task, in a terminal.
 
 With the address of a task (its page, its snapshot or its socket) it is a viewer like a browser, and needs the cookie of
-whoever may see it: `--cookie 5x0…`. With a bare id it reads the record and the database itself, as a shell on the
+somebody who may see it: `--cookie 5x0…`. With a bare id it reads the record and the database itself, as a shell on the
 server may: run it beside `manage.py`, or with DJANGO_SETTINGS_MODULE set.
 
 Ends with 0 when the task succeeded, 1 when it did not, 2 when there is nothing to watch.
@@ -19,21 +19,19 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 from urllib.parse import urlencode, urlsplit
 
-from .messages import FINAL_STATES, ID_PATTERN, CloseCode, View, apply, snapshot
+from .errors import NothingToWatch
+from .messages import FINAL_STATES, ID_PATTERN, CloseCode, TaskState, snapshot
 from .terminal import line
+from .view_state import View, apply
 
 #: Seconds without a frame after which a connection counts as dead: two of the server's pings.
 SILENCE = 40.0
 #: Seconds between two looks at the record, and between two at the database.
 LOOK_EVERY = 0.1
 ASK_EVERY = 1.0
-
-
-class NothingToWatch(Exception):
-    """The task is unknown or not yours, or the server will not have us; the message says which."""
 
 
 def from_server(address: str, cookie: str) -> Iterator[View]:
@@ -94,25 +92,27 @@ def from_record(task_id: str) -> Iterator[View]:
     """Every new view of the task, read from Redis and the database of the settings, until its end."""
     import redis
 
-    from .record import Held, Since, get_record
-    from .source import get_source, merge
+    from .held import Held, Since
+    from .record import get_record
+    from .source import get_source
+    from .state import merge
 
     source, record = get_source(), get_record()
     view: View | None = None
-    stored: Any = None
+    stored: TaskState | None = None
     ask_at = 0.0
     while not _is_over(view):
         if time.monotonic() >= ask_at:
             ask_at = time.monotonic() + ASK_EVERY
             stored = source.refresh([task_id]).get(task_id)
-            if stored is None:
-                raise NothingToWatch(f"There is no task {task_id}.")
+        if stored is None:
+            raise NothingToWatch(f"There is no task {task_id}.")
         held = Held(view["epoch"], view["seq"], recovered=True) if view else Held()
         with contextlib.suppress(redis.RedisError, OSError):  # then what is held is shown; the database tells the end
             held = record.read(task_id, Since(held.epoch, held.seq))
-        state = merge(stored, held.changing or (view or {}).get("task"))
+        state = merge(stored, held.changing or (view["task"] if view else None))
         frame = snapshot(task_id, held.epoch, held.seq, state, held.log, recovered=held.recovered)
-        before, view = view, apply(view, dict(frame))
+        before, view = view, apply(view, frame)
         if view is not None and view != before:
             yield view
         if not _is_over(view):
@@ -126,7 +126,8 @@ def _is_over(view: View | None) -> bool:
 def show(views: Iterator[View], stream: TextIO) -> str:
     """Paint `views` on one line of a terminal, the log above it; elsewhere write log and end only. The last state."""
     erase = "\r\x1b[K" if stream.isatty() else ""
-    last, state = 0, {}
+    last = 0
+    state: TaskState = {}
     for view in views:
         state = view["task"]
         for entry in view["log"]:
@@ -141,9 +142,9 @@ def show(views: Iterator[View], stream: TextIO) -> str:
     return str(state.get("state"))
 
 
-def _told(state: dict[str, Any]) -> str:
-    waiting, error = state.get("waiting") or {}, state.get("error") or {}
-    reason = waiting.get("hint") or (f"{error['type']}: {error['message']}" if error else "")
+def _told(state: TaskState) -> str:
+    waiting, error = state.get("waiting"), state.get("error")
+    reason = (waiting or {}).get("hint") or (f"{error['type']}: {error['message']}" if error else "")
     return "  ".join(part for part in (str(state.get("state")), line(state), reason) if part)
 
 

@@ -16,7 +16,7 @@ from django_starter.celery import app
 from django_starter.processes.ports import answers
 from django_starter.processes.valkey import shown
 from progress.layer import ProgressChannelLayer
-from progress.server import make_client
+from progress.redis import make_client
 from tasks.runs.ask import ask
 from tasks.runs.moves import CLOCK_DIFFERENCE
 

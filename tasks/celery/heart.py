@@ -20,8 +20,8 @@ from celery.worker import state as worker_state
 from django.conf import settings
 from django.db import connection
 
-from progress.reporter import get_flusher
-from progress.server import make_client
+from progress.flusher import get_flusher
+from progress.redis import make_client
 from tasks import runs
 from tasks.runs import beats, counts
 from tasks.runs.sweep import Sweep

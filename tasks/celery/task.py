@@ -16,9 +16,10 @@ from celery.result import AsyncResult
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
 
+from progress.errors import Cancelled
 from progress.messages import TaskError
 from progress.record import get_record
-from progress.reporter import Cancelled, Reporter, activate, current
+from progress.reporter import Reporter, activate, current
 from tasks import runs
 from tasks.models import TaskRun
 from tasks.runs import DatabaseAway, barrier, counts, trace, with_retries

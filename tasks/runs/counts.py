@@ -16,7 +16,7 @@ from typing import cast
 import redis
 from django.conf import settings
 
-from progress.server import make_client
+from progress.redis import make_client
 from tasks.models import TaskRun
 
 #: Seconds between two sendings.

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from django.db import transaction
 
-from progress.reporter import Cancelled, current
+from progress.errors import Cancelled
+from progress.reporter import current
 
 from .moves import hold_fast
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from progress.held import Held, Since
 from progress.messages import Changing, LogLine, TaskState, Waiting
-from progress.record import Held, Since, get_record
-from progress.source import merge
+from progress.record import get_record
+from progress.state import merge
 from tasks.models import FINAL, State, TaskRun
 
 from .engine import get_engine

@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from progress.messages import Waiting
-from progress.server import make_client
+from progress.redis import make_client
 from tasks.models import CLAIMABLE, State, TaskRun
 
 from . import beats

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from progress.messages import TaskState
-from progress.source import Visit
+from progress.source import Handshake
 from tasks import runs
 from tasks.models import TaskRun
 from tasks.runs.state import public_state
@@ -27,16 +27,16 @@ from .access import Viewer, viewer_of, visible_runs
 class RunSource:
     """`progress.source.Source` over TaskRun."""
 
-    def admit(self, visits: Sequence[Visit]) -> Sequence[tuple[Viewer, TaskState | None]]:
-        """Sessions, then users and runs: two queries for all visits together (three with both kinds)."""
+    def admit(self, handshakes: Sequence[Handshake]) -> Sequence[tuple[Viewer, TaskState | None]]:
+        """Sessions, then users and runs: two queries for all handshakes together (three with both kinds)."""
         cookie = settings.SESSION_COOKIE_NAME
-        viewers = _viewers([visit.cookies.get(cookie, "") for visit in visits])
-        wanted = {visit.task_id for visit in visits if visit.task_id}
+        viewers = _viewers([one.cookies.get(cookie, "") for one in handshakes])
+        wanted = {one.task_id for one in handshakes if one.task_id}
         found = {run.pk: run for run in TaskRun.objects.filter(pk__in=wanted)} if wanted else {}
         waiting = explain(list(found.values()))
         answers: list[tuple[Viewer, TaskState | None]] = []
-        for visit, viewer in zip(visits, viewers, strict=True):
-            run = found.get(visit.task_id or "")
+        for handshake, viewer in zip(handshakes, viewers, strict=True):
+            run = found.get(handshake.task_id or "")
             seen = run is not None and viewer.may_see(run)
             answers.append((viewer, public_state(run, waiting.get(run.pk)) if run is not None and seen else None))
         return answers
@@ -63,9 +63,9 @@ class RunSource:
         """What pages hear beside single runs."""
         return feeds.look(asked)
 
-    def visitor(self, viewer: Viewer, visit: Visit) -> str:
+    def counted_as(self, viewer: Viewer, handshake: Handshake) -> str:
         """Whose sockets are counted together: the user's, else those of an address."""
-        return visit.address if viewer.user_id is None else f"user-{viewer.user_id}"
+        return handshake.address if viewer.user_id is None else f"user-{viewer.user_id}"
 
 
 def _states(found: QuerySet[TaskRun]) -> dict[str, TaskState]:

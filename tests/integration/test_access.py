@@ -11,7 +11,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from progress.source import Visit
+from progress.source import Handshake
 from tasks import runs
 from tasks.models import State, TaskRun
 from tasks.web.source import RunSource
@@ -24,8 +24,8 @@ def session_of(client: Client) -> str:
     return client.cookies["sessionid"].value
 
 
-def visit(cookie: str, task_id: str | None) -> Visit:
-    return Visit({"sessionid": cookie} if cookie else {}, task_id)
+def visit(cookie: str, task_id: str | None) -> Handshake:
+    return Handshake({"sessionid": cookie} if cookie else {}, task_id)
 
 
 def sees(cookie: str, task_id: str) -> bool:

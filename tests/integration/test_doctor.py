@@ -14,7 +14,7 @@ from django_starter.doctor import work
 from django_starter.doctor.context import Context
 from django_starter.doctor.finding import skipped
 from django_starter.doctor.site import Site
-from progress.server import make_client
+from progress.redis import make_client
 from tasks.models import State, TaskRun
 from tasks.runs import beats, waiting
 from tasks.web.access import Viewer

@@ -16,7 +16,9 @@ from django.db.models import Sum
 from django.utils import timezone
 
 import progress
-from progress.reporter import Cancelled, Flusher, Reporter, activate, deactivate
+from progress import Cancelled
+from progress.flusher import Flusher
+from progress.reporter import Reporter, activate, deactivate
 from tasks import runs
 from tasks.downloads import files, job, saving
 from tasks.downloads.job import DownloadFailed, download

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth import get_user_model
 
-from progress.reporter import Cancelled, Flusher, Reporter, activate, deactivate
+from progress import Cancelled
+from progress.flusher import Flusher
+from progress.reporter import Reporter, activate, deactivate
 from tasks import runs
 from tasks.models import TaskRun
 from tasks.runs.fence import fenced

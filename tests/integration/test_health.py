@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from django_starter import health, logs
 from progress.layer import ProgressChannelLayer
-from progress.server import make_client
+from progress.redis import make_client
 from tasks import runs
 from tasks.celery import broker
 from tasks.models import State, TaskRun

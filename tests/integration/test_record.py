@@ -12,9 +12,12 @@ import redis.asyncio
 from django.conf import settings
 from django.test import override_settings
 
+from progress.flusher import Flusher
+from progress.held import Since
 from progress.messages import dumps
-from progress.record import AsyncRecord, Record, Since, get_record, group_name, hash_key, log_key
-from progress.reporter import Flusher, Reporter, Told
+from progress.record import AsyncRecord, Record, get_record, group_name, hash_key, log_key
+from progress.reporter import Reporter
+from progress.sink import Told
 
 
 class Wire:
@@ -319,7 +322,7 @@ def test_a_reporter_writes_a_record_that_reads_as_it_stands(record, wire):
 
 def test_a_redis_that_is_away_raises_soon(record):
     from django_starter.processes.ports import free_port
-    from progress.server import make_client
+    from progress.redis import make_client
 
     away = Record(make_client(f"redis://127.0.0.1:{free_port()}/0"), record._layer)
     began = time.monotonic()

@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.test import Client
 
-from progress.source import Visit
+from progress.source import Handshake
 from tasks.models import TaskRun
 from tasks.web import limits
 from tasks.web.source import RunSource
@@ -70,7 +70,7 @@ def test_with_login_required_what_an_anonymous_session_started_before_is_closed(
     settings.TASKS_REQUIRE_LOGIN = True
     assert alice.get(f"/api/tasks/{task_id}/").status_code == 401
     cookies = {settings.SESSION_COOKIE_NAME: alice.session.session_key or ""}
-    assert RunSource().admit([Visit(cookies, task_id)])[0][1] is None
+    assert RunSource().admit([Handshake(cookies, task_id)])[0][1] is None
 
 
 def test_health_and_the_login_form_need_no_login(login_required):

@@ -13,7 +13,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 from websockets.typing import Origin
 
-from progress.messages import FINAL_STATES, apply
+from progress.messages import FINAL_STATES
+from progress.view_state import apply
 
 from .visitor import Visitor
 
@@ -25,7 +26,7 @@ class Viewer:
         self._url = visitor.base_url.replace("http", "ws", 1) + f"/ws/progress/{task_id}/"
         self._origin = Origin(visitor.base_url)
         self._cookie = "; ".join(f"{cookie.name}={cookie.value}" for cookie in visitor.cookies)
-        self.view: dict[str, Any] | None = None
+        self.view: Any = None
         self.faults: list[str] = []
         self.frames = 0
         self.connections = 0

@@ -111,19 +111,19 @@ def compose(how: str, waiting: str, folder: Path) -> dict[str, Any]:
         return ends.follower.s(folder=str(folder), role=role)
 
     if waiting == "next":
-        last = chain(one, follower("next")).apply_async()
+        last: Any = chain(one, follower("next")).apply_async()
         return {"end": last.parent.id, "waiting": {"next": last.id}}
     if waiting == "third":
         last = chain(one, ends.good.s(), follower("third")).apply_async()
         return {"end": last.parent.parent.id, "waiting": {"second": last.parent.id, "third": last.id}}
     if waiting == "body":
-        body = chord([one, ends.good.s()])(follower("body"))
+        body: Any = chord([one, ends.good.s()])(follower("body"))
         return {"end": body.parent.results[0].id, "waiting": {"body": body.id}}
     if waiting == "body_over_chains":
         body = chord([chain(ends.good.si(), one), chain(ends.good.si(), ends.good.s())])(follower("body"))
         return {"end": body.parent.results[0].id, "waiting": {"body": body.id}}
     if waiting == "group":
-        result = group(one, ends.good.s()).apply_async()
+        result: Any = group(one, ends.good.s()).apply_async()
         result.save()
         return {"end": result.results[0].id, "waiting": {}, "beside": result.results[1].id}
     if waiting == "callback":
@@ -198,7 +198,11 @@ def rows_of(ids: list[str]) -> dict[str, TaskRun]:
 
 
 def shown(run: TaskRun | None) -> dict[str, Any] | None:
-    return run and {"state": run.state, "error": run.error, "attempt": run.attempt, "lost": run.lost, "id": run.pk}
+    return (
+        None
+        if run is None
+        else {"state": run.state, "error": run.error, "attempt": run.attempt, "lost": run.lost, "id": run.pk}
+    )
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def call(tab: Page, module: str, function: str, *args: Any) -> Any:
 def test_a_view_follows_the_shared_cases(tab):
     views = tab.evaluate(
         """async (cases) => {
-            const { apply } = await import("/progress/view.js");
+            const { apply } = await import("/progress/view-state.js");
             return cases.map(({ frames }) => frames.reduce(apply, null));
         }""",
         CASES,
@@ -56,7 +56,7 @@ def test_a_view_follows_the_shared_cases(tab):
 def test_a_frame_that_changes_nothing_gives_the_same_object_back(tab):
     assert tab.evaluate(
         """async () => {
-            const { apply } = await import("/progress/view.js");
+            const { apply } = await import("/progress/view-state.js");
             const task = { state: "STARTED", attempt: 1 };
             const view = apply(null, { type: "snapshot", epoch: "a", seq: 5, task, log: [] });
             const update = { type: "update", epoch: "a", seq: 5 };
@@ -69,7 +69,7 @@ def test_a_frame_that_changes_nothing_gives_the_same_object_back(tab):
 def test_a_view_holds_the_last_ten_thousand_log_lines(tab):
     first, last, count = tab.evaluate(
         """async () => {
-            const { apply } = await import("/progress/view.js");
+            const { apply } = await import("/progress/view-state.js");
             const lines = (from, to) => Array.from({ length: to - from + 1 }, (_, i) => ({ n: from + i }));
             const task = { state: "STARTED" };
             let view = apply(null, { type: "snapshot", epoch: "a", seq: 1, task, log: lines(1, 9_990) });

@@ -17,7 +17,7 @@ import pytest
 from celery import Celery
 
 from django_starter.processes.ports import free_port
-from progress.server import make_client
+from progress.redis import make_client
 from tasks.runs import beats
 from tests.waiting import wait_until
 

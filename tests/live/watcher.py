@@ -13,7 +13,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
-from progress.messages import FINAL_STATES, apply
+from progress.messages import FINAL_STATES
+from progress.view_state import apply
 from tests.waiting import wait_until
 
 
@@ -24,7 +25,7 @@ class Watcher:
         self.url = url
         self.frames: list[dict[str, Any]] = []
         self.times: list[float] = []  # time.monotonic() at which each frame came
-        self.views: dict[str, dict[str, Any]] = {}  # task id → view, see progress.messages.apply
+        self.views: dict[str, Any] = {}  # task id → view, see progress.view_state.apply
         self.refused: int | None = None
         self.close_code: int | None = None
         self.close_reason = ""
@@ -133,7 +134,7 @@ class Watcher:
         else:
             self.close_code, self.close_reason = socket.close_code, socket.close_reason or ""
 
-    def _take(self, frame: dict[str, Any]) -> None:
+    def _take(self, frame: Any) -> None:
         self.frames.append(frame)
         self.times.append(time.monotonic())
         task_id = frame.get("task_id")
@@ -144,11 +145,11 @@ class Watcher:
                 with contextlib.suppress(ConnectionClosed):  # what came before the end is still to be read
                     self.send({"type": "pong", "seq": held})
         elif task_id:
-            view = apply(self.views.get(task_id), frame)
-            if view is not None:
-                self.views[task_id] = view
-                if view["resync"]:
-                    self.send({"type": "resync", "task_id": task_id, "epoch": view["epoch"], "seq": view["seq"]})
+            now = apply(self.views.get(task_id), frame)
+            if now is not None:
+                self.views[task_id] = now
+                if now["resync"]:
+                    self.send({"type": "resync", "task_id": task_id, "epoch": now["epoch"], "seq": now["seq"]})
 
     def __repr__(self) -> str:
         ended = f"refused with {self.refused}" if self.refused else f"closed with {self.close_code}"

@@ -7,11 +7,11 @@ import threading
 import time
 from typing import Any
 
-from progress.reporter import Reply, Told
+from progress.sink import Reply, Told
 
 
 class FakeSink:
-    """A `reporter.Sink` with the record's rules for lines: those that it has already are not taken again."""
+    """A `sink.Sink` with the record's rules for lines: those that it has already are not taken again."""
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []

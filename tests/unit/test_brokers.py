@@ -10,7 +10,7 @@ from django_starter.brokers import broker_at
 from django_starter.errors import Full, Trouble
 from django_starter.processes.ports import free_port
 from django_starter.serve.__main__ import find_broker
-from progress import server
+from progress.redis import layer_host
 
 
 def test_redis_keeps_classic_queues_and_a_prefix():
@@ -49,7 +49,7 @@ def test_sentinels_are_asked_for_the_server():
     url = "sentinel://:p%40ss@one:1234/3;sentinel://two"
     broker = broker_at(url, "mine", master="tasks", password="watch")
     assert broker.url == url
-    host = server.layer_host(url, master="tasks", password="watch")
+    host = layer_host(url, master="tasks", password="watch")
     assert broker.transport_options["master_name"] == "tasks"
     asked: Any = broker.transport_options["sentinel_kwargs"]
     assert asked["password"] == "watch"
@@ -58,8 +58,8 @@ def test_sentinels_are_asked_for_the_server():
 
 
 def test_one_server_is_told_as_it_stands():
-    assert server.layer_host("rediss://redis:6379/1")["address"] == "rediss://redis:6379/1"
-    assert "socket_keepalive" not in server.layer_host("unix:///run/redis.sock?db=1")
+    assert layer_host("rediss://redis:6379/1")["address"] == "rediss://redis:6379/1"
+    assert "socket_keepalive" not in layer_host("unix:///run/redis.sock?db=1")
 
 
 def test_a_broker_where_nobody_answers_is_one_sentence_without_its_password(monkeypatch):

@@ -9,7 +9,8 @@ import pytest
 from progress import Cancelled, current
 from progress.celery import show_meta
 from progress.compat import ProgressRecorder, WebSocketProgressRecorder
-from progress.reporter import Flusher, Reporter, activate, deactivate
+from progress.flusher import Flusher
+from progress.reporter import Reporter, activate, deactivate
 
 from .fakes import FakeSink
 

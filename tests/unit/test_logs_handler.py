@@ -6,8 +6,9 @@ import logging
 
 import pytest
 
+from progress.flusher import Flusher
 from progress.logs import ProgressHandler
-from progress.reporter import Flusher, Reporter, activate, deactivate
+from progress.reporter import Reporter, activate, deactivate
 from tests.waiting import wait_until
 
 from .fakes import FakeSink

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progress import messages
-from progress.messages import FINAL_STATES, FrameError, apply, dumps, parse_client_frame
+from progress import messages, view_state
+from progress.errors import FrameError
+from progress.messages import FINAL_STATES, dumps, parse_client_frame
+from progress.view_state import apply
 
 CASES = json.loads(Path(__file__).with_name("progress_cases.json").read_text())
 
@@ -46,7 +48,7 @@ class ModelRecord:
         self.epoch, self.seq, self.attempt, self.lines, self.trimmed = "e0", 0, 1, 0, 0
         self.task: dict[str, Any] = {"id": "t", "state": "PENDING", "attempt": 0, "current": 0}
         self.log: list[tuple[int, dict[str, Any]]] = []
-        self.frames: list[dict[str, Any]] = []
+        self.frames: list[Any] = []
 
     def _tell(self, kind: str, fields: dict[str, Any]) -> None:
         self.seq += 1
@@ -87,7 +89,7 @@ class ModelRecord:
         self.epoch, self.seq, self.lines, self.trimmed, self.log = f"e{int(self.epoch[1:]) + 1}", 0, 0, 0, []
         self.update("STARTED", self.task["current"])
 
-    def snapshot(self, epoch: str = "", seq: int = 0) -> dict[str, Any]:
+    def snapshot(self, epoch: str = "", seq: int = 0) -> Any:
         recovered = epoch == self.epoch and self.trimmed <= seq <= self.seq
         log = [line for at, line in self.log if not recovered or at > seq]
         frame = {"v": 1, "type": "snapshot", "task_id": "t", "epoch": self.epoch, "seq": self.seq}
@@ -148,8 +150,9 @@ def test_a_viewer_who_loses_nothing_holds_the_stored_state_without_any_repair(st
             state |= {key: frame[key] for key in ("state", "attempt", "current")}
     if "state" not in state:
         return  # nothing but log lines so far: the hub's snapshot would come from the database
-    first = {"v": 1, "type": "snapshot", "task_id": "t", "epoch": record.epoch, "seq": ours[at]["seq"]}
-    view = apply(None, {**first, "recovered": False, "task": state, "log": log})
+    first: Any = {"v": 1, "type": "snapshot", "task_id": "t", "epoch": record.epoch, "seq": ours[at]["seq"]}
+    first |= {"recovered": False, "task": state, "log": log}
+    view = apply(None, first)
     for frame in ours[at + 1 :]:
         for _ in range(data.draw(st.integers(1, 2), label="times")):
             view = apply(view, frame)
@@ -192,7 +195,7 @@ def test_what_is_shown_never_runs_backwards_and_an_end_is_latched(steps, data):
 
 
 def test_a_viewer_forgets_the_oldest_lines_beyond_its_bound(monkeypatch):
-    monkeypatch.setattr(messages, "MAX_VIEW_LINES", 3)
+    monkeypatch.setattr(view_state, "MAX_VIEW_LINES", 3)
     record = ModelRecord()
     record.update("STARTED", 0)
     view: Any = apply(None, record.snapshot())

@@ -16,8 +16,15 @@ from typing import Any
 import pytest
 
 import progress
-from progress import reporter as module
-from progress.reporter import Cancelled, Flusher, Reply, Reporter, activate, deactivate
+from progress import Cancelled
+from progress import flusher as module
+from progress import reporter as reporter_module
+from progress import steps as steps_module
+from progress.flusher import Flusher
+from progress.reporter import MAX_LINES_A_FRAME, Reporter, activate, deactivate
+from progress.sink import Reply
+from progress.steps import MAX_STEPS
+from progress.values import MAX_LINE
 from tests.waiting import wait_until
 
 from .fakes import FakeSink
@@ -115,14 +122,14 @@ def test_the_flusher_sleeps_without_news(sink):
     reporter = Reporter("t", 1, sink, flusher).open()
     until(lambda: sink.bodies)
     looks = 0
-    real = Reporter._changed
+    real = Reporter.has_news
 
     def counting(self: Reporter) -> bool:
         nonlocal looks
         looks += self is reporter
         return real(self)
 
-    Reporter._changed = counting  # type: ignore[method-assign]
+    Reporter.has_news = counting  # type: ignore[method-assign]
     try:
         until(lambda: reporter._attention)
         time.sleep(2 * INTERVAL)
@@ -133,7 +140,7 @@ def test_the_flusher_sleeps_without_news(sink):
         until(lambda: sink.last["current"] == 1)
         assert looks > 0
     finally:
-        Reporter._changed = real  # type: ignore[method-assign]
+        Reporter.has_news = real  # type: ignore[method-assign]
         flusher.remove(reporter)
 
 
@@ -333,12 +340,13 @@ def test_what_is_left_out_stays(reporter):
 
 
 class Clock:
-    """Stands in for `time` in the reporter."""
+    """Takes the place of `time` where a reporter looks at it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
         fake = types.SimpleNamespace(monotonic=lambda: self.now, time=lambda: self.now, sleep=time.sleep)
-        monkeypatch.setattr(module, "time", fake)
+        for user in (module, reporter_module, steps_module):
+            monkeypatch.setattr(user, "time", fake)
 
 
 def test_rate_and_eta_of_a_steady_task(monkeypatch):
@@ -453,7 +461,7 @@ def test_of_many_steps_the_last_ones_are_told(reporter):
         with progress.step(f"step {number}"):
             pass
     names = [one["name"] for one in reporter.state()["steps"]]
-    assert names == [f"step {number}" for number in range(50 - module.MAX_STEPS, 50)]
+    assert names == [f"step {number}" for number in range(50 - MAX_STEPS, 50)]
 
 
 # --- log --------------------------------------------------------------------------------------------------------------
@@ -465,20 +473,20 @@ def test_log_lines_are_told_all_and_in_order(reporter, sink):
     until(lambda: len(sink.lines) == 1000)
     assert sink.texts == [f"line {number}" for number in range(1, 1001)]
     assert {line["level"] for line in sink.lines} == {"info", "warning"}
-    assert max(len(frame) for frame in sink.frames) <= module.MAX_LINES_A_FRAME
+    assert max(len(frame) for frame in sink.frames) <= MAX_LINES_A_FRAME
 
 
 def test_a_long_line_is_cut_and_an_unknown_level_is_info(reporter, sink):
     progress.log("x" * 10_000, "shouting")  # type: ignore[arg-type]
     until(lambda: sink.lines)
     (line,) = sink.lines
-    assert len(line["text"]) == module.MAX_LINE
+    assert len(line["text"]) == MAX_LINE
     assert line["text"].endswith("…")
     assert line["level"] == "info"
 
 
 def test_too_many_lines_for_a_redis_that_is_away_lose_the_oldest_and_say_how_many(reporter, sink, monkeypatch):
-    monkeypatch.setattr(module, "MAX_PENDING_LINES", 100)
+    monkeypatch.setattr(reporter_module, "MAX_PENDING_LINES", 100)
     sink.error = ConnectionError("away")
     for number in range(1, 251):
         progress.log(f"line {number}")
@@ -502,7 +510,7 @@ def test_a_publish_whose_answer_was_lost_does_not_double_its_lines(reporter, sin
 
 
 def test_a_task_does_not_notice_that_redis_is_away_and_the_newest_state_is_told_when_it_is_back(reporter, sink, caplog):
-    caplog.set_level(logging.INFO, "progress.reporter")
+    caplog.set_level(logging.INFO, "progress.flusher")
     until(lambda: sink.bodies)
     sink.error = ConnectionError("no route")
     for number in range(500):
@@ -545,7 +553,7 @@ def test_unsent_ends_of_a_long_outage_have_a_bound(sink, flusher, monkeypatch):
     sink.error = OSError("away")
     for number in range(50):
         Reporter(str(number), 1, sink, flusher).open().end({"state": "SUCCESS"})
-    until(lambda: len(flusher._reporters) <= 10)
+    until(lambda: len(flusher._watched) <= 10)
     sink.error = None
     assert flusher.drain(5)
 

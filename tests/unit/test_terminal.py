@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import progress
-from progress.reporter import Told
+from progress.sink import Told
 from progress.terminal import TerminalSink, amount, line, track_in_terminal
 
 ROOT = Path(__file__).resolve().parents[2]

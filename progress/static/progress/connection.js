@@ -2,7 +2,7 @@
 // That of one task resumes with ?epoch&seq; the list's carries every task of a page, and feeds, named "@name".
 
 import { backoff } from "./backoff.js";
-import { apply, isFinal } from "./view.js";
+import { apply, isFinal } from "./view-state.js";
 
 const FAILURES_BEFORE_POLLING = 3;
 const CONNECT = 5_000; // ms until the first word

@@ -2,7 +2,7 @@
 // button [data-log="follow"].
 
 import { clock } from "./format.js";
-import { LOG_LIMIT } from "./view.js";
+import { LOG_LIMIT } from "./view-state.js";
 
 const NEAR_END = 8; // px: zoomed pages round
 

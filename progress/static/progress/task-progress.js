@@ -3,8 +3,8 @@
 
 import { Connection, sharedConnection, socketsUrl } from "./connection.js";
 import { paintSoon, tick } from "./painter.js";
-import { BLOCK, TEXT, announcement, fraction } from "./parts.js";
-import { isFinal, isHeld } from "./view.js";
+import { BLOCK, TEXT, announcement, fraction } from "./part-texts.js";
+import { isFinal, isHeld } from "./view-state.js";
 
 // Parts that are more than a text, loaded where a page has them.
 const LISTS = { log: () => import("./log.js"), steps: () => import("./steps.js"), plot: () => import("./plot.js") };
@@ -18,7 +18,7 @@ class TaskProgress extends HTMLElement {
   #stop = null;
 
   async connectedCallback() {
-    if (!this.firstElementChild) this.append((await import("./own-content.js")).ownContent());
+    if (!this.firstElementChild) this.append((await import("./default-content.js")).defaultContent());
     if (!this.#parts) this.#findParts();
     this.#connect();
   }

@@ -1,7 +1,7 @@
 // One run's end: in the title, the icon and, where it is allowed, a notification.
 
 import { percent } from "../progress/format.js";
-import { TEXT, announcement } from "../progress/parts.js";
+import { TEXT, announcement } from "../progress/part-texts.js";
 
 const run = document.querySelector("task-progress");
 const icon = document.querySelector("link[rel=icon]");

@@ -13,7 +13,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 from websockets.typing import Origin
 
-from progress.messages import FINAL_STATES, apply
+from progress.messages import FINAL_STATES
+from progress.view_state import apply
 from tests.waiting import wait_until
 
 from ..visitor import Visitor
@@ -24,7 +25,7 @@ class Seat:
 
     def __init__(self, task_id: str) -> None:
         self.task_id = task_id
-        self.view: dict[str, Any] | None = None
+        self.view: Any = None
         self.connections = 0
         self.backwards: list[str] = []
 
@@ -36,7 +37,7 @@ class Seat:
     def final(self) -> bool:
         return self.task.get("state") in FINAL_STATES
 
-    def take(self, frame: dict[str, Any]) -> bool:
+    def take(self, frame: Any) -> bool:
         """Fold a frame in; True if the viewer has to ask for a snapshot."""
         if frame.get("task_id") != self.task_id:
             return False

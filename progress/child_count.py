@@ -1,6 +1,6 @@
 """A parent's bar that adds up its children: each that ends is one O(1) write, from whatever machine it ran on.
 
-The count stands in a hash `{prefix}:progress-group:{id}` (ended, total, body). It is for the eye: what a chord waits
+The count is stored in a hash `{prefix}:progress-group:{id}` (ended, total, body). It is for the eye: what a chord waits
 for is decided in the database.
 """
 
@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable
 from functools import cache
-from typing import Any, cast
+from typing import cast
 
 import redis
 from django.conf import settings
 
 from .record import TTL
+from .redis import make_client
 from .reporter import current
-from .server import make_client
+from .types import Group
 
 #: Seconds between two looks at the count while a parent waits.
 LOOK_EVERY = 0.1
@@ -34,10 +34,10 @@ def _key(group_id: str) -> str:
     return f"{settings.PROGRESS_PREFIX}:progress-group:{group_id}"
 
 
-def expect(group_id: str, total: int, body_id: Any) -> None:
+def expect(group_id: str, total: int, body_id: object) -> None:
     """A group of `total` tasks begins; `body_id` is the task whose bar shows how many have ended."""
     with _client().pipeline(transaction=False) as pipe:
-        pipe.hset(_key(group_id), mapping={"total": total, "body": body_id or ""})
+        pipe.hset(_key(group_id), mapping={"total": total, "body": str(body_id or "")})
         pipe.expire(_key(group_id), TTL)
         pipe.execute()
 
@@ -57,13 +57,13 @@ def ended(group_id: str) -> int:
     return int(cast("bytes | None", _client().hget(_key(group_id), "ended")) or 0)
 
 
-def children(group: Any, unit: str = "tasks") -> None:
+def children(group: Group, unit: str = "tasks") -> None:
     """Wait until every task of `group` (a Celery GroupResult) has ended; the running task's bar shows how many have.
 
     The waiting task keeps its place in the pool: with as many waiting parents as places no child could run. A chord
     needs no place: its body's bar counts its header while it waits. Raises `Cancelled` when the task was cancelled.
     """
-    results: list[Any] = list(cast(Iterable[Any], group.results))
+    results = list(group.results)
     reporter = current()
     done, heard_at = 0, time.monotonic()
     if reporter is not None:

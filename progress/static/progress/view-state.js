@@ -1,5 +1,5 @@
 // What a viewer knows of one task, and how a frame changes it: docs/PROTOCOL.md, "How frames are applied". Pure;
-// `progress.messages.apply` is its twin, and both run tests/unit/progress_cases.json. A view is {epoch, seq, task, log,
+// `progress.view_state.apply` is its twin, and both run tests/unit/progress_cases.json. A view is {epoch, seq, task, log,
 // resync}, null before the first frame; what changes nothing gives the same object back.
 
 export const LOG_LIMIT = 10_000;

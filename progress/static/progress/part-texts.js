@@ -1,7 +1,7 @@
 // What each part says, from (task, now). Pure.
 
 import { age, clock, count, duration, eta, json, percent, rate } from "./format.js";
-import { isFinal } from "./view.js";
+import { isFinal } from "./view-state.js";
 
 const seconds = (from, to) => (from && to ? Math.max(0, (new Date(to) - new Date(from)) / 1000) : null);
 const after = (from, to) => (from && to ? `after ${duration(seconds(from, to))}` : "");

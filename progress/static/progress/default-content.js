@@ -2,7 +2,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-export function ownContent() {
+export function defaultContent() {
   const content = document.createDocumentFragment();
   const bar = make("div", { part: "bar", role: "progressbar", "aria-label": "Progress", "aria-valuemin": 0, "aria-valuemax": 100 });
   const svg = make("svg", { "aria-hidden": "true" }, SVG);

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
 from urllib.parse import parse_qs
 
 from django.conf import settings
 from django.http import parse_cookie
 
 from .address import client_address
+from .errors import FrameError
+from .held import Since
 from .hub import Hub, get_hub
-from .messages import ID_PATTERN, CloseCode, FrameError, TaskState, error, parse_client_frame
+from .messages import ID_PATTERN, Cancel, ClientFrame, CloseCode, Resync, TaskState, error, parse_client_frame
 from .outbox import Outbox, Subscription
-from .record import Since
-from .source import Viewer, Visit
+from .source import Handshake, Viewer
+from .types import Receive, Scope, Send
 
 logger = logging.getLogger(__name__)
 
@@ -29,11 +29,8 @@ MAX_BAD_FRAMES = 5
 #: Tasks that one list socket may watch.
 MAX_TASKS = 500
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-
-async def progress_socket(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+async def progress_socket(scope: Scope, receive: Receive, send: Send) -> None:
     """Serve one socket from its handshake to its end."""
     message = await receive()
     if message["type"] != "websocket.connect":
@@ -45,9 +42,9 @@ async def progress_socket(scope: dict[str, Any], receive: Receive, send: Send) -
     if task_id is not None and not ID_PATTERN.fullmatch(task_id):
         await send({"type": "websocket.close", "code": CloseCode.NOT_FOUND})
         return
-    visit = Visit(_cookies(scope), task_id, _address(scope))
+    handshake = Handshake(_cookies(scope), task_id, _address(scope))
     try:
-        viewer, stored = await hub.admit(visit)
+        viewer, stored = await hub.admission.admit(handshake)
     except Exception:
         logger.exception("A visit to the progress socket could not be checked.")
         await send({"type": "websocket.close", "code": CloseCode.UNAVAILABLE})
@@ -55,14 +52,14 @@ async def progress_socket(scope: dict[str, Any], receive: Receive, send: Send) -
     if task_id is not None and stored is None:
         await send({"type": "websocket.close", "code": CloseCode.NOT_FOUND})
         return
-    visitor = hub.enter(viewer, visit)
-    if visitor is None:
+    counted = hub.admission.enter(viewer, handshake)
+    if counted is None:
         await send({"type": "websocket.close", "code": CloseCode.TOO_MANY})
         return
     try:
         await _Session(hub, viewer, send, single=task_id is not None).serve(receive, stored, _since(scope))
     finally:
-        hub.depart(visitor)
+        hub.admission.leave(counted)
 
 
 class _Session:
@@ -105,22 +102,21 @@ class _Session:
             if self.bad_frames >= MAX_BAD_FRAMES:
                 self.outbox.close(CloseCode.BAD_FRAMES)
 
-    async def _obey(self, frame: dict[str, Any]) -> None:
-        kind = frame["type"]
-        if kind == "pong":
+    async def _obey(self, frame: ClientFrame) -> None:
+        if frame["type"] == "pong":
             self.outbox.pong(frame.get("seq", 0))
-        elif kind == "resync":
+        elif frame["type"] == "resync":
             subscription = self._subscription(frame)
             since = Since(frame.get("epoch", ""), max(frame.get("seq", 0), 0), log=subscription.wants_log)
             await self.hub.resync(subscription, since)
-        elif kind == "cancel":
+        elif frame["type"] == "cancel":
             task_id = self._subscription(frame).task_id
-            if not await self.hub.cancel(self.viewer, task_id):
+            if not await self.hub.source.cancel(self.viewer, task_id):
                 answer = error("not_allowed", "This task cannot be cancelled any more, or not by you.", task_id)
                 self.outbox.put_answer(answer)
         elif self.single:
-            raise FrameError("bad_frame", f"{kind} is for the list socket /ws/progress/.")
-        elif kind == "subscribe":
+            raise FrameError("bad_frame", f"{frame['type']} is for the list socket /ws/progress/.")
+        elif frame["type"] == "subscribe":
             await self._subscribe(frame.get("task_ids", []))
             unknown = await self.hub.feeds.follow(self.outbox, self.viewer, frame.get("feeds", []))
             if unknown:
@@ -135,7 +131,7 @@ class _Session:
         wanted = [one for one in dict.fromkeys(task_ids) if one not in self.subscriptions]
         if len(self.subscriptions) + len(wanted) > MAX_TASKS:
             raise FrameError("too_many", f"A socket may watch {MAX_TASKS} tasks.")
-        states = await self.hub.states(self.viewer, wanted)
+        states = await self.hub.source.states(self.viewer, wanted)
         for task_id in wanted:
             if task_id not in states:
                 self.outbox.put_answer(error("not_found", "Unknown task, or not yours.", task_id))
@@ -143,7 +139,7 @@ class _Session:
         for subscription in await asyncio.gather(*joins):
             self.subscriptions[subscription.task_id] = subscription
 
-    def _subscription(self, frame: dict[str, Any]) -> Subscription:
+    def _subscription(self, frame: Resync | Cancel) -> Subscription:
         """The one that the frame is about."""
         if self.single:
             return next(iter(self.subscriptions.values()))
@@ -153,18 +149,18 @@ class _Session:
         return subscription
 
 
-def _address(scope: dict[str, Any]) -> str:
+def _address(scope: Scope) -> str:
     forwarded = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").decode("latin1")
     peer = str((scope.get("client") or ("",))[0])
     return client_address(peer, forwarded, int(getattr(settings, "PROGRESS_PROXIES", 0)))
 
 
-def _cookies(scope: dict[str, Any]) -> dict[str, str]:
+def _cookies(scope: Scope) -> dict[str, str]:
     header = b"; ".join(value for name, value in scope["headers"] if name == b"cookie").decode("latin1")
     return parse_cookie(header)  # Django's: another site's strange cookie beside ours does not hide ours
 
 
-def _since(scope: dict[str, Any]) -> Since:
+def _since(scope: Scope) -> Since:
     """What the browser says it holds: `?epoch=…&seq=…`. Nonsense is the same as nothing."""
     query = parse_qs(scope.get("query_string", b"").decode("latin1"))
     epoch, seq = query.get("epoch", [""])[0], query.get("seq", ["0"])[0]

@@ -3,16 +3,16 @@
     redis://:password@host:6379/0      rediss://host:6379/0?ssl_ca_certs=/etc/ca.pem      unix:///run/redis.sock?db=0
     sentinel://:password@one:26379/0;sentinel://two:26379;sentinel://three:26379
 
-The last is kombu's own form, so that Celery understands it as well: the password and the database of the Redis server
-stand in the first address. The settings REDIS_SENTINEL_MASTER and REDIS_SENTINEL_PASSWORD (of the Sentinels themselves)
-belong to it.
+The last is kombu's own form, so that Celery understands it as well: the first address names the password and the
+database of the Redis server. The settings REDIS_SENTINEL_MASTER and REDIS_SENTINEL_PASSWORD (of the Sentinels
+themselves) belong to it.
 """
 
 from __future__ import annotations
 
 import socket
 import time
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import redis
@@ -39,6 +39,12 @@ KEEPALIVE = {
     if hasattr(socket, name)
 }
 
+#: What a call raises while Redis is away, hangs (a TimeoutError is an OSError) or refuses.
+AWAY = (redis.RedisError, OSError)
+
+#: Keyword arguments of redis-py's clients: each has a type of its own.
+Options: TypeAlias = dict[str, Any]
+
 _rests_until: dict[str, float] = {}
 
 # redis-py has no types for these.
@@ -48,12 +54,12 @@ _AsyncSentinel: Any = redis.asyncio.sentinel.Sentinel
 _AsyncSentinelManaged: Any = redis.asyncio.sentinel.SentinelConnectionPool
 
 
-# --- for who has no event loop ----------------------------------------------------------------------------------------
+# --- for callers without an event loop --------------------------------------------------------------------------------
 
 
 def make_client(url: str, **options: Any) -> redis.Redis:
     """A synchronous Redis client that gives up after `SYNC_TIMEOUT` and tries a broken connection once more."""
-    defaults: dict[str, Any] = {
+    defaults: Options = {
         "socket_timeout": SYNC_TIMEOUT,
         "socket_connect_timeout": SYNC_TIMEOUT,
         # A connection that was closed is made again; a server that does not answer is not asked twice.
@@ -74,7 +80,7 @@ class _Connection:
 
     url: str
 
-    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+    def read_response(self, *args: object, **kwargs: object) -> object:
         try:
             return super().read_response(*args, **kwargs)  # type: ignore[misc]
         except redis.TimeoutError:
@@ -87,7 +93,7 @@ class _Resting:
 
     url: str
 
-    def get_connection(self, *args: Any, **kwargs: Any) -> Any:
+    def get_connection(self, *args: object, **kwargs: object) -> Any:
         if time.monotonic() < _rests_until.get(self.url, 0.0):
             raise redis.ConnectionError("Redis did not answer a moment ago.")
         return super().get_connection(*args, **kwargs)  # type: ignore[misc]
@@ -122,7 +128,7 @@ def _ask(url: str, kind: Any = _Sentinel, retry: Any = Retry) -> tuple[str, Any]
 
 def make_async_client(url: str) -> redis.asyncio.Redis:
     """A Redis client that gives up after a second, and tries a broken connection once more."""
-    options: dict[str, Any] = {
+    options: Options = {
         "socket_timeout": 1.0,
         "socket_connect_timeout": 0.5,
         "retry": AsyncRetry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
@@ -134,11 +140,11 @@ def make_async_client(url: str) -> redis.asyncio.Redis:
     return redis.asyncio.Redis(connection_pool=pool)
 
 
-def layer_host(url: str, **sentinel: str) -> dict[str, Any]:
+def layer_host(url: str, **sentinel: str) -> Options:
     """The entry of channels_redis' `hosts` for `url`. `sentinel`: `master` and `password`, where settings are not yet
     there to be asked."""
     # redis-py 8 has socket_timeout=5 by default: without None a subscription that hears nothing for 5 s dies.
-    options: dict[str, Any] = {"socket_timeout": None, "socket_connect_timeout": 1}
+    options: Options = {"socket_timeout": None, "socket_connect_timeout": 1}
     if url.startswith("unix://"):
         return {"address": url, **options}
     options |= {"socket_keepalive": True, "socket_keepalive_options": KEEPALIVE}
@@ -155,14 +161,12 @@ def is_sentinel(url: str) -> bool:
     return url.startswith("sentinel://")
 
 
-def sentinel_host(
-    url: str, master: str | None = None, password: str | None = None, *, retry: Any = Retry
-) -> dict[str, Any]:
+def sentinel_host(url: str, master: str | None = None, password: str | None = None, *, retry: Any = Retry) -> Options:
     """Which Sentinels `url` names, and whom to ask them for; by default what the settings say.
 
     `retry`: redis-py's class of that name, for a caller with an event loop or without.
     """
-    asked: dict[str, Any] = {
+    asked: Options = {
         "socket_timeout": SENTINEL_TIMEOUT,
         "socket_connect_timeout": SENTINEL_TIMEOUT,
         # By default one that is down is tried for seconds before the next one is asked.
@@ -178,10 +182,10 @@ def sentinel_host(
     }
 
 
-def _server(url: str) -> dict[str, Any]:
+def _server(url: str) -> Options:
     """The database, user and password of the server that Sentinel names."""
     first = urlsplit(url.split(";")[0])
-    found: dict[str, Any] = {"db": int(first.path.strip("/") or 0)}
+    found: Options = {"db": int(first.path.strip("/") or 0)}
     for name in ("username", "password"):
         if value := getattr(first, name):
             found[name] = unquote(value)

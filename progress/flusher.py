@@ -1,0 +1,170 @@
+"""The thread beside a worker's tasks that publishes their newest numbers. Standard library only."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between two publishes of one task: at most 20 a second, which is as fast as a bar can be seen to move.
+FLUSH_INTERVAL = 0.05
+#: Seconds after which the flusher asks whether a silent task was cancelled.
+POLL_INTERVAL = 1.0
+#: Ended tasks whose last word waits for a Redis that is away. The database holds the truth of those dropped.
+MAX_UNSENT_ENDS = 1_000
+
+
+class Speaker(Protocol):
+    """What the flusher knows of a reporter."""
+
+    @property
+    def has_ended(self) -> bool:
+        """True once the last word was given."""
+
+    def has_news(self) -> bool:
+        """True if something differs from what was published last."""
+
+    def wake_on_news(self, wanted: bool) -> None:
+        """Whether the next call of the task shall wake the flusher; if not, the flusher looks again by itself."""
+
+    def publish(self) -> None:
+        """Publish what is new. Raises what the sink raises; then nothing counts as published."""
+
+    def poll(self) -> None:
+        """Ask whether the task was cancelled, without publishing. Raises what the sink raises."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A reporter that the flusher looks after, and when to speak for it next."""
+
+    reporter: Speaker
+    heard_at: float = 0.0
+    retry_at: float = 0.0
+
+
+@dataclass
+class Flusher:
+    """The thread that publishes for every open reporter of this process; started by the first, asleep without news.
+
+    `interval` is the shortest time between two publishes of a task, `poll_interval` how long a task may be silent
+    before the flusher asks whether it was cancelled. Both in seconds.
+    """
+
+    interval: float = FLUSH_INTERVAL
+    poll_interval: float = POLL_INTERVAL
+    _watched: dict[int, _Watched] = field(default_factory=dict)
+    _woken: threading.Event = field(default_factory=threading.Event)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _thread: threading.Thread | None = None
+    _trouble: bool = False
+
+    def add(self, reporter: Speaker) -> None:
+        """Look after `reporter` until it has ended or gone stale."""
+        with self._lock:
+            self._watched[id(reporter)] = _Watched(reporter)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="progress-flusher", daemon=True)
+                self._thread.start()
+        self.wake()
+
+    def remove(self, reporter: Speaker) -> None:
+        """Forget `reporter`."""
+        with self._lock:
+            self._watched.pop(id(reporter), None)
+
+    def wake(self) -> None:
+        """There is news."""
+        self._woken.set()
+
+    def drain(self, timeout: float) -> bool:
+        """Wait up to `timeout` seconds until every ended task's last word is out; True if it is."""
+        until = time.monotonic() + timeout
+        self.wake()
+        while any(one.reporter.has_ended for one in list(self._watched.values())):
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.005)
+        return True
+
+    def _run(self) -> None:
+        while True:
+            watched = list(self._watched.values())
+            busy = [one for one in watched if one.reporter.has_news()]
+            if busy:
+                self._woken.clear()
+                for one in busy:
+                    one.reporter.wake_on_news(False)
+                    self._attempt(one)
+                self._ask_for_silent(watched)
+                time.sleep(self.interval)
+                continue
+            # Nothing is new: ask to be woken, then look once more, for a number that came in between.
+            self._woken.clear()
+            watched = list(self._watched.values())
+            for one in watched:
+                one.reporter.wake_on_news(True)
+            if any(one.reporter.has_news() for one in watched):
+                continue
+            if not self._woken.wait(self.poll_interval if watched else None):
+                self._ask_for_silent(watched)
+
+    def _ask_for_silent(self, watched: list[_Watched]) -> None:
+        """Ask for those that have said nothing for a while whether they were cancelled."""
+        now = time.monotonic()
+        for one in watched:
+            if now - one.heard_at >= self.poll_interval:
+                self._attempt(one, poll=True)
+
+    def _attempt(self, one: _Watched, *, poll: bool = False) -> None:
+        """Let one reporter speak. Whatever goes wrong is said once in the log, and tried again."""
+        now = time.monotonic()
+        if now < one.retry_at:
+            return
+        try:
+            if poll:
+                one.reporter.poll()
+            else:
+                one.reporter.publish()
+            one.heard_at = time.monotonic()
+            if self._trouble:
+                self._trouble = False
+                logger.info("Progress is told again.")
+        except Exception as error:
+            # 0.2–0.4 s: soon enough after an outage, and no storm of all workers at one moment.
+            one.retry_at = now + 0.2 + 0.2 * (id(one.reporter) % 97) / 97
+            if not self._trouble:
+                self._trouble = True
+                logger.warning("Progress cannot be told, will try again: %s: %s", type(error).__name__, error)
+            self._shed()
+
+    def _shed(self) -> None:
+        ended = [one.reporter for one in list(self._watched.values()) if one.reporter.has_ended]
+        for reporter in ended[: max(len(ended) - MAX_UNSENT_ENDS, 0)]:
+            self.remove(reporter)
+
+
+_flusher: Flusher | None = None
+
+
+def get_flusher() -> Flusher:
+    """This process's flusher."""
+    global _flusher
+    if _flusher is None:
+        _flusher = Flusher()
+    return _flusher
+
+
+def _forget_flusher() -> None:
+    global _flusher
+    _flusher = None
+
+
+if hasattr(os, "register_at_fork"):
+    # A thread does not survive a fork: the child makes its own.
+    os.register_at_fork(after_in_child=_forget_flusher)

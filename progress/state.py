@@ -1,0 +1,61 @@
+"""What is true of a task: its stored state, merged with what its worker published. Standard library only."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+from .messages import FINAL_STATES, Changing, TaskState
+
+#: What a worker knows better than the row, even of a task that has ended.
+NUMBERS = frozenset({"current", "total", "percent", "unit", "message", "steps"})
+#: Seconds after a recorded end in which the worker's last word is waited for.
+UNTOLD = 1.0
+
+
+def merge(stored: TaskState, changing: Changing | None) -> TaskState:
+    """What a viewer must see: the stored state, with the live numbers where they are of the same attempt or newer.
+
+    A recorded end always wins over a live record that did not hear of it.
+    """
+    if not changing:
+        return stored
+    attempt, live = stored.get("attempt", 0), changing.get("attempt", 0)
+    if live < attempt:
+        return stored
+    if stored.get("state") in FINAL_STATES and changing.get("state") not in FINAL_STATES:
+        kept = {key: value for key, value in changing.items() if key in NUMBERS and stored.get(key) in (None, "", [])}
+        return cast(TaskState, {**stored, **kept})
+    if live == attempt and changing.get("state") == "STARTED" and stored.get("state") in ("RETRY", "PENDING"):
+        return stored  # the attempt is over; the record did not hear it
+    merged = {**stored, **changing}
+    merged["cancel_requested"] = bool(stored.get("cancel_requested") or changing.get("cancel_requested"))
+    if changing.get("state") in ("PENDING", "RETRY") and (stored.get("state"), attempt) == (changing["state"], live):
+        # Why it waits is known now, not then; but a row that was read before this wait began knows of another.
+        merged["waiting"] = stored.get("waiting")
+    return cast(TaskState, merged)
+
+
+def telling(state: Changing) -> tuple[object, ...]:
+    """What of a state must not differ from the database for longer than a few seconds."""
+    waiting = state.get("waiting") or {}
+    return (
+        state.get("state"),
+        state.get("attempt", 0),
+        waiting.get("reason"),
+        waiting.get("position"),
+        bool(state.get("cancel_requested")),
+    )
+
+
+def is_untold(stored: TaskState, changing: Changing) -> bool:
+    """True if the task has ended just now, by the database, and its record does not say so yet."""
+    if stored.get("state") not in FINAL_STATES or changing.get("state") in FINAL_STATES:
+        return False
+    finished_at = stored.get("finished_at") if stored.get("started_at") else None  # else no worker has anything to tell
+    return bool(finished_at and datetime.now(UTC) - datetime.fromisoformat(finished_at) < timedelta(seconds=UNTOLD))
+
+
+def is_older(one: Changing, other: Changing) -> bool:
+    """True if `one` was published before `other`, by the same attempt."""
+    return one.get("attempt") == other.get("attempt") and one.get("ts", 0) < other.get("ts", 0)
