@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import Any
 
 import redis
 from celery.worker.consumer import Consumer
+from django.db import connection
 from kombu.transport.redis import Channel
+
+from .start import adopt_unknown
+
+logger = logging.getLogger(__name__)
 
 #: Seconds between two tries to reach a broker that is away. Celery's own grow to 30: after an outage of a minute,
 #: queued tasks waited for half of one more.
@@ -23,6 +29,17 @@ class SoonBack(Consumer):
             conn.ensure_connection, interval_start=RETRY_START, interval_step=RETRY_STEP, interval_max=RETRY_MAX
         )
         return super().ensure_connected(conn)
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Any) -> None:
+        """FAILURE, also of what waits for it: all that the message carries is stored first."""
+        try:
+            adopt_unknown(self.app, message)
+        except Exception:
+            logger.exception("A message of a task that nobody knows could not be stored.")
+        try:
+            super().on_unknown_task(body, message, exc)
+        finally:
+            connection.close()  # this is the parent of the pool: no process may inherit it
 
 
 RedisChannel: Any = Channel  # what follows is private to kombu, and in no type

@@ -44,3 +44,18 @@ class TrackedRequest(Request):
             # Celery ends the whole worker for it, and all other tasks with it. The failure is recorded already.
             exc_info.exception = OutOfMemory(str(exception))
         super().on_failure(exc_info, send_failed_event, return_ok)
+
+    # What these two record, they record in the parent of the pool: no process may inherit its connection.
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        """Celery's."""
+        try:
+            super().on_timeout(soft, timeout)
+        finally:
+            connection.close()
+
+    def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
+        try:
+            super()._announce_revoked(reason, terminated, signum, expired)  # type: ignore[misc]  # private
+        finally:
+            connection.close()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import current_app
+from celery.app.task import Context
 from celery.canvas import maybe_signature
 from django.utils import timezone
 from kombu import serialization
 from kombu.utils.json import dumps as kombu_dumps
 
+from tasks import runs
 from tasks.models import new_id
 from tasks.runs import NotAccepted, Start, trace
 from tasks.runs.message import stored_message
@@ -148,6 +151,22 @@ def adopted(task: Any, request: Any) -> Start:
     if "queue" in options and options["queue"] not in current_app.amqp.queues:
         del options["queue"]
     return start_of(task, request.args, request.kwargs, options, task_id=request.id)
+
+
+@dataclass(frozen=True)
+class UnknownTask:
+    """A task that nobody here knows, as far as its message says."""
+
+    name: str
+    app: Any
+
+
+def adopt_unknown(app: Any, message: Any) -> None:
+    """Store the run of a message whose task no code here knows, with all that waits for it."""
+    headers = message.headers
+    args, kwargs, embed = message.decode()
+    request = Context(headers, args=args, kwargs=kwargs, delivery_info=message.delivery_info, **(embed or {}))
+    runs.adopt(adopted(UnknownTask(headers["task"], app), request))
 
 
 def message_of(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> dict[str, Any]:

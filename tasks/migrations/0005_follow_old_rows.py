@@ -1,15 +1,17 @@
 """What waits for what, for the chains and chords that were accepted before this was stored."""
 
+from typing import Any
+
 from django.db import migrations
 
 FINAL = ("SUCCESS", "FAILURE", "REVOKED")
 
 
-def _id(signature):
+def _id(signature: Any) -> Any:
     return (signature.get("options") or {}).get("task_id")
 
 
-def _links(signature):
+def _links(signature: Any) -> tuple[list[Any], Any, list[tuple[Any, Any]]]:
     """(ids that begin with this signature, the id that what follows it waits for, [(id, what it waits for)] within)."""
     kwargs, kind = signature.get("kwargs") or {}, signature.get("subtask_type")
     if kind == "chord":
@@ -23,7 +25,8 @@ def _links(signature):
     if kind == "group":
         return [one for member in kwargs.get("tasks", []) for one in _links(member)[0]], _id(signature), []
     if kind == "chain":
-        begins, after, within = None, None, []
+        begins: list[Any] | None = None
+        after, within = None, []
         for one in kwargs.get("tasks", []):
             first, last, more = _links(one)
             if begins is None:
@@ -36,7 +39,7 @@ def _links(signature):
     return ([_id(signature)] if _id(signature) else []), _id(signature), []
 
 
-def _ids(result):
+def _ids(result: Any) -> list[str]:
     """The ids in `GroupResult.as_tuple()`."""
     (task_id, _), children = result
     if children is None:
@@ -44,10 +47,10 @@ def _ids(result):
     return [one for child in children for one in _ids(child)]
 
 
-def follow(apps, schema_editor):
+def follow(apps: Any, schema_editor: Any) -> None:
     runs, groups = apps.get_model("tasks", "TaskRun"), apps.get_model("tasks", "TaskGroup")
 
-    def wait(task_id, after):
+    def wait(task_id: str, after: str) -> None:
         runs.objects.filter(pk=task_id, held=True, after=None).update(after=after)
 
     for run in runs.objects.exclude(state__in=FINAL).filter(held=False).only("message").iterator():

@@ -113,7 +113,7 @@ def _accept(start: Start, idempotency_key: str | None, retry_of: str | None, own
                 hold(start.behind, run)
     if created:
         _accepted(run)
-        if above is not None and above.cancel_requested_at is not None:
+        if above is not None and above.cancel_requested_at is not None and above.finished_at is None:
             end_cancelled(run.pk)  # a child of a cancelled parent is not begun
     return run
 
@@ -215,7 +215,7 @@ def _give_owner(run: TaskRun, owner: Owner | None) -> TaskRun | None:
     """Whose run it is: the person's who asks, else that of the task which starts it. Returns the latter's row."""
     above = None
     if run.parent_id is not None:
-        fields = ("owner_id", "session_key", "cancel_requested_at")
+        fields = ("owner_id", "session_key", "cancel_requested_at", "finished_at")
         above = TaskRun.objects.filter(pk=run.parent_id).only(*fields).first()
     if owner is not None:
         run.owner_id, run.session_key = owner.key()

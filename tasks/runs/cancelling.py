@@ -17,6 +17,8 @@ AT_ONCE = 20
 
 def cancel(task_id: str) -> bool:
     """Ask to cancel a run and its children. A waiting one is REVOKED at once; False when it had ended before."""
+    # First: what is accepted at its end (an error callback) has it as its parent as well, and shall run.
+    cancel_children(task_id)
     revoked = asked = False
     for _ in range(3):  # between the two questions a run may have moved from running to waiting
         revoked = end_cancelled(task_id)
@@ -25,7 +27,6 @@ def cancel(task_id: str) -> bool:
             break
     if asked:
         request_cancel(task_id)
-    cancel_children(task_id)
     unheard = TaskRun.objects.filter(parent_id=task_id, unfollowed=True)
     for child in list(unheard.values_list("pk", flat=True)[:AT_ONCE]):
         follow_up(child)

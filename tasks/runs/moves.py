@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
-from django.db.models import DateTimeField, Exists, F, OuterRef, Q, Value
+from django.db.models import DateTimeField, Exists, F, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -41,10 +41,9 @@ def claim(task_id: str, worker: str) -> TaskRun | None:
     due = Q(next_retry_at=None) | Q(next_retry_at__lte=soon)
     due &= Q(eta=None) | Q(eta__lte=soon) | Q(attempt__gt=0)
     due &= Q(expires=None) | Q(expires__gt=now)
-    cancelled_parent = TaskRun.objects.filter(pk=OuterRef("parent_id"), cancel_requested_at__isnull=False)
     with transaction.atomic():
         claimed = TaskRun.objects.filter(
-            due, ~Exists(cancelled_parent), pk=task_id, state__in=CLAIMABLE, held=False, cancel_requested_at=None
+            due, ~Exists(cancelled_parents()), pk=task_id, state__in=CLAIMABLE, held=False, cancel_requested_at=None
         ).update(
             state=State.STARTED,
             attempt=F("attempt") + 1,
@@ -55,6 +54,15 @@ def claim(task_id: str, worker: str) -> TaskRun | None:
             sent_at=Coalesce("sent_at", Value(now, DateTimeField())),  # it arrived, so it was sent
         )
         return TaskRun.objects.get(pk=task_id) if claimed else None
+
+
+def cancelled_parents() -> QuerySet[TaskRun]:
+    """For `Exists` over runs: the parent, if its cancel was asked for before it had ended and after it started the run.
+
+    What is accepted at the end of a cancelled run (an error callback) is no part of it.
+    """
+    cancelled = TaskRun.objects.filter(pk=OuterRef("parent_id"), cancel_requested_at__isnull=False)
+    return cancelled.filter(Q(finished_at=None) | Q(finished_at__gt=OuterRef("accepted_at")))
 
 
 def holds(task_id: str, attempt: int) -> bool:
@@ -302,7 +310,7 @@ def follow_up(task_id: str) -> bool:
     if run is None:
         return False
     if run.state == State.REVOKED and run.cancel_requested_at is not None:
-        cancel_children(run.pk)
+        cancel_children(run.pk)  # before its own callbacks are accepted
     with transaction.atomic():
         # Of two that come at once, one follows: the row is locked until it has.
         if not TaskRun.objects.filter(pk=task_id, unfollowed=True).update(unfollowed=True):

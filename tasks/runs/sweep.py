@@ -254,8 +254,9 @@ class Sweep:
 
     def _cancelled_parents(self) -> None:
         """A child that was started in the moment in which its parent was cancelled."""
-        cancelled = TaskRun.objects.filter(pk=OuterRef("parent_id"), cancel_requested_at__isnull=False)
-        children = TaskRun.objects.filter(Exists(cancelled), state__in=CLAIMABLE, parent_id__isnull=False)
+        children = TaskRun.objects.filter(
+            Exists(moves.cancelled_parents()), state__in=CLAIMABLE, parent_id__isnull=False
+        )
         self._each(list(children.values_list("pk", flat=True)[:MAX_MOVES]), moves.end_cancelled)
 
     def _open_groups(self) -> None:

@@ -57,10 +57,20 @@ def pulse() -> Pulse:
         try:
             if _client is None:
                 _client = make_client(settings.REDIS_URL, socket_timeout=0.5, socket_connect_timeout=0.5)
-            _last = Pulse(True, beats.look(_client), time.monotonic(), get_engine().answers())
+            takes = get_engine().is_separate() or _takes_writes(_client)
+            _last = Pulse(True, beats.look(_client), time.monotonic(), takes and get_engine().answers())
         except (redis.RedisError, OSError):
             _last = Pulse(False, [], time.monotonic(), get_engine().is_separate() and get_engine().answers())
         return _last
+
+
+def _takes_writes(client: redis.Redis) -> bool:
+    """False of a server that answers but is full, read-only or without its replicas: it takes no message either."""
+    try:
+        client.set(f"{settings.REDIS_PREFIX}:writable", 1, px=60_000)
+    except redis.ResponseError:
+        return False
+    return True
 
 
 def explain(runs: Sequence[TaskRun]) -> dict[str, Waiting]:

@@ -96,8 +96,10 @@ def ending(how: str, folder: Path) -> Any:
     if how == "unknown":
         return signature("testjobs.nobody_knows", kwargs={"folder": where}, immutable=True, app=app)
     if how in ("cancelled", "revoked", "expired"):
-        options = {"countdown": 3600} if how == "cancelled" else {"countdown": 2}
-        return ends.end.si(how="result", folder=where).set(**options, **({"expires": 1} if how == "expired" else {}))
+        options: dict[str, Any] = {"countdown": 3600 if how == "cancelled" else 2}
+        if how == "expired":
+            options["expires"] = 1
+        return ends.end.si(how="result", folder=where).set(**options)
     if how == "terminated":
         how = "deaf"
     return ends.end.si(how=how, folder=where)

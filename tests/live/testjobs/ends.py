@@ -67,7 +67,7 @@ def end(self: Any, *_: Any, how: str, folder: str) -> Any:
     return WAYS[how](self, count, folder)
 
 
-@shared_task(name="testjobs.ends.once", bind=True, max_attempts=1)
+@shared_task(name="testjobs.ends.once", bind=True, max_attempts=1)  # type: ignore[call-overload]
 def once(self: Any, *_: Any, how: str, folder: str) -> Any:
     """`end`, and it may not begin twice."""
     return WAYS[how](self, times(folder), folder)
