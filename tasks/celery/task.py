@@ -7,6 +7,7 @@ may say `max_attempts = 1` to never run twice, or `tracked = False` to be left t
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -15,6 +16,7 @@ from celery.exceptions import Ignore, Reject, Retry, WorkerShutdown, WorkerTermi
 from celery.result import AsyncResult
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
+from django.utils import timezone
 
 from progress.errors import Cancelled
 from progress.messages import TaskError
@@ -137,7 +139,8 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         if not self.tracked or request.is_eager or request.called_directly or getattr(request, "attempt", None):
             return
         try:
-            run = with_retries(lambda: self._claim(request))
+            now = timezone.now()
+            run = with_retries(lambda: self._claim(request, now))
         except DatabaseAway as error:
             # Not a failure of the task: its run still waits, and is sent again when the database is back.
             logger.warning("%s could not be claimed: %s", request.id, error)
@@ -150,11 +153,11 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         logger.info("Attempt %s of %s begins.", run.attempt, run, extra={"task_id": run.pk, "attempt": run.attempt})
         activate(Reporter(run.pk, run.attempt, get_record()).open())
 
-    def _claim(self, request: Any) -> TaskRun | None:
-        run = runs.claim(request.id, identity())
+    def _claim(self, request: Any, now: datetime) -> TaskRun | None:
+        run = runs.claim(request.id, identity(), now)
         if run is None:
             runs.adopt(adopted(self, request))
-            run = runs.claim(request.id, identity())
+            run = runs.claim(request.id, identity(), now)
         return run
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
