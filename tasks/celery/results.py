@@ -101,6 +101,8 @@ class RunBackend(BaseBackend):
         self, task_id: str, result: Any, request: Any = None, store_result: bool = True, state: str = states.SUCCESS
     ) -> None:
         """SUCCESS."""
+        if _is_here_and_now(request):
+            return super().mark_as_done(task_id, result, request, store_result, state)
         ignored = not store_result or bool(getattr(request, "ignore_result", False))
         self.store_result(task_id, None if ignored else result, state, request=request)
 
@@ -115,6 +117,10 @@ class RunBackend(BaseBackend):
         state: str = states.FAILURE,
     ) -> None:
         """FAILURE."""
+        if _is_here_and_now(request):
+            return super().mark_as_failure(
+                task_id, exc, traceback, request, store_result=store_result, call_errbacks=call_errbacks, state=state
+            )
         self.store_result(task_id, getattr(request, "raised", None) or exc, state, traceback, request)
 
     def mark_as_revoked(
@@ -126,6 +132,8 @@ class RunBackend(BaseBackend):
         state: str = states.REVOKED,
     ) -> None:
         """REVOKED."""
+        if _is_here_and_now(request):
+            return super().mark_as_revoked(task_id, reason, request, store_result, state)
         if reason == "expired" and runs.expire(task_id):
             return
         self.store_result(task_id, Ignore(reason), state, request=request)
@@ -217,6 +225,12 @@ class RunBackend(BaseBackend):
 
 class UnknownTask(LookupError):
     """There is no run with this id: it was never accepted here, or it was pruned."""
+
+
+def _is_here_and_now(request: Any) -> bool:
+    """True for `task.apply()` and `task_always_eager`: that is Celery's alone, which stores nothing unless it is told
+    to."""
+    return bool(getattr(request, "is_eager", False))
 
 
 def _name_of(request: Any) -> str:

@@ -77,7 +77,9 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         `idempotency_key`: the same key from the same owner within 24 h gives the same run. Raises
         `runs.NotAccepted` for arguments that are no JSON or too many, TypeError for those that do not fit the task.
         """
-        if not self.tracked or self.app.conf.task_always_eager:
+        if self.app.conf.task_always_eager:
+            return super().apply_async(args, kwargs, task_id, producer, link, link_error, shadow, **options)
+        if not self.tracked:
             if options.get("chord") and options.get("group_id"):
                 barrier.mark_untracked(str(options["group_id"]))
             return super().apply_async(args, kwargs, task_id, producer, link, link_error, shadow, **options)
