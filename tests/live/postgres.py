@@ -7,6 +7,7 @@ the service that it installs is not used.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -15,6 +16,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+
+import psutil
 
 from django_starter.processes.ports import free_port
 from tests.waiting import wait_until
@@ -87,6 +90,12 @@ class Postgres(Process):
         except psycopg.OperationalError:
             return False
         return True
+
+    def _signal_all(self, number: int) -> None:
+        for child in self.children():  # each has a session of its own
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.send_signal(number)
+        super()._signal_all(number)
 
     def stop(self, timeout: float = 15.0) -> None:
         """As `systemctl stop` does it: connections are told, then closed."""

@@ -53,7 +53,9 @@ def test_the_only_worker_is_not_shown_as_alive(new_stack, fault):
 @pytest.mark.parametrize("by", [HOUR, 10 * HOUR, -HOUR], ids=["an hour on", "ten hours on", "an hour back"])
 def test_who_lives_is_not_given_up(by, new_stack, rows, fault):
     stack = new_stack().start(workers=3, concurrency=1)
-    fault = fault(f"15{'cde'[[HOUR, 10 * HOUR, -HOUR].index(by)]}", f"Redis' clock jumps by {by:+.0f} s again and again")
+    fault = fault(
+        f"15{'cde'[[HOUR, 10 * HOUR, -HOUR].index(by)]}", f"Redis' clock jumps by {by:+.0f} s again and again"
+    )
     table = rows(stack)
     running = [stack.start_job("counted", seconds=14) for _ in range(3)]
     for one in running:

@@ -79,7 +79,8 @@ def test_every_question_is_bounded(how, database, new_stack, guard, fault):
     wait_until(lambda: person.get("/").status == 200, BACK)
     everything = [*running, *waiting]
     found = lambda: [table.run(one)["state"] for one in everything]  # noqa: E731
-    wait_until(lambda: set(found()) == {"SUCCESS"}, 60, lambda: str(found()), every=0.2)
+    errors = lambda: table.query("SELECT error FROM tasks_taskrun WHERE error IS NOT NULL")  # noqa: E731
+    wait_until(lambda: set(found()) == {"SUCCESS"}, 60, lambda: f"{found()} {errors()}", every=0.2)
     everybody = fault.seconds
     again = stack.watch(running[0])
     again.wait_snapshot()
