@@ -65,7 +65,7 @@ class Line(psycopg.Connection[Any]):
 
     def _given_up(self, why: str) -> psycopg.OperationalError:
         self.pgconn.finish()  # not close(): that belongs to a pool
-        pool: Any = self._pool
+        pool: Any = getattr(self, "_pool", None)  # set by a pool alone
         if pool is not None:
             pool.drain()  # what was opened over the same cable is silent as well
         return psycopg.OperationalError(why)
