@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from tasks import runs
 from tasks.models import State, TaskRun
-from tasks.runs import beats, sweep
+from tasks.runs import beats, moves, sweep
 
 pytestmark = pytest.mark.django_db
 
@@ -81,8 +82,9 @@ def look(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(sweep, "time", clock)
     lost = []
-    monkeypatch.setattr(sweep.moves, "lost", lambda pk, worker, send_again: lost.append(pk))
-    one = sweep.Sweep(None, None)
+    monkeypatch.setattr(moves, "lost", lambda pk, worker, send_again: lost.append(pk))
+    nobody: Any = None
+    one = sweep.Sweep(nobody, nobody)
 
     def see(seconds, silent_for):
         clock.now += seconds
