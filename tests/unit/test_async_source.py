@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ class Source:
 @pytest.mark.asyncio
 async def test_a_question_that_hangs_is_given_up_and_the_next_one_is_answered(monkeypatch):
     monkeypatch.setattr(async_source, "PATIENCE", 0.2)
-    hangs = Source()
+    hangs: Any = Source()
     source = AsyncSource(hangs)
     first, second = asyncio.create_task(source.refresh(["a"])), asyncio.create_task(source.refresh(["b"]))
     try:
