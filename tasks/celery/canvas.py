@@ -43,10 +43,17 @@ def remember_chord(header: GroupResult, body: Any) -> None:
     with transaction.atomic():
         runs.hold(starts, None)
         barrier.raise_barrier(str(header.id), len(ids), _plain(header.as_tuple()), _plain(body))
+    # Not while the transaction is open: nobody waits for its rows because Redis is slow.
+    body_id = starts[0].id if starts else None
+    transaction.on_commit(lambda: _show_count(str(header.id), len(ids), body_id), robust=True)
+
+
+def _show_count(group_id: str, parts: int, body_id: str | None) -> None:
+    """From now on the ended parts are counted on the bar of the body."""
     try:
-        expect(str(header.id), len(ids), starts[0].id if starts else None)
+        expect(group_id, parts, body_id)
     except (redis.RedisError, OSError) as error:
-        logger.debug("The body of %s will show no bar: %s", header.id, error)
+        logger.debug("The body of %s will show no bar: %s", group_id, error)
 
 
 def part_ended(run: TaskRun) -> None:

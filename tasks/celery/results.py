@@ -98,7 +98,9 @@ class RunBackend(BaseBackend):
     def mark_as_done(
         self, task_id: str, result: Any, request: Any = None, store_result: bool = True, state: str = states.SUCCESS
     ) -> None:
-        """SUCCESS."""
+        """SUCCESS. What ran in its caller's process (`apply`) is stored only where Celery would store it."""
+        if getattr(request, "is_eager", False) and not store_result:
+            return
         ignored = not store_result or bool(getattr(request, "ignore_result", False))
         self.store_result(task_id, None if ignored else result, state, request=request)
 
@@ -113,6 +115,9 @@ class RunBackend(BaseBackend):
         state: str = states.FAILURE,
     ) -> None:
         """FAILURE."""
+        if getattr(request, "is_eager", False):
+            super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
+            return
         self.store_result(task_id, getattr(request, "raised", None) or exc, state, traceback, request)
 
     def mark_as_revoked(
