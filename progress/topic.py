@@ -151,8 +151,9 @@ class Topic:
         """Take over what the database says now; True if viewers were told something else."""
         self.stored = stored
         self.changed_at = now
-        told = self.told or telling(self.live)
-        return told != ("final",) and telling(merge(stored, self.live)) != told
+        if self.told == ("final",):  # the database may have recorded another end than the one that was told
+            return stored.get("state") in FINAL_STATES and stored.get("state") != self.live.get("state")
+        return telling(merge(stored, self.live)) != (self.told or telling(self.live))
 
     def differs(self, epoch: str, seq: int, seen: int) -> bool:
         """True if the record, at `seq` of `epoch`, is not what arrived; `seen` is the `seq` when it was asked.
