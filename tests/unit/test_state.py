@@ -34,7 +34,7 @@ def test_a_recorded_end_wins_over_a_record_that_did_not_hear_of_it_and_keeps_the
 def test_a_recorded_end_wins_over_whatever_the_record_says_of_an_end(recorded, told, attempt):
     error = {"type": "WorkerLost", "message": "recorded"}
     ended: Any = STORED | {"state": recorded, "result": None, "error": error}
-    merged = merge(ended, {"state": told, "attempt": attempt, "result": 5, "error": None, "current": 5})  # type: ignore[typeddict-item]
+    merged = merge(ended, {"state": told, "attempt": attempt, "result": 5, "error": None, "current": 5})
     assert (merged["state"], merged["attempt"], merged["result"], merged["error"]) == (recorded, 2, None, error)
     assert merge(ended, {"state": "STARTED", "attempt": 3})["state"] == recorded
 
