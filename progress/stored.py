@@ -30,7 +30,17 @@ def parse_changing(text: str | bytes) -> Changing:
 
 def parse_line(text: str | bytes) -> LogLine | None:
     """The log line that `text` holds; None where it is none."""
-    found = _object(text)
+    return _line(_object(text))
+
+
+def parse_lines(text: str) -> list[LogLine]:
+    """The log lines of the frame `text`."""
+    lines = _object(text).get("lines")
+    found = [_line(one) for one in lines if isinstance(one, dict)] if isinstance(lines, list) else []
+    return [line for line in found if line is not None]
+
+
+def _line(found: dict[str, Any]) -> LogLine | None:
     n, level = found.get("n"), found.get("level")
     if not _is_count(n) or "text" not in found:
         return None
