@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from progress.reporter import current
+from progress.active import current
 from tasks import runs
 from tasks.models import TaskRun
 from tasks.runs.state import public_state

@@ -18,7 +18,7 @@ from kombu.exceptions import EncodeError
 from kombu.utils.json import dumps as kombu_dumps
 from kombu.utils.json import loads as kombu_loads
 
-from progress import current
+from progress.active import current
 from progress.celery import show_meta
 from progress.messages import Changing
 from tasks import runs

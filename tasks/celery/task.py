@@ -16,10 +16,11 @@ from celery.result import AsyncResult
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
 
+from progress.active import activate, current
 from progress.errors import Cancelled
 from progress.messages import TaskError
 from progress.record import get_record
-from progress.reporter import Reporter, activate, current
+from progress.reporter import Reporter
 from tasks import runs
 from tasks.models import TaskRun
 from tasks.runs import DatabaseAway, barrier, counts, trace, with_retries
