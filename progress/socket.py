@@ -101,6 +101,9 @@ class _Session:
             self.outbox.put_answer(error(refusal.code, str(refusal)))
             if self.bad_frames >= MAX_BAD_FRAMES:
                 self.outbox.close(CloseCode.BAD_FRAMES)
+        except Exception:
+            logger.exception("A frame of a browser could not be obeyed; it may come back.")
+            self.outbox.close(CloseCode.UNAVAILABLE)
 
     async def _obey(self, frame: ClientFrame) -> None:
         if frame["type"] == "pong":

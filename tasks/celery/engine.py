@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from bisect import bisect
 from typing import Any
 
 from amqp.exceptions import AMQPError
@@ -11,7 +12,9 @@ from celery import current_app
 from celery.canvas import maybe_signature
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from kombu.exceptions import KombuError, OperationalError
+from kombu.transport.redis import PRIORITY_STEPS as DEFAULT_PRIORITY_STEPS
 from kombu.utils.json import loads as kombu_loads
 from redis import RedisError
 
@@ -126,11 +129,22 @@ class CeleryEngine:
         """False where a task has Celery's own class."""
         return all(hasattr(task, "tracked") for task in current_app.tasks.values())
 
-    def before(self, priority: int | None) -> dict[str, Any]:
-        """Redis: a smaller number goes first. RabbitMQ: a larger one, where the queue has priorities."""
-        if priority is None:
-            return {}
-        return {"priority__gt": priority} if settings.BROKER.queue_type == "quorum" else {"priority__lt": priority}
+    def priorities(self, priority: int | None) -> tuple[Q, Q]:
+        """Redis has a list for each of a few steps, the smallest first; RabbitMQ's quorum queues put above 4 first."""
+        if settings.BROKER.queue_type == "quorum":
+            first = Q(priority__gt=4)
+            return (Q(pk__in=()), first) if (priority or 0) > 4 else (first, ~first | Q(priority=None))
+        given: Any = settings.BROKER.transport_options.get("priority_steps")
+        steps = sorted(given or DEFAULT_PRIORITY_STEPS)
+        number = max(bisect(steps, priority or 0) - 1, 0)
+        before, same = Q(priority__lt=steps[number]), Q(priority__gte=steps[number])
+        if number == 0:
+            before = Q(pk__in=())
+            same = Q(priority__lt=steps[1]) if len(steps) > 1 else Q()
+            return before, same | Q(priority=None)
+        if number + 1 < len(steps):
+            same &= Q(priority__lt=steps[number + 1])
+        return before | Q(priority=None), same
 
 
 def decoded(run: TaskRun) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -23,7 +24,8 @@ from progress.celery import show_meta
 from progress.messages import Changing
 from tasks import runs
 from tasks.models import State, TaskRun
-from tasks.runs import with_retries
+from tasks.runs import DatabaseAway, with_retries
+from tasks.runs.database import Patience
 from tasks.runs.state import changing
 from tasks.runs.waiting import retry_waiting
 from tasks.runs.worker import identity
@@ -98,9 +100,9 @@ class RunBackend(BaseBackend):
     def mark_as_done(
         self, task_id: str, result: Any, request: Any = None, store_result: bool = True, state: str = states.SUCCESS
     ) -> None:
-        """SUCCESS. What ran in its caller's process (`apply`) is stored only where Celery would store it."""
-        if getattr(request, "is_eager", False) and not store_result:
-            return
+        """SUCCESS."""
+        if _is_here_and_now(request):
+            return super().mark_as_done(task_id, result, request, store_result, state)
         ignored = not store_result or bool(getattr(request, "ignore_result", False))
         self.store_result(task_id, None if ignored else result, state, request=request)
 
@@ -115,9 +117,10 @@ class RunBackend(BaseBackend):
         state: str = states.FAILURE,
     ) -> None:
         """FAILURE."""
-        if getattr(request, "is_eager", False):
-            super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
-            return
+        if _is_here_and_now(request):
+            return super().mark_as_failure(
+                task_id, exc, traceback, request, store_result=store_result, call_errbacks=call_errbacks, state=state
+            )
         self.store_result(task_id, getattr(request, "raised", None) or exc, state, traceback, request)
 
     def mark_as_revoked(
@@ -129,6 +132,8 @@ class RunBackend(BaseBackend):
         state: str = states.REVOKED,
     ) -> None:
         """REVOKED."""
+        if _is_here_and_now(request):
+            return super().mark_as_revoked(task_id, reason, request, store_result, state)
         if reason == "expired" and runs.expire(task_id):
             return
         self.store_result(task_id, Ignore(reason), state, request=request)
@@ -169,6 +174,29 @@ class RunBackend(BaseBackend):
     def _delete_group(self, group_id: str) -> None:
         canvas.forget_group(group_id)
 
+    def wait_for(
+        self,
+        task_id: str,
+        timeout: float | None = None,
+        interval: float = 0.5,
+        no_ack: bool = True,
+        on_interval: Callable[[], object] | None = None,
+    ) -> Any:
+        """`AsyncResult.get()`: the task is waited for, and so is a database that is away for a while."""
+        patience = Patience(timeout)
+
+        def answered() -> None:
+            patience.answered()
+            if on_interval is not None:
+                on_interval()
+
+        while True:
+            try:
+                return super().wait_for(task_id, patience.left(), interval, no_ack, answered)
+            except DatabaseAway:
+                if not patience.pause():
+                    raise
+
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         run = TaskRun.objects.filter(pk=task_id).first()
         if run is None:
@@ -197,6 +225,12 @@ class RunBackend(BaseBackend):
 
 class UnknownTask(LookupError):
     """There is no run with this id: it was never accepted here, or it was pruned."""
+
+
+def _is_here_and_now(request: Any) -> bool:
+    """True for `task.apply()` and `task_always_eager`: that is Celery's alone, which stores nothing unless it is told
+    to."""
+    return bool(getattr(request, "is_eager", False))
 
 
 def _name_of(request: Any) -> str:

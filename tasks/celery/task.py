@@ -7,6 +7,7 @@ may say `max_attempts = 1` to never run twice, or `tracked = False` to be left t
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -15,6 +16,7 @@ from celery.exceptions import Ignore, Reject, Retry, WorkerShutdown, WorkerTermi
 from celery.result import AsyncResult
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
+from django.utils import timezone
 
 from progress.active import activate, current
 from progress.errors import Cancelled
@@ -76,7 +78,9 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         `idempotency_key`: the same key from the same owner within 24 h gives the same run. Raises
         `runs.NotAccepted` for arguments that are no JSON or too many, TypeError for those that do not fit the task.
         """
-        if not self.tracked or self.app.conf.task_always_eager:
+        if self.app.conf.task_always_eager:
+            return super().apply_async(args, kwargs, task_id, producer, link, link_error, shadow, **options)
+        if not self.tracked:
             if options.get("chord") and options.get("group_id"):
                 barrier.mark_untracked(str(options["group_id"]))
             return super().apply_async(args, kwargs, task_id, producer, link, link_error, shadow, **options)
@@ -138,7 +142,8 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         if not self.tracked or request.is_eager or request.called_directly or getattr(request, "attempt", None):
             return
         try:
-            run = with_retries(lambda: self._claim(request))
+            now = timezone.now()
+            run = with_retries(lambda: self._claim(request, now))
         except DatabaseAway as error:
             # Not a failure of the task: its run still waits, and is sent again when the database is back.
             logger.warning("%s could not be claimed: %s", request.id, error)
@@ -151,11 +156,11 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         logger.info("Attempt %s of %s begins.", run.attempt, run, extra={"task_id": run.pk, "attempt": run.attempt})
         activate(Reporter(run.pk, run.attempt, get_record()).open())
 
-    def _claim(self, request: Any) -> TaskRun | None:
-        run = runs.claim(request.id, identity())
+    def _claim(self, request: Any, now: datetime) -> TaskRun | None:
+        run = runs.claim(request.id, identity(), now)
         if run is None:
             runs.adopt(adopted(self, request))
-            run = runs.claim(request.id, identity())
+            run = runs.claim(request.id, identity(), now)
         return run
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

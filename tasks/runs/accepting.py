@@ -6,11 +6,11 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -18,7 +18,7 @@ from progress.messages import ID_PATTERN
 from tasks.models import FINAL, State, TaskRun, new_id
 
 from . import counts
-from .database import reconnect
+from .database import DatabaseAway, reconnect
 from .engine import NotAccepted
 from .moves import end_cancelled
 from .owner import Owner, current_owner
@@ -81,18 +81,30 @@ def accept(
     """
     if start.id is not None and not ID_PATTERN.fullmatch(start.id):
         raise NotAccepted(f"task_id must be 1 to 64 letters, digits, '.', '_' or '-', but got {start.id!r}.")
-    connection_lost = (OperationalError, InterfaceError)
+    again = start if start.id is not None else replace(start, id=new_id())
+    now = timezone.now()
     try:
-        return _accept(start, idempotency_key, retry_of, owner)
-    except connection_lost:
-        # A process that is neither a request nor a worker keeps a connection that its server closed long ago.
+        return _accept(start, now, idempotency_key, retry_of, owner, new=again.id)
+    except DatabaseAway:
+        # A process that is neither a request nor a worker keeps a connection that its server closed long ago. Under the
+        # same id: the row may have been stored, and only the answer was lost.
         if not reconnect():
             raise
-        return _accept(start, idempotency_key, retry_of, owner)
+        return _accept(again, now, idempotency_key, retry_of, owner)
 
 
-def _accept(start: Start, idempotency_key: str | None, retry_of: str | None, owner: Owner | None) -> TaskRun:
-    run = start.row(timezone.now())
+def _accept(
+    start: Start,
+    now: datetime,
+    idempotency_key: str | None,
+    retry_of: str | None,
+    owner: Owner | None,
+    *,
+    new: str | None = None,
+) -> TaskRun:
+    """`new`: the id, where the start names none; nobody else can have it."""
+    run = start.row(now)
+    run.id = new or run.id
     run.retry_of = retry_of
     above = _give_owner(run, owner or current_owner())
     if idempotency_key:

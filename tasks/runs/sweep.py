@@ -39,6 +39,8 @@ AFTER_START = 3.0
 UNSENT_AFTER = timedelta(seconds=2.5)
 #: Seconds for which a run is STARTED here while no process of this worker works on it: its process died unheard.
 UNHEARD_AFTER = 5.0
+#: Seconds for which every look must find a worker silent before it counts as dead: two beats, and a second look.
+SURELY_SILENT_AFTER = 1.2
 #: Seconds after a cancel was asked for until the pool process is ended by force.
 HARD_CANCEL_AFTER = 10.0
 #: An end whose followers were not seen to in its own transaction is followed by the sweep after so long.
@@ -61,6 +63,7 @@ class Sweep:
         self._killed: set[str] = set()
         self._first_seen: dict[str, float] = {}
         self._asked: dict[str, float] = {}
+        self._silent: dict[str, float] = {}
         self._before: dict[str, set[str]] = {}
         self._refused: dict[str, int] = {}
         self._missing = Missing()
@@ -169,9 +172,18 @@ class Sweep:
     # --- everybody's --------------------------------------------------------------------------------------------------
 
     def _lost_workers(self, workers: list[beats.Worker]) -> None:
+        living = {worker.id for worker in workers if worker.alive}
         known = {worker.id for worker in workers if not worker.dead}
-        started = TaskRun.objects.filter(state=State.STARTED).exclude(worker__in=known)
-        by = dict(started.values_list("pk", "worker")[:MAX_MOVES])
+        started = TaskRun.objects.filter(state=State.STARTED).exclude(worker__in=living)
+        silent = dict(started.values_list("pk", "worker")[:MAX_MOVES])
+        # Not by Redis's clock alone: one that jumps ahead makes everybody silent until their next beat.
+        now = time.monotonic()
+        self._silent = {worker: self._silent.get(worker, now) for worker in silent.values()}
+        by = {
+            pk: worker
+            for pk, worker in silent.items()
+            if worker not in known and now - self._silent[worker] > SURELY_SILENT_AFTER
+        }
 
         def lose(pk: str) -> None:
             state = moves.lost(pk, by[pk], send_again=True)
