@@ -10,7 +10,7 @@ from django.utils import timezone
 from progress.reporter import current
 from tasks import runs
 from tasks.models import TaskRun
-from tasks.runs.state import public_state
+from tasks.runs.state import public_state, shown_error
 
 from . import canvas
 
@@ -31,7 +31,7 @@ def end(task_id: str, state: str, *, attempt: int | None = None, worker: str | N
     whole = public_state(run)
     changes: Any = {"state": state, "rate": None, "eta": None, "step": None}
     changes.update(started_at=whole["started_at"], finished_at=whole["finished_at"])
-    changes["result" if state == "SUCCESS" else "error"] = run.result if state == "SUCCESS" else run.error
+    changes["result" if state == "SUCCESS" else "error"] = run.result if state == "SUCCESS" else shown_error(run.error)
     if state == "SUCCESS":
         changes.update(percent=100.0, error=None)  # None: the attempt before may have told one
     told = reporter
