@@ -304,7 +304,7 @@ class Reporter:
     def end(self, changes: Changing) -> None:
         """The attempt's last word: `changes` (state, result or error, …) over the last numbers. Returns at once."""
         self._end = changes
-        self._flusher.wake()
+        self._flusher.hurry()
 
     def close(self) -> None:
         """Tell no more, beyond a last word that was given."""
@@ -460,6 +460,7 @@ class Flusher:
     poll_interval: float = POLL_INTERVAL
     _reporters: dict[int, Reporter] = field(default_factory=dict)
     _woken: threading.Event = field(default_factory=threading.Event)
+    _hurried: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _thread: threading.Thread | None = None
     _trouble: bool = False
@@ -482,6 +483,11 @@ class Flusher:
         """There is news."""
         self._woken.set()
 
+    def hurry(self) -> None:
+        """There is a last word: it does not wait for the interval."""
+        self._woken.set()
+        self._hurried.set()
+
     def drain(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds until every ended task's last word is out; True if it is."""
         until = time.monotonic() + timeout
@@ -502,7 +508,7 @@ class Flusher:
                     reporter._attention = reporter._cancelled
                     self._attempt(reporter)
                 self._ask_for_silent(reporters)
-                time.sleep(self.interval)
+                self._pause()
                 continue
             # Nothing is new: ask to be woken, then look once more, for a number that came in between.
             self._woken.clear()
@@ -513,6 +519,17 @@ class Flusher:
                 continue
             if not self._woken.wait(self.poll_interval if reporters else None):
                 self._ask_for_silent(reporters)
+
+    def _pause(self) -> None:
+        """Until the interval is over. Whoever ends meanwhile says so at once: somebody may wait for the result."""
+        until = time.monotonic() + self.interval
+        while self._hurried.wait(max(until - time.monotonic(), 0.0)):
+            self._hurried.clear()
+            for reporter in list(self._reporters.values()):
+                if reporter._end is not None:
+                    self._attempt(reporter)
+            if time.monotonic() > until:
+                return
 
     def _ask_for_silent(self, reporters: list[Reporter]) -> None:
         """Ask for those that have said nothing for a while whether they were cancelled."""

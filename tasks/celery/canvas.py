@@ -71,6 +71,14 @@ def part_ended(run: TaskRun) -> None:
         logger.debug("The end of %s could not be counted: %s", run, error)
 
 
+def forget_ignored(run: TaskRun) -> None:
+    """The value of a run with `ignore_result`: nobody needs it once what follows has got it."""
+    waits = bool(run.group_id) and TaskGroup.objects.filter(pk=run.group_id, done=False, body__isnull=False).exists()
+    if not waits:
+        TaskRun.objects.filter(pk=run.pk).update(result=None)
+    run.result = None
+
+
 def add_to_group(group_id: str, result: Any) -> None:
     """One more part of a chord whose header runs."""
     with transaction.atomic():
@@ -98,7 +106,7 @@ def complete(group: TaskGroup) -> None:
     """Start the body with the results of the header, or end it with the first error among them."""
     header = result_from_tuple(group.members, current_app)
     ids = _ids(header)
-    parts = {run.pk: run for run in TaskRun.objects.filter(pk__in=ids).defer("message", "traceback", "progress")}
+    parts = {run.pk: run for run in TaskRun.objects.filter(pk__in=ids).defer("message", "traceback")}
     body: Any = maybe_signature(kombu_loads(json.dumps(group.body)), app=current_app)
     gone = next((one for one in ids if one not in parts), None)
     broken = next((parts[one] for one in ids if one in parts and parts[one].state != State.SUCCESS), None)
@@ -112,6 +120,8 @@ def complete(group: TaskGroup) -> None:
         try:
             with transaction.atomic():
                 body.apply_async((_results(header, parts),))
+                ignored = [pk for pk, run in parts.items() if run.progress.get("ignored")]
+                TaskRun.objects.filter(pk__in=ignored).update(result=None)
         except DatabaseAway:
             raise
         except Exception as error:

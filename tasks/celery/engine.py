@@ -20,6 +20,7 @@ from tasks.models import TaskGroup, TaskRun
 from tasks.runs import NotAccepted, Start
 
 from . import broker, canvas, errors
+from .message import decoded
 from .start import start_of
 
 logger = logging.getLogger(__name__)
@@ -131,18 +132,6 @@ class CeleryEngine:
         if priority is None:
             return {}
         return {"priority__gt": priority} if settings.BROKER.queue_type == "quorum" else {"priority__lt": priority}
-
-
-def decoded(run: TaskRun) -> dict[str, Any]:
-    """The run's message with dates, decimals and ids as they were given."""
-    message: dict[str, Any] = kombu_loads(json.dumps(run.message))
-    if not isinstance(message, dict):
-        raise TypeError(f"A message is an object, but {run.pk} has a {type(message).__name__}.")
-    return {
-        "args": message.get("args") or [],
-        "kwargs": message.get("kwargs") or {},
-        "options": message.get("options") or {},
-    }
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -73,7 +73,7 @@ def describe(exception: Any, limits: tuple[float | None, float | None] = (None, 
         args = list(exception.exc_args or ())
         text = plain(", ".join(map(_text, args)) or name)[:MAX_ERROR]
         raised = {"module": _text(exception.exc_module), "name": name, "args": _kept_args(args)}
-        return {"type": name, "message": text, "raised": _bounded({**raised, "repr": _short(exception.text)}, text)}
+        return {"type": name, "message": text, "raised": _bounded({**raised, "repr": _short(exception)}, text)}
     if isinstance(exception, TimeLimitExceeded):
         text = f"The task was ended at its time limit of {exception.args[0]:g} s."
     elif isinstance(exception, SoftTimeLimitExceeded) and limits[1]:
@@ -157,12 +157,12 @@ def rebuilt(run: TaskRun) -> BaseException:
 
 def _made(raised: Raised) -> BaseException:
     args = tuple(kombu_loads(json.dumps(raised.get("args") or [])))
-    module, name, text = raised.get("module"), raised["name"], raised.get("repr") or ""
+    module, name, text = str(raised.get("module") or ""), raised["name"], raised.get("repr") or ""
     if module and module not in sys.modules and module != "__main__":
         with contextlib.suppress(Exception):
             importlib.import_module(module)
     made: Any = current_app.backend.exception_to_python(
-        {"exc_type": name.rpartition("<locals>.")[2], "exc_message": args, "exc_module": module}
+        {"exc_type": name.rpartition("<locals>.")[2], "exc_message": args, "exc_module": module or None}
     )
     if type(made) is Exception and name != "Exception":  # its class does not take its own arguments
         made = UnpickleableExceptionWrapper(module, name.rpartition(".")[2], args, text or f"{name}{args!r}")
