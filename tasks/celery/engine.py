@@ -89,7 +89,9 @@ class CeleryEngine:
         if not callbacks and not chain:
             return
         result = kombu_loads(json.dumps(run.result))
-        given = {"parent_id": run.pk, "root_id": options.get("root_id") or run.pk, "priority": options.get("priority")}
+        given = {"parent_id": run.pk, "root_id": options.get("root_id") or run.pk}
+        if current_app.conf.task_inherit_parent_priority:
+            given["priority"] = options.get("priority")
         for one in callbacks:
             try:
                 with transaction.atomic():

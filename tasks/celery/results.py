@@ -16,6 +16,7 @@ from celery import current_app, states
 from celery.backends.base import BaseBackend
 from celery.exceptions import Ignore, Retry, TimeoutError
 from celery.result import GroupResult
+from celery.utils.functional import regen
 from kombu.exceptions import EncodeError
 from kombu.utils.json import dumps as kombu_dumps
 from kombu.utils.json import loads as kombu_loads
@@ -35,6 +36,8 @@ from .ends import end, end_untracked
 from .listening import ears
 from .message import decoded
 from .start import is_tracked
+
+regen_type = type(regen(iter(())))
 
 logger = logging.getLogger(__name__)
 
@@ -170,8 +173,16 @@ class RunBackend(BaseBackend):
     # --- groups and chords: see `canvas` ------------------------------------------------------------------------------
 
     def apply_chord(self, header_result_args: Any, body: Any, **_: Any) -> None:
-        """Remember the chord before its header is sent."""
-        canvas.remember_chord(GroupResult(*header_result_args), body)
+        """Remember the chord before its header is sent. A generator is not consumed for it."""
+        group_id, parts = header_result_args
+        if isinstance(parts, regen_type):
+            canvas.remember_growing_chord(group_id, body)
+        else:
+            canvas.remember_chord(GroupResult(group_id, parts), body)
+
+    def set_chord_size(self, group_id: str, chord_size: int) -> None:
+        """All but the last part are sent."""
+        canvas.count_chord(group_id, chord_size)
 
     def add_to_chord(self, chord_id: str, result: Any) -> None:
         """One more part of a header that runs."""

@@ -42,6 +42,8 @@ def start_of(task: Any, args: Any, kwargs: Any, options: dict[str, Any], *, task
     if parent is not None:
         options.setdefault("parent_id", parent.id)
         options.setdefault("root_id", parent.root_id or parent.id)
+        if current_app.conf.task_inherit_parent_priority:
+            options.setdefault("priority", (parent.delivery_info or {}).get("priority"))
     if request_id := trace.request_id():  # so that a worker's log lines name the request that led to them
         options["headers"] = {**(options.get("headers") or {}), "request_id": request_id}
     start = Start(

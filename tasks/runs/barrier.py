@@ -6,6 +6,9 @@ from django.db.models import F
 
 from tasks.models import TaskGroup
 
+#: So many parts has a group whose parts are not counted yet: they are made while the first of them run.
+UNKNOWN = 2**30
+
 
 def raise_barrier(group_id: str, parts: int, members: object, body: object) -> bool:
     """Remember that `body` waits for `parts` ends. False if it is remembered already."""
@@ -14,6 +17,12 @@ def raise_barrier(group_id: str, parts: int, members: object, body: object) -> b
     if not created:  # it was saved as a plain group before
         return bool(TaskGroup.objects.filter(pk=group_id, body__isnull=True).update(**values))
     return created
+
+
+def settle(group_id: str, parts: int) -> None:
+    """The group that was raised with `UNKNOWN` parts has so many."""
+    waiting = TaskGroup.objects.filter(pk=group_id, left__gt=UNKNOWN // 2)
+    waiting.update(left=F("left") - UNKNOWN + parts)
 
 
 def arrive(group_id: str) -> TaskGroup | None:
