@@ -27,7 +27,7 @@ from tasks.models import State, TaskGroup, TaskRun
 from tasks.runs import DatabaseAway, barrier
 
 from .message import decoded
-from .start import behind
+from .start import behind, following
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ def complete(group: TaskGroup) -> None:
         _end_body(group.pk, body, State.FAILURE, {"type": "PartGone", "message": f"The part {gone} is gone."})
     else:
         try:
-            with transaction.atomic():
+            with transaction.atomic(), following():
                 body.apply_async((_results(header, parts),))
                 ignored = [pk for pk, run in parts.items() if run.progress.get("ignored")]
                 TaskRun.objects.filter(pk__in=ignored).update(result=None)

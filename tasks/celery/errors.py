@@ -10,7 +10,7 @@ import sys
 from typing import Any, NotRequired, TypedDict
 
 from billiard import einfo
-from celery import current_app
+from celery import current_app, group
 from celery import exceptions as celery_exceptions
 from celery.app.task import Context
 from celery.exceptions import SoftTimeLimitExceeded, TaskRevokedError, TimeLimitExceeded, WorkerLostError
@@ -23,6 +23,8 @@ from kombu.utils.json import loads as kombu_loads
 from progress.messages import TaskError
 from tasks.models import State, TaskRun
 from tasks.runs.message import MAX_ERROR, plain, storable
+
+from . import children
 
 logger = logging.getLogger(__name__)
 
@@ -197,11 +199,12 @@ def call_back(run: TaskRun, errbacks: list[Any], options: dict[str, Any]) -> Non
     later: list[Any] = []
     for one in errbacks:
         (at_once if backend.is_called_at_once(one) else later).append(one)
+    given: dict[str, Any] = {"parent_id": run.pk, "root_id": options.get("root_id") or run.pk}
     for one in later:
         try:
             with transaction.atomic():
-                request.errbacks = [one]
-                backend._call_task_errbacks(request, exception, traceback)
+                errbacks_group: Any = group([current_app.signature(one)], app=current_app)
+                children.add(run, [errbacks_group.apply_async((run.pk,), add_to_parent=False, **given)])
         except Exception:
             logger.exception("An error callback of %s could not be started.", run)
     if at_once:

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import json
 import logging
-import time
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 from celery import current_app, states
-from celery.backends.base import BaseBackend
-from celery.exceptions import Ignore, Retry, TimeoutError
+from celery.exceptions import Ignore, Retry
 from celery.result import GroupResult
 from celery.utils.functional import regen
 from kombu.exceptions import EncodeError
@@ -31,11 +28,11 @@ from tasks.runs.state import changing
 from tasks.runs.waiting import retry_waiting
 from tasks.runs.worker import identity
 
-from . import canvas, errors, told
+from . import canvas, children, errors, told
 from .ends import end, end_untracked
-from .listening import ears
 from .message import decoded
 from .start import is_tracked
+from .waiting import WaitingBackend, is_forgotten
 
 regen_type = type(regen(iter(())))
 
@@ -49,11 +46,10 @@ IDS_AT_ONCE = 500
 MAX_CHILDREN = 1_000
 
 
-class RunBackend(BaseBackend):
+class RunBackend(WaitingBackend):
     """What Celery stores goes to `runs`; what it asks for comes from the row."""
 
     persistent = True
-    supports_native_join = True
     supports_autoexpire = True  # `manage.py prune_runs`, which the sweep calls once a day
     app: Any
 
@@ -88,14 +84,9 @@ class RunBackend(BaseBackend):
         if not self._is_run(task_id, request):
             with_retries(lambda: end_untracked(task_id, _name_of(request), state, request, values))
             return result
-        children = self._children(request) if attempt else []
-        with_retries(lambda: end(task_id, state, children=children, ignored=ignored, **who, **values))
+        started = children.as_tuples(getattr(request, "children", None) or ()) if attempt else []
+        with_retries(lambda: end(task_id, state, children=started, ignored=ignored, **who, **values))
         return result
-
-    def _children(self, request: Any) -> list[Any]:
-        """What the task has started, as Celery notes it for `AsyncResult.children`."""
-        found = list(getattr(request, "children", None) or ())[:MAX_CHILDREN]
-        return [json.loads(kombu_dumps(one.as_tuple())) for one in found]
 
     @staticmethod
     def _is_run(task_id: str, request: Any) -> bool:
@@ -208,7 +199,7 @@ class RunBackend(BaseBackend):
 
     def _meta(self, task_id: str, run: TaskRun | None) -> dict[str, Any]:
         """What Celery wants to know of a task. One that nobody knows is PENDING, as in Celery."""
-        if run is None or _is_forgotten(run):
+        if run is None or is_forgotten(run):
             return {"task_id": task_id, "status": states.PENDING, "result": None}
         message = decoded(run)
         meta: dict[str, Any] = {
@@ -237,76 +228,6 @@ class RunBackend(BaseBackend):
         """The value is forgotten; the run is a record, which `manage.py prune_runs` deletes."""
         forget(task_id)
 
-    # --- waiting: see `listening` -------------------------------------------------------------------------------------
-
-    def wait_for_pending(  # type: ignore[no-untyped-def]  # the caller's own interval and no_ack do not count here
-        self,
-        result,
-        timeout=None,
-        interval=0.5,
-        no_ack=True,
-        on_message=None,
-        on_interval=None,
-        callback=None,
-        propagate=True,
-    ):
-        """Wait for one result; see `AsyncResult.get`."""
-        for _, meta in self.get_many([result.id], timeout, interval, on_message=on_message, on_interval=on_interval):
-            result._maybe_set_cache(meta)
-        return result.maybe_throw(propagate=propagate, callback=callback)
-
-    def wait_for(  # type: ignore[no-untyped-def]
-        self, task_id, timeout=None, interval=0.5, no_ack=True, on_interval=None
-    ):
-        """Wait for one task, and return its meta."""
-        return next(meta for _, meta in self.get_many([task_id], timeout, interval, on_interval=on_interval))
-
-    def get_many(
-        self,
-        task_ids: Any,
-        timeout: float | None = None,
-        interval: float | None = 0.5,
-        no_ack: bool = True,
-        on_message: Any = None,
-        on_interval: Any = None,
-        **_: Any,
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(id, meta) of each task once it has ended, as they end. Raises Celery's TimeoutError."""
-        self._ensure_not_eager()  # type: ignore[attr-defined]  # private
-        until = None if timeout is None else time.monotonic() + timeout
-        open_ids = dict.fromkeys(map(str, task_ids))
-        yield from self._ended(open_ids, on_message)
-        if not open_ids:
-            return
-        with ears().listening(list(open_ids)) as woken:
-            while True:
-                woken.clear()
-                yield from self._ended(open_ids, on_message)
-                if not open_ids:
-                    return
-                if on_interval:
-                    on_interval()
-                left = None if until is None else until - time.monotonic()
-                if left is not None and left <= 0:
-                    raise TimeoutError("The operation timed out.")
-                if not woken.wait(LOOK_EVERY if left is None else min(LOOK_EVERY, left)):
-                    ears().renew()
-
-    def _ended(self, open_ids: dict[str, None], on_message: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-        ids = list(open_ids)
-        for at in range(0, len(ids), IDS_AT_ONCE):
-            some = ids[at : at + IDS_AT_ONCE]
-            for run in list(TaskRun.objects.filter(pk__in=some, state__in=FINAL)):
-                if _is_forgotten(run):
-                    continue
-                meta = self._meta(run.pk, run)
-                if run.state == State.SUCCESS:
-                    self._cache[run.pk] = meta  # type: ignore[attr-defined]  # private
-                del open_ids[run.pk]
-                if on_message is not None:
-                    on_message(meta)
-                yield run.pk, meta
-
 
 def _attempt_of(request: Any, task_id: str) -> int | None:
     """The attempt that `request` holds of this task; None of another one's."""
@@ -319,10 +240,6 @@ def forget(task_id: str) -> None:
     """Forget the value of a run that has ended; one that has not keeps its."""
     for run in TaskRun.objects.filter(pk=task_id, state__in=FINAL):
         TaskRun.objects.filter(pk=task_id).update(progress={**run.progress, "forgotten": True})
-
-
-def _is_forgotten(run: TaskRun) -> bool:
-    return bool(run.progress.get("forgotten"))
 
 
 def _name_of(request: Any) -> str:

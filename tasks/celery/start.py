@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,6 +25,9 @@ _serializers: Any = serialization.registry  # type: ignore[attr-defined]  # not 
 CALLERS_OPTIONS = frozenset(
     {"producer", "connection", "publisher", "router", "add_to_parent", "task_type", "result_cls", "countdown"}
 )
+
+
+_follows: ContextVar[bool] = ContextVar("tasks_follows", default=False)
 
 
 class NotEncodable(NotAccepted):
@@ -58,11 +64,23 @@ def start_of(task: Any, args: Any, kwargs: Any, options: dict[str, Any], *, task
         parent_id=options.get("parent_id"),
         group_id=options.get("group_id"),
         one_while_active=_active_values(task, args, kwargs),
+        # A frozen signature has it, a caller's own `task_id` has not: that one means the same run.
+        anew="reply_to" in options and not _follows.get(),
     )
     if options.get("chain"):
         start.id = start.id or options.get("task_id") or new_id()
         start.behind = behind(list(reversed(options["chain"])), start.id)[0]
     return start
+
+
+@contextmanager
+def following() -> Iterator[None]:
+    """What is started here follows something that has ended: its rows are there, and one that has ended stays ended."""
+    token = _follows.set(True)
+    try:
+        yield
+    finally:
+        _follows.reset(token)
 
 
 def behind(signatures: list[Any], after: str) -> tuple[list[Start], str]:
@@ -104,7 +122,7 @@ def _leaf(signature: Any, after: str) -> tuple[list[Start], str]:
         return [], task_id
     start = Start(id=task_id, name=task.name, message={}, queue=queue_of(task, signature.options), after=after)
     start.max_attempts = getattr(task, "max_attempts", 3)
-    start.group_id = signature.options.get("group_id")
+    start.group_id, start.anew = signature.options.get("group_id"), not _follows.get()
     parent = running_request()
     start.parent_id = parent.id if parent is not None else None
     return [start], task_id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import F
+from django.db.models import F, Q
 
 from tasks.models import TaskGroup
 
@@ -15,7 +15,8 @@ def raise_barrier(group_id: str, parts: int, members: object, body: object) -> b
     values = {"members": members, "body": body, "left": parts, "done": False}
     _, created = TaskGroup.objects.get_or_create(pk=group_id, defaults=values)
     if not created:  # it was saved as a plain group before
-        return bool(TaskGroup.objects.filter(pk=group_id, body__isnull=True).update(**values))
+        free = Q(body__isnull=True) | Q(done=True)  # done: a canvas whose ids were given out is called once more
+        return bool(TaskGroup.objects.filter(free, pk=group_id).update(**values))
     return created
 
 
