@@ -13,6 +13,7 @@ from celery import current_app
 from celery.canvas import maybe_signature
 from django.utils import timezone
 from kombu import serialization
+from kombu.exceptions import EncodeError
 from kombu.utils.json import dumps as kombu_dumps
 
 from tasks.models import new_id
@@ -30,7 +31,7 @@ CALLERS_OPTIONS = frozenset(
 _follows: ContextVar[bool] = ContextVar("tasks_follows", default=False)
 
 
-class NotEncodable(NotAccepted):
+class NotEncodable(NotAccepted, EncodeError):
     """Arguments that are no JSON."""
 
 

@@ -164,8 +164,8 @@ def hold(starts: Sequence[Start], run: TaskRun | None) -> None:
             _give_owner(row, current_owner())
         rows.append(row)
     TaskRun.objects.bulk_create(rows, ignore_conflicts=True)
-    ended = TaskRun.objects.filter(pk__in=[row.pk for row in again], state__in=FINAL).values_list("pk", flat=True)
-    ended = set(ended) if again else set()
+    known = TaskRun.objects.filter(pk__in=[row.pk for row in again], state__in=FINAL)
+    ended = set(known.values_list("pk", flat=True)) if again else set()
     for row in again:
         if row.pk in ended:
             begin_again(row)

@@ -62,9 +62,9 @@ def begin_again(wanted: TaskRun) -> bool:
 
     The count of attempts goes on, so that nothing of before can write. False if it has not ended.
     """
-    names = ("name", "message", "queue", "group_id", "parent_id", "eta", "expires", "priority", "max_attempts")
-    names += ("held", "after", "accepted_at")
-    values = {name: getattr(wanted, name) for name in names}
+    names = [*("name", "message", "queue", "group_id", "parent_id", "eta", "expires", "priority", "max_attempts")]
+    names += ["held", "after", "accepted_at"]
+    values: dict[str, Any] = {name: getattr(wanted, name) for name in names}
     values |= {"state": State.PENDING, "worker": "", "lost": 0, "unfollowed": False, "progress": {}, "traceback": ""}
     empty = ("sent_at", "started_at", "finished_at", "next_retry_at", "cancel_requested_at", "result", "error")
     values |= dict.fromkeys(empty)
