@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,8 @@ def main(whose: str, folder: Path) -> None:
 
     for name in ("fail", "missing", "own", "two_parts", "rejects"):
         result: Any = getattr(asked, name).delay()
-        ask(f"{name}", lambda result=result: result.get(timeout=SECONDS))
-        ask(f"{name}, afterwards", lambda result=result: all_of(result))
+        ask(f"{name}", partial(result.get, timeout=SECONDS))
+        ask(f"{name}, afterwards", partial(all_of, result))
     failed: Any = asked.fail.delay()
     ask("fail, not raised", lambda: failed.get(timeout=SECONDS, propagate=False))
     ask("fail, its traceback", lambda: "ValueError" in failed.traceback)
@@ -83,7 +84,8 @@ def main(whose: str, folder: Path) -> None:
     ask("retries", lambda: asked.retries.delay().get(timeout=SECONDS))
 
     for kind in ("task", "chain", "group", "chord", "failure"):
-        ask(f"replaced by a {kind}", lambda kind=kind: asked.replaced.delay(kind).get(timeout=SECONDS))
+        other: Any = asked.replaced.delay(kind)
+        ask(f"replaced by a {kind}", partial(other.get, timeout=SECONDS))
     ask("replaced in a chain", lambda: chain(asked.replaced.s("task"), asked.add.s(5))().get(timeout=SECONDS))
 
     started: Any = asked.starts.delay()
@@ -130,7 +132,8 @@ def main(whose: str, folder: Path) -> None:
     late.revoke()
     ask("revoked", lambda: late.get(timeout=SECONDS))
     ask("revoked, afterwards", lambda: (all_of(late), late.result))
-    ask("no JSON", lambda: asked.add.delay(object(), 1).id)
+    nothing: Any = object()
+    ask("no JSON", lambda: asked.add.delay(nothing, 1).id)
 
 
 if __name__ == "__main__":
