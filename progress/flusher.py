@@ -71,6 +71,7 @@ class Flusher:
     poll_interval: float = POLL_INTERVAL
     _watched: dict[int, _Watched] = field(default_factory=dict)
     _woken: threading.Event = field(default_factory=threading.Event)
+    _hurried: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _thread: threading.Thread | None = None
     _trouble: bool = False
@@ -92,6 +93,11 @@ class Flusher:
     def wake(self) -> None:
         """There is news."""
         self._woken.set()
+
+    def hurry(self) -> None:
+        """There is a last word: it does not wait for the interval, as somebody may wait for the result."""
+        self._woken.set()
+        self._hurried.set()
 
     def drain(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds until every ended task's last word is out; True if it is."""
@@ -121,7 +127,7 @@ class Flusher:
                 one.reporter.wake_on_news(False)
                 self._attempt([one], one.reporter.publish)
             self._ask_for_silent(watched)
-            time.sleep(self.interval)
+            self._pause()
             return
         # Nothing is new: ask to be woken, then look once more, for a number that came in between.
         self._woken.clear()
@@ -135,8 +141,19 @@ class Flusher:
             # A task that says the same again and again wakes nobody for an interval, and is asked for all the same.
             for one in watched:
                 one.reporter.wake_on_news(False)
-            time.sleep(self.interval)
+            self._pause()
         self._ask_for_silent(watched)
+
+    def _pause(self) -> None:
+        """Until the interval is over; the last words of those who end meanwhile go out at once."""
+        until = time.monotonic() + self.interval
+        while self._hurried.wait(max(until - time.monotonic(), 0.0)):
+            self._hurried.clear()
+            for one in list(self._watched.values()):
+                if one.reporter.has_ended and _has_news(one.reporter):
+                    self._attempt([one], one.reporter.publish)
+            if time.monotonic() > until:
+                return
 
     def _seconds_to_next_poll(self, watched: list[_Watched]) -> float | None:
         if not watched:

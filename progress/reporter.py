@@ -210,7 +210,7 @@ class Reporter:
     def end(self, changes: Changing) -> None:
         """The attempt's last word: `changes` (state, result or error, …) over the last numbers. Returns at once."""
         self._end = changes
-        self._flusher.wake()
+        self._flusher.hurry()
 
     def close(self) -> None:
         """Tell no more, beyond a last word that was given."""

@@ -72,6 +72,20 @@ def cancelled_parents() -> QuerySet[TaskRun]:
     return cancelled.filter(Q(finished_at=None) | Q(finished_at__gt=OuterRef("accepted_at")))
 
 
+def begin_again(wanted: TaskRun) -> bool:
+    """A canvas whose ids were given out is called once more: its ended run waits again, as it is `wanted` now.
+
+    The count of attempts goes on, so that nothing of before can write. False if it has not ended.
+    """
+    names = [*("name", "message", "queue", "group_id", "parent_id", "eta", "expires", "priority", "max_attempts")]
+    names += ["held", "after", "accepted_at"]
+    values: dict[str, Any] = {name: getattr(wanted, name) for name in names}
+    values |= {"state": State.PENDING, "worker": "", "lost": 0, "unfollowed": False, "progress": {}, "traceback": ""}
+    empty = ("sent_at", "started_at", "finished_at", "next_retry_at", "cancel_requested_at", "result", "error")
+    values |= dict.fromkeys(empty)
+    return bool(TaskRun.objects.filter(pk=wanted.pk, state__in=FINAL).update(**values))
+
+
 def holds(task_id: str, attempt: int) -> bool:
     """True if `attempt` is still the one that runs."""
     return TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED).exists()

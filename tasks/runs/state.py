@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from progress.held import Held, Since
-from progress.messages import Changing, LogLine, TaskState, Waiting
+from progress.messages import Changing, LogLine, TaskError, TaskState, Waiting
 from progress.record import get_record
 from progress.state import merge
 from tasks.models import FINAL, State, TaskRun
@@ -60,9 +60,14 @@ def changing(run: TaskRun, waiting: Waiting | None = None) -> Changing:
         "cancel_requested": run.cancel_requested_at is not None,
         "ts": (run.finished_at or run.started_at or run.accepted_at).timestamp(),
         "result": run.result,
-        "error": run.error,
+        "error": shown_error(run.error),
     }
     return state
+
+
+def shown_error(error: Mapping[str, Any] | None) -> TaskError | None:
+    """Type and message: what else an engine keeps of an error is its own."""
+    return {"type": error["type"], "message": error["message"]} if error else None
 
 
 def live_states(found: Sequence[TaskRun], waiting: Mapping[str, Waiting]) -> list[TaskState]:

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from tasks.models import CLAIMABLE, FINAL, State, TaskGroup, TaskRun
 
-from . import beats, counts, moves
+from . import barrier, beats, counts, moves
 from .cancelling import request_cancel
 from .database import DatabaseAway
 from .engine import get_engine
@@ -47,6 +47,8 @@ HARD_CANCEL_AFTER = 10.0
 FOLLOW_AFTER = timedelta(seconds=1)
 #: A held run that nothing can free any more is ended after so long.
 ORPHANED_AFTER = timedelta(seconds=6)
+#: A group whose parts come from a generator gets its next part within this time, or its sender is taken for dead.
+UNFINISHED_AFTER = timedelta(minutes=10)
 #: Runs moved by one step of a sweep; the next sweep follows a second later.
 MAX_MOVES = 500
 #: How often a message that cannot be sent is tried before its run ends.
@@ -279,6 +281,9 @@ class Sweep:
         if not get_engine().tracks_everything():
             return
         gone = gone.filter(created_at__lt=timezone.now() - ORPHANED_AFTER)
+        late = timezone.now() - UNFINISHED_AFTER
+        growing = TaskRun.objects.filter(group_id=OuterRef("pk"), accepted_at__gt=late)
+        gone = gone.exclude(Q(left__gt=barrier.UNKNOWN // 2) & (Exists(growing) | Q(created_at__gt=late)))
 
         def complete(pk: str) -> None:
             with transaction.atomic():

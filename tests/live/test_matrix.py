@@ -11,8 +11,8 @@ import pytest
 
 from .stack import Stack
 
-#: On prefork all ways are tried, in the others those that they can have. Greenlets want PostgreSQL: SQLite waits for its
-#: one writer in the thread that the writer needs as well.
+#: On prefork all ways are tried, in the others those that they can have. Greenlets want PostgreSQL: SQLite waits
+#: for its one writer in the thread that the writer needs as well.
 POOLS = ("prefork", "threads", "solo", *(["gevent"] if os.environ.get("TEST_DATABASE_URL") else []))
 
 

@@ -67,7 +67,7 @@ def test_who_lives_is_not_given_up(by, new_stack, rows, fault):
         set_clock(stack, by)
         began = fault.seconds
         pause = 0.1 + jumps * 0.37 % 1.9
-        wait_until(lambda began=began, pause=pause: fault.seconds - began > pause, every=0.01)
+        wait_until(lambda began=began, pause=pause: fault.seconds - began > pause, every=0.01)  # type: ignore[misc]
     table.wait_all("SUCCESS", 3, 30)
     table.assert_ended_once(running)
     table.assert_effects_once(running)
