@@ -25,7 +25,7 @@ def _links(signature: Any) -> tuple[list[Any], Any, list[tuple[Any, Any]]]:
     if kind == "group":
         return [one for member in kwargs.get("tasks", []) for one in _links(member)[0]], _id(signature), []
     if kind == "chain":
-        begins: list[Any] | None = None
+        begins = None
         after, within = None, []
         for one in kwargs.get("tasks", []):
             first, last, more = _links(one)
