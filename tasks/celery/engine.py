@@ -20,6 +20,7 @@ from tasks.models import TaskGroup, TaskRun
 from tasks.runs import NotAccepted, Start
 
 from . import broker, canvas, errors
+from .options import check
 from .start import start_of
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,9 @@ class CeleryEngine:
         """As Celery sends it, under the run's id."""
         message = decoded(run)
         options = message["options"]
+        check(options)
+        for name in ("eta", "expires", "countdown"):  # the row's columns say when
+            options.pop(name, None)
         eta = run.next_retry_at if run.next_retry_at is not None else run.eta
         if eta is not None:
             options["eta"] = eta
@@ -46,9 +50,10 @@ class CeleryEngine:
     def is_away(self, error: Exception) -> bool:
         """A lost or refused connection, a broker that is full, or one that answers with an error."""
         away = (OperationalError, OSError, RedisError, AMQPError, settings.BROKER.full)
-        if isinstance(error, KombuError) and not isinstance(error, OperationalError):
-            return False
-        return isinstance(error, away)
+        if isinstance(error, OperationalError):  # kombu's name for all that went wrong while it sent: a bad message too
+            cause = error.__cause__ or error.__context__
+            return cause is None or isinstance(cause, (*away, KombuError))
+        return isinstance(error, away) and not isinstance(error, KombuError)
 
     def count(self, queue: str) -> int:
         """Over all priorities."""
@@ -94,7 +99,9 @@ class CeleryEngine:
                 with transaction.atomic():
                     callback: Any = maybe_signature(one, app=current_app)
                     callback.apply_async((result,), **given)
-            except NotAccepted as error:
+            except runs.DatabaseAway:
+                raise
+            except Exception as error:
                 logger.error("A callback of %s is not started: %s", run, error)
         if chain:
             signature: Any = maybe_signature(chain[-1], app=current_app)
@@ -134,15 +141,16 @@ class CeleryEngine:
 
 
 def decoded(run: TaskRun) -> dict[str, Any]:
-    """The run's message with dates, decimals and ids as they were given."""
-    message: dict[str, Any] = kombu_loads(json.dumps(run.message))
+    """The run's message with dates, decimals and ids as they were given. Raises TypeError for one of wrong types."""
+    message = kombu_loads(json.dumps(run.message))
+    parts: dict[str, type[Any]] = {"args": list, "kwargs": dict, "options": dict}
     if not isinstance(message, dict):
         raise TypeError(f"A message is an object, but {run.pk} has a {type(message).__name__}.")
-    return {
-        "args": message.get("args") or [],
-        "kwargs": message.get("kwargs") or {},
-        "options": message.get("options") or {},
-    }
+    found = {name: message.get(name) or kind() for name, kind in parts.items()}
+    for name, kind in parts.items():
+        if not isinstance(found[name], kind):
+            raise TypeError(f"The {name} of {run.pk} are a {type(found[name]).__name__}.")
+    return found
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -11,6 +11,10 @@ from celery.worker.consumer import Consumer
 from django.db import connection
 from kombu.transport.redis import Channel
 
+from progress.messages import TaskError
+from tasks import runs
+from tasks.runs.worker import identity
+
 from .start import adopt_unknown
 
 logger = logging.getLogger(__name__)
@@ -40,6 +44,20 @@ class SoonBack(Consumer):
             super().on_unknown_task(body, message, exc)
         finally:
             connection.close()  # this is the parent of the pool: no process may inherit it
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Any) -> None:
+        """FAILURE of a run whose message no worker can read: it would be sent again and again."""
+        try:
+            task_id = (message.headers or {}).get("id")
+            error: TaskError = {"type": "InvalidMessage", "message": runs.plain(str(exc))[: runs.MAX_ERROR]}
+            if isinstance(task_id, str):
+                runs.end(task_id, "FAILURE", worker=identity(), error=error)
+        except Exception:
+            logger.exception("A message that cannot be read could not be recorded.")
+        try:
+            super().on_invalid_task(body, message, exc)
+        finally:
+            connection.close()
 
 
 RedisChannel: Any = Channel  # what follows is private to kombu, and in no type

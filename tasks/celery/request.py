@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from celery.exceptions import WorkerLostError
+from celery.exceptions import InvalidTaskError, WorkerLostError
 from celery.worker import state as worker_state
 from celery.worker.request import Request
 from django.db import connection
@@ -14,6 +14,7 @@ from tasks import runs
 from tasks.runs.worker import identity
 
 from .errors import unwrapped
+from .options import is_limit
 from .start import is_tracked
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,12 @@ class OutOfMemory(Exception):
 
 class TrackedRequest(Request):
     """Celery's, and the loss of a process is recorded before the message goes back."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Celery counts with them when the task has begun, and then the whole worker would end, and each one after it.
+        if not all(map(is_limit, self.time_limits)):
+            raise InvalidTaskError(f"The time limits of {self.id} are no numbers: {self.time_limits!r}"[:300])
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
         """Record the loss before Celery gives the message back, so that the next attempt may claim it."""
