@@ -9,7 +9,7 @@ from kombu import compression, serialization
 
 _serializers: Any = serialization.registry  # type: ignore[attr-defined]  # not in its types
 
-NUMBER, TEXT, SIGNATURES = "a number", "a text", "a signature or a list of them"
+NUMBER, TEXT, LIST, SIGNATURES = "a number", "a text", "a list", "a signature or a list of them"
 
 #: What an option must be, as it is stored. Those that are not named here pass.
 KINDS = {
@@ -18,6 +18,12 @@ KINDS = {
     **dict.fromkeys(("root_id", "parent_id", "group_id"), TEXT),
     **dict.fromkeys(("link", "link_error", "chain", "chord"), SIGNATURES),
     "headers": "an object",
+}
+HEADERS = {
+    **dict.fromkeys(("id", "root_id", "parent_id", "group", "eta", "expires"), TEXT),
+    **dict.fromkeys(("timelimit", "stamped_headers"), LIST),
+    "retries": NUMBER,
+    "stamps": "an object",
 }
 
 
@@ -34,9 +40,15 @@ def check(options: dict[str, Any]) -> None:
             raise ValueError(f"The option {name} must be one of {', '.join(sorted(known))}, but got {value!r}"[:300])
 
 
-def is_limit(value: Any) -> bool:
-    """True for a time limit that a worker can wait for, or none."""
-    return value is None or _is(NUMBER, value)
+def check_headers(headers: dict[str, Any]) -> None:
+    """The same for what a worker's main process reads of a message that any program may have sent."""
+    for name, kind in HEADERS.items():
+        value = headers.get(name)
+        if value is not None and not _is(kind, value):
+            raise TypeError(f"The header {name} must be {kind}, but got {value!r}"[:300])
+    limits = headers.get("timelimit") or (None, None)
+    if len(limits) != 2 or not all(one is None or _is(NUMBER, one) for one in limits):
+        raise TypeError(f"The header timelimit must be two numbers, but got {limits!r}"[:300])
 
 
 def _is(kind: str, value: Any) -> bool:
@@ -44,6 +56,8 @@ def _is(kind: str, value: Any) -> bool:
         return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if kind == TEXT:
         return isinstance(value, str)
+    if kind == LIST:
+        return isinstance(value, (list, tuple))
     if kind == SIGNATURES and isinstance(value, (list, tuple)):
         return all(_is(SIGNATURES, one) for one in value)
     return isinstance(value, dict) and (kind != SIGNATURES or isinstance(value.get("task"), str))
