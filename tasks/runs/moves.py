@@ -18,7 +18,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from progress.messages import Changing, TaskError
-from tasks.models import CLAIMABLE, FINAL, State, TaskRun
+from tasks.models import CLAIMABLE, FINAL, State, TaskGroup, TaskRun
 
 from . import barrier, counts
 from .engine import get_engine
@@ -146,6 +146,10 @@ def follow(run: TaskRun) -> Exception | None:
                 engine.free(run)
             else:
                 _end_held(Q(after=run.pk), run)
+                if run.group_id and not TaskGroup.objects.filter(pk=run.group_id).exists():
+                    _end_held(
+                        Q(after=run.group_id), run
+                    )  # a chord that is never started: it was further down the chain
                 engine.failed(run)
             if run.group_id and (group := barrier.arrive(run.group_id)) is not None:
                 engine.complete(group)
