@@ -24,6 +24,7 @@ from tasks.runs import NotAccepted, Start
 
 from . import broker, canvas, children, errors
 from .message import decoded
+from .options import check
 from .start import following, start_of
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,9 @@ class CeleryEngine:
         """As Celery sends it, under the run's id."""
         message = decoded(run)
         options = message["options"]
+        check(options)
+        for name in ("eta", "expires", "countdown"):  # the row's columns say when
+            options.pop(name, None)
         eta = run.next_retry_at if run.next_retry_at is not None else run.eta
         if eta is not None:
             options["eta"] = eta
@@ -50,9 +54,10 @@ class CeleryEngine:
     def is_away(self, error: Exception) -> bool:
         """A lost or refused connection, a broker that is full, or one that answers with an error."""
         away = (OperationalError, OSError, RedisError, AMQPError, settings.BROKER.full)
-        if isinstance(error, KombuError) and not isinstance(error, OperationalError):
-            return False
-        return isinstance(error, away)
+        if isinstance(error, OperationalError):  # kombu's name for all that went wrong while it sent: a bad message too
+            cause = error.__cause__ or error.__context__
+            return cause is None or isinstance(cause, (*away, KombuError))
+        return isinstance(error, away) and not isinstance(error, KombuError)
 
     def count(self, queue: str) -> int:
         """Over all priorities."""
@@ -101,7 +106,9 @@ class CeleryEngine:
                 with transaction.atomic(), following():
                     callback: Any = maybe_signature(one, app=current_app)
                     started.append(callback.apply_async((result,), **given))
-            except NotAccepted as error:
+            except runs.DatabaseAway:
+                raise
+            except Exception as error:
                 logger.error("A callback of %s is not started: %s", run, error)
         if chain:
             signature: Any = maybe_signature(chain[-1], app=current_app)

@@ -102,7 +102,7 @@ def _held(signature: Any, after: str) -> tuple[list[Start], str]:
     kind = signature.get("subtask_type")
     if kind == "chord":
         header_id = _group_id(signature.tasks, options.get("task_id") or "")
-        members = [start for one in _members(signature.tasks) for start in _held(one, after)[0]]
+        members = [start for one in _parts(signature.tasks) for start in _part_of(header_id, one, after)]
         body, last = _held(maybe_signature(signature.body, app=current_app), header_id)
         found = [*members, *body]
     elif kind == "group":
@@ -116,6 +116,24 @@ def _held(signature: Any, after: str) -> tuple[list[Start], str]:
         more, last = behind(list(reversed(options["chain"])), last)
         found.extend(more)
     return found, last
+
+
+def _part_of(group_id: str, signature: Any, after: str) -> list[Start]:
+    """The starts of one part of a chord's header; the last of them is the one that counts there."""
+    starts, last = _held(signature, after)
+    for start in starts:
+        if start.id == last:
+            start.group_id = start.group_id or group_id
+    return starts
+
+
+def _parts(tasks: Any) -> Iterator[Any]:
+    """The parts of a chord's header, of groups within it as well."""
+    for one in _members(tasks):
+        if one.get("subtask_type") == "group":
+            yield from _parts(one.tasks)
+        else:
+            yield one
 
 
 def _leaf(signature: Any, after: str) -> tuple[list[Start], str]:

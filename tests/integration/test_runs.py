@@ -13,6 +13,7 @@ from django.utils import timezone
 from tasks import runs
 from tasks.celery.start import start_of
 from tasks.models import State, TaskRun
+from tasks.runs.engine import get_engine
 from tasks.tasks import demo_task
 from tasks.tasks import long_running_task as typed_task
 
@@ -40,7 +41,12 @@ def test_a_rollback_leaves_nothing_and_sends_nothing(django_capture_on_commit_ca
     assert not TaskRun.objects.exists()
 
 
-def test_a_broker_that_is_away_costs_nothing_but_the_sending(django_capture_on_commit_callbacks):
+def test_a_broker_that_is_away_costs_nothing_but_the_sending(monkeypatch, django_capture_on_commit_callbacks):
+    def refuse(run: TaskRun) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(get_engine(), "publish", refuse)  # another file's Valkey may listen by now
+    monkeypatch.setattr("tasks.runs.sending._broker_rests_until", 0.0)
     with django_capture_on_commit_callbacks(execute=True):
         run = accepted()
     run.refresh_from_db()
