@@ -14,8 +14,7 @@ from tests.waiting import wait_until
 
 from .stack import Stack
 
-#: A machine that is busy with other tests makes a start time out, which is then stored and sent by a worker: not what is
-#: counted here.
+#: On a machine that is busy with other tests a start times out; it is stored and sent by a worker, and not in the queue.
 pytestmark = pytest.mark.alone
 
 
