@@ -14,7 +14,7 @@ from tests.waiting import wait_until
 
 from .stack import Stack
 
-#: On a machine that is busy with other tests a start times out; it is stored and sent by a worker, and not in the queue.
+#: On a busy machine a start may time out: it is stored, sent by a worker, and not in the queue until then.
 pytestmark = pytest.mark.alone
 
 
