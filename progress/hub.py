@@ -190,7 +190,15 @@ class Hub:
 
     async def _receive(self) -> None:
         while True:
-            messages = await self._listener.receive()
+            try:
+                messages = await self._listener.receive()
+            except Exception:
+                logger.exception("The progress of tasks cannot be received any more; listening again.")
+                # The next tick opens a new channel and joins again; what is missed meanwhile, the comparison brings.
+                self._listening = False
+                for audience in self._audiences.values():
+                    audience.subscribed = False
+                return
             for task_id in {message["task_id"]: None for message in messages}:
                 try:
                     async with self._handing_out:

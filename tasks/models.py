@@ -113,12 +113,18 @@ class TaskRun(models.Model):
     @property
     def args(self) -> list[Any]:
         """The positional arguments, as JSON."""
-        return list(self.message.get("args") or []) if isinstance(self.message, dict) else []
+        return [*_part(self.message, "args", list)]
 
     @property
     def kwargs(self) -> dict[str, Any]:
         """The keyword arguments, as JSON."""
-        return dict(self.message.get("kwargs") or {}) if isinstance(self.message, dict) else {}
+        return {**_part(self.message, "kwargs", dict)}
+
+
+def _part(message: Any, name: str, kind: type[Any]) -> Any:
+    """That part of a message, empty where another program has written something else."""
+    value = message.get(name) if isinstance(message, dict) else None
+    return value if isinstance(value, kind) else kind()
 
 
 class TaskGroup(models.Model):

@@ -10,6 +10,7 @@ from django.conf import settings
 from django_starter.celery import app
 from tasks.models import CLAIMABLE, FINAL, State, TaskRun
 from tasks.runs.beats import Worker
+from tasks.runs.invariants import RULES, lasting
 from tasks.runs.waiting import explain, pulse
 from tasks.tasks import canary as task
 
@@ -20,8 +21,10 @@ from .finding import Finding, failed, ok, skipped, warning
 CANARY = 5.0
 #: Seconds between two looks at its row.
 LOOK_EVERY = 0.03
-#: Workers that are named in one line.
+#: Workers, or broken rules, that are named in one line.
 NAMED = 3
+#: Seconds for which a rule must be broken: the sweep repairs what a death has left within about so long.
+LASTING = 8.0
 
 WORKER_LOG = (
     ".venv/bin/supervisorctl -c supervisord.conf tail services:worker  # has it this code and this DATABASE_URL?"
@@ -76,6 +79,20 @@ def canary(context: Context) -> Finding:
             f"{settings.TASKS_START_WORKER} -n second@%h",
         )
     return failed(f"A task did not end within {CANARY:g} s (it is {run.state}). {why}", WORKER_LOG)
+
+
+def invariants(_: Context) -> Finding:
+    """The rules that hold of all runs hold now."""
+    began = time.monotonic()
+    report = lasting(LASTING)
+    took = time.monotonic() - began
+    if report.violations:
+        told = "; ".join(str(one) for one in report.violations[:NAMED])
+        more = f"; and {len(report.violations) - NAMED} more" if len(report.violations) > NAMED else ""
+        return failed(f"{told}{more}", WORKER_LOG)
+    if report.unknown:
+        return skipped(f"{len(report.unknown)} of {len(RULES)} rules cannot be judged: {report.unknown[0]}")
+    return ok(f"{len(RULES)} rules hold of all runs", took)
 
 
 def _told(worker: Worker) -> str:

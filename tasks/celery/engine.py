@@ -22,8 +22,10 @@ from tasks import runs
 from tasks.models import TaskGroup, TaskRun
 from tasks.runs import NotAccepted, Start
 
-from . import broker, canvas, errors
-from .start import start_of
+from . import broker, canvas, children, errors
+from .message import decoded
+from .options import check
+from .start import following, start_of
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +37,9 @@ class CeleryEngine:
         """As Celery sends it, under the run's id."""
         message = decoded(run)
         options = message["options"]
+        check(options)
+        for name in ("eta", "expires", "countdown"):  # the row's columns say when
+            options.pop(name, None)
         eta = run.next_retry_at if run.next_retry_at is not None else run.eta
         if eta is not None:
             options["eta"] = eta
@@ -49,9 +54,10 @@ class CeleryEngine:
     def is_away(self, error: Exception) -> bool:
         """A lost or refused connection, a broker that is full, or one that answers with an error."""
         away = (OperationalError, OSError, RedisError, AMQPError, settings.BROKER.full)
-        if isinstance(error, KombuError) and not isinstance(error, OperationalError):
-            return False
-        return isinstance(error, away)
+        if isinstance(error, OperationalError):  # kombu's name for all that went wrong while it sent: a bad message too
+            cause = error.__cause__ or error.__context__
+            return cause is None or isinstance(cause, (*away, KombuError))
+        return isinstance(error, away) and not isinstance(error, KombuError)
 
     def count(self, queue: str) -> int:
         """Over all priorities."""
@@ -91,23 +97,29 @@ class CeleryEngine:
         if not callbacks and not chain:
             return
         result = kombu_loads(json.dumps(run.result))
-        given = {"parent_id": run.pk, "root_id": options.get("root_id") or run.pk, "priority": options.get("priority")}
+        given = {"parent_id": run.pk, "root_id": options.get("root_id") or run.pk}
+        if current_app.conf.task_inherit_parent_priority:
+            given["priority"] = options.get("priority")
+        started: list[Any] = []
         for one in callbacks:
             try:
-                with transaction.atomic():
+                with transaction.atomic(), following():
                     callback: Any = maybe_signature(one, app=current_app)
-                    callback.apply_async((result,), **given)
-            except NotAccepted as error:
+                    started.append(callback.apply_async((result,), **given))
+            except runs.DatabaseAway:
+                raise
+            except Exception as error:
                 logger.error("A callback of %s is not started: %s", run, error)
         if chain:
             signature: Any = maybe_signature(chain[-1], app=current_app)
             try:
-                with transaction.atomic():
-                    signature.apply_async((result,), chain=chain[:-1], **given)
+                with transaction.atomic(), following():
+                    started.append(signature.apply_async((result,), chain=chain[:-1], **given))
             except Exception as error:
                 if isinstance(error, runs.DatabaseAway):
                     raise
                 self._fail_next(run, error)
+        children.add(run, started)
 
     def _fail_next(self, run: TaskRun, error: Exception) -> None:
         """What follows cannot be started: its arguments are too large, or are no arguments of it."""
@@ -145,18 +157,6 @@ class CeleryEngine:
         if number + 1 < len(steps):
             same &= Q(priority__lt=steps[number + 1])
         return before | Q(priority=None), same
-
-
-def decoded(run: TaskRun) -> dict[str, Any]:
-    """The run's message with dates, decimals and ids as they were given."""
-    message: dict[str, Any] = kombu_loads(json.dumps(run.message))
-    if not isinstance(message, dict):
-        raise TypeError(f"A message is an object, but {run.pk} has a {type(message).__name__}.")
-    return {
-        "args": message.get("args") or [],
-        "kwargs": message.get("kwargs") or {},
-        "options": message.get("options") or {},
-    }
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -11,6 +11,10 @@ from celery.worker.consumer import Consumer
 from django.db import connection
 from kombu.transport.redis import Channel
 
+from progress.messages import TaskError
+from tasks import runs
+from tasks.runs.worker import identity
+
 from .start import adopt_unknown
 
 logger = logging.getLogger(__name__)
@@ -38,6 +42,40 @@ class SoonBack(Consumer):
             logger.exception("A message of a task that nobody knows could not be stored.")
         try:
             super().on_unknown_task(body, message, exc)
+        finally:
+            connection.close()  # this is the parent of the pool: no process may inherit it
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Any) -> None:
+        """FAILURE of a run whose message no worker can read: it would be sent again and again."""
+        self._record_unreadable(message, exc)
+        super().on_invalid_task(body, message, exc)
+
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
+        """Celery's. What breaks it is thrown away: it would end this worker, and then every other one that gets it."""
+        handle = super().create_task_handler(*args, **kwargs)
+        away = (OSError, MemoryError, *self.connection_errors, *self.conninfo.channel_errors)  # type: ignore[attr-defined]
+
+        def received(message: Any) -> Any:
+            try:
+                return handle(message)
+            except away:
+                raise
+            except Exception as error:
+                logger.exception("A message that cannot be read is thrown away.")
+                self._record_unreadable(message, error)
+                message.reject_log_error(logger, self.connection_errors)  # type: ignore[attr-defined]
+
+        return received
+
+    @staticmethod
+    def _record_unreadable(message: Any, error: Exception) -> None:
+        try:
+            task_id = (message.headers or {}).get("id")
+            told: TaskError = {"type": "InvalidMessage", "message": runs.plain(str(error))[: runs.MAX_ERROR]}
+            if isinstance(task_id, str):
+                runs.end(task_id, "FAILURE", worker=identity(), error=told)
+        except Exception:
+            logger.exception("A message that cannot be read could not be recorded.")
         finally:
             connection.close()  # this is the parent of the pool: no process may inherit it
 

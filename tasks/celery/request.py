@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from celery.exceptions import WorkerLostError
+from celery.exceptions import InvalidTaskError, WorkerLostError
 from celery.worker import state as worker_state
 from celery.worker.request import Request
 from django.db import connection
@@ -14,6 +14,7 @@ from tasks import runs
 from tasks.runs.worker import identity
 
 from .errors import unwrapped
+from .options import check_headers
 from .start import is_tracked
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,14 @@ class OutOfMemory(Exception):
 
 class TrackedRequest(Request):
     """Celery's, and the loss of a process is recorded before the message goes back."""
+
+    def __init__(self, message: Any, *args: Any, **kwargs: Any) -> None:
+        # Celery meets what is wrong there when the task has begun, and then the worker ends, and each one after it.
+        try:
+            check_headers(kwargs.get("headers") or message.headers)
+        except TypeError as error:
+            raise InvalidTaskError(str(error)) from error
+        super().__init__(message, *args, **kwargs)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
         """Record the loss before Celery gives the message back, so that the next attempt may claim it."""
@@ -43,7 +52,16 @@ class TrackedRequest(Request):
         if isinstance(exception, MemoryError):
             # Celery ends the whole worker for it, and all other tasks with it. The failure is recorded already.
             exc_info.exception = OutOfMemory(str(exception))
-        super().on_failure(exc_info, send_failed_event, return_ok)
+        try:
+            super().on_failure(exc_info, send_failed_event, return_ok)
+        except (TypeError, ValueError, AttributeError, LookupError) as error:
+            logger.exception("The failure of %s cannot be read as Celery does.", self.id)
+            try:
+                what = {"type": "InvalidMessage", "message": runs.plain(str(error))[: runs.MAX_ERROR]}
+                runs.end(self.id, "FAILURE", worker=identity(), error=what)  # type: ignore[arg-type]
+            finally:
+                connection.close()
+                self.acknowledge()
 
     # What these two record, they record in the parent of the pool: no process may inherit its connection.
 

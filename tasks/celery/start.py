@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +15,7 @@ from celery.app.task import Context
 from celery.canvas import maybe_signature
 from django.utils import timezone
 from kombu import serialization
+from kombu.exceptions import EncodeError
 from kombu.utils.json import dumps as kombu_dumps
 
 from tasks import runs
@@ -27,7 +31,10 @@ CALLERS_OPTIONS = frozenset(
 )
 
 
-class NotEncodable(NotAccepted):
+_follows: ContextVar[bool] = ContextVar("tasks_follows", default=False)
+
+
+class NotEncodable(NotAccepted, EncodeError):
     """Arguments that are no JSON."""
 
 
@@ -45,6 +52,8 @@ def start_of(task: Any, args: Any, kwargs: Any, options: dict[str, Any], *, task
     if parent is not None:
         options.setdefault("parent_id", parent.id)
         options.setdefault("root_id", parent.root_id or parent.id)
+        if current_app.conf.task_inherit_parent_priority:
+            options.setdefault("priority", (parent.delivery_info or {}).get("priority"))
     if request_id := trace.request_id():  # so that a worker's log lines name the request that led to them
         options["headers"] = {**(options.get("headers") or {}), "request_id": request_id}
     start = Start(
@@ -59,11 +68,23 @@ def start_of(task: Any, args: Any, kwargs: Any, options: dict[str, Any], *, task
         parent_id=options.get("parent_id"),
         group_id=options.get("group_id"),
         one_while_active=_active_values(task, args, kwargs),
+        # A frozen signature has it, a caller's own `task_id` has not: that one means the same run.
+        anew="reply_to" in options and not _follows.get(),
     )
     if options.get("chain"):
         start.id = start.id or options.get("task_id") or new_id()
         start.behind = behind(list(reversed(options["chain"])), start.id)[0]
     return start
+
+
+@contextmanager
+def following() -> Iterator[None]:
+    """What is started here follows something that has ended: its rows are there, and one that has ended stays ended."""
+    token = _follows.set(True)
+    try:
+        yield
+    finally:
+        _follows.reset(token)
 
 
 def behind(signatures: list[Any], after: str) -> tuple[list[Start], str]:
@@ -81,7 +102,7 @@ def _held(signature: Any, after: str) -> tuple[list[Start], str]:
     kind = signature.get("subtask_type")
     if kind == "chord":
         header_id = _group_id(signature.tasks, options.get("task_id") or "")
-        members = [start for one in _members(signature.tasks) for start in _held(one, after)[0]]
+        members = [start for one in _parts(signature.tasks) for start in _part_of(header_id, one, after)]
         body, last = _held(maybe_signature(signature.body, app=current_app), header_id)
         found = [*members, *body]
     elif kind == "group":
@@ -97,6 +118,24 @@ def _held(signature: Any, after: str) -> tuple[list[Start], str]:
     return found, last
 
 
+def _part_of(group_id: str, signature: Any, after: str) -> list[Start]:
+    """The starts of one part of a chord's header; the last of them is the one that counts there."""
+    starts, last = _held(signature, after)
+    for start in starts:
+        if start.id == last:
+            start.group_id = start.group_id or group_id
+    return starts
+
+
+def _parts(tasks: Any) -> Iterator[Any]:
+    """The parts of a chord's header, of groups within it as well."""
+    for one in _members(tasks):
+        if one.get("subtask_type") == "group":
+            yield from _parts(one.tasks)
+        else:
+            yield one
+
+
 def _leaf(signature: Any, after: str) -> tuple[list[Start], str]:
     task_id, task = signature.options.get("task_id"), current_app.tasks.get(signature.task)
     if not task_id:
@@ -105,7 +144,7 @@ def _leaf(signature: Any, after: str) -> tuple[list[Start], str]:
         return [], task_id
     start = Start(id=task_id, name=task.name, message={}, queue=queue_of(task, signature.options), after=after)
     start.max_attempts = getattr(task, "max_attempts", 3)
-    start.group_id = signature.options.get("group_id")
+    start.group_id, start.anew = signature.options.get("group_id"), not _follows.get()
     parent = running_request()
     start.parent_id = parent.id if parent is not None else None
     return [start], task_id

@@ -20,7 +20,7 @@ from tasks.models import FINAL, State, TaskRun, new_id
 from . import counts
 from .database import DatabaseAway, reconnect
 from .engine import NotAccepted
-from .moves import end_cancelled
+from .moves import begin_again, end_cancelled
 from .owner import Owner, current_owner
 from .sending import send
 
@@ -35,7 +35,8 @@ class Start:
     """What an engine wants to have stored of one run, and of the runs `behind` it, which wait until it has ended.
 
     `message` is `{"args", "kwargs", "options"}` as JSON. `one_while_active`: while a run of the same owner and task
-    with the same value is active, a start gives that one. `after`: the run or group that a held run waits for.
+    with the same value is active, a start gives that one. `after`: the run or group that a held run waits for. `anew`:
+    where a run of this id has ended, it begins again; without, that run is given.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Start:
     group_id: str | None = None
     one_while_active: Any = None
     after: str | None = None
+    anew: bool = False
     behind: Sequence[Start] = field(default_factory=tuple)
 
     def row(self, now: datetime) -> TaskRun:
@@ -123,6 +125,9 @@ def _accept(
             created = _let_go(run, wanted)
             if created:
                 hold(start.behind, run)
+        elif run.is_final and start.anew:
+            run, created = wanted, begin_again(wanted)
+            hold(start.behind, run)
     if created:
         _accepted(run)
         if above is not None and above.cancel_requested_at is not None and above.finished_at is None:
@@ -158,9 +163,11 @@ def hold(starts: Sequence[Start], run: TaskRun | None) -> None:
     if not starts:
         return
     now = timezone.now()
-    rows = []
+    rows, again = [], []
     for start in _flat(starts):
         row = start.row(now)
+        if start.anew:
+            again.append(row)
         row.held = True
         if run is not None:
             row.owner_id, row.session_key = run.owner_id, run.session_key
@@ -169,6 +176,11 @@ def hold(starts: Sequence[Start], run: TaskRun | None) -> None:
             _give_owner(row, current_owner())
         rows.append(row)
     TaskRun.objects.bulk_create(rows, ignore_conflicts=True)
+    known = TaskRun.objects.filter(pk__in=[row.pk for row in again], state__in=FINAL)
+    ended = set(known.values_list("pk", flat=True)) if again else set()
+    for row in again:
+        if row.pk in ended:
+            begin_again(row)
     # A row that was there before (a replaced task, the rest of its chain) waits for what it waits for from now on.
     for row in rows:
         waiting = TaskRun.objects.filter(pk=row.pk, held=True, state=State.PENDING)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from django.db.models import F
+from django.db.models import F, Q
 
 from tasks.models import TaskGroup
+
+#: So many parts has a group whose parts are not counted yet: they are made while the first of them run.
+UNKNOWN = 2**30
 
 
 def raise_barrier(group_id: str, parts: int, members: object, body: object) -> bool:
@@ -12,8 +15,15 @@ def raise_barrier(group_id: str, parts: int, members: object, body: object) -> b
     values = {"members": members, "body": body, "left": parts, "done": False}
     _, created = TaskGroup.objects.get_or_create(pk=group_id, defaults=values)
     if not created:  # it was saved as a plain group before
-        return bool(TaskGroup.objects.filter(pk=group_id, body__isnull=True).update(**values))
+        free = Q(body__isnull=True) | Q(done=True)  # done: a canvas whose ids were given out is called once more
+        return bool(TaskGroup.objects.filter(free, pk=group_id).update(**values))
     return created
+
+
+def settle(group_id: str, parts: int) -> None:
+    """The group that was raised with `UNKNOWN` parts has so many."""
+    waiting = TaskGroup.objects.filter(pk=group_id, left__gt=UNKNOWN // 2)
+    waiting.update(left=F("left") - UNKNOWN + parts)
 
 
 def arrive(group_id: str) -> TaskGroup | None:

@@ -56,3 +56,12 @@ def stored_message(task_name: str, text: str) -> dict[str, Any]:
 def plain(text: str) -> str:
     """`text` as every database can hold it: no NUL, no half of a character."""
     return text.replace("\x00", "�").encode("utf-8", "replace").decode()
+
+
+def sayable(value: Any) -> Any:
+    """A JSON value of a row as every page and frame can carry it: halves of characters, and NUL, are replaced."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    text = json.dumps(value, ensure_ascii=False)
+    spoken = plain(text)
+    return value if spoken == text else json.loads(spoken)

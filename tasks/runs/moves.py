@@ -18,7 +18,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from progress.messages import Changing, TaskError
-from tasks.models import CLAIMABLE, FINAL, State, TaskRun
+from tasks.models import CLAIMABLE, FINAL, State, TaskGroup, TaskRun
 
 from . import barrier, counts
 from .engine import get_engine
@@ -75,6 +75,20 @@ def cancelled_parents() -> QuerySet[TaskRun]:
     """
     cancelled = TaskRun.objects.filter(pk=OuterRef("parent_id"), cancel_requested_at__isnull=False)
     return cancelled.filter(Q(finished_at=None) | Q(finished_at__gt=OuterRef("accepted_at")))
+
+
+def begin_again(wanted: TaskRun) -> bool:
+    """A canvas whose ids were given out is called once more: its ended run waits again, as it is `wanted` now.
+
+    The count of attempts goes on, so that nothing of before can write. False if it has not ended.
+    """
+    names = [*("name", "message", "queue", "group_id", "parent_id", "eta", "expires", "priority", "max_attempts")]
+    names += ["held", "after", "accepted_at"]
+    values: dict[str, Any] = {name: getattr(wanted, name) for name in names}
+    values |= {"state": State.PENDING, "worker": "", "lost": 0, "unfollowed": False, "progress": {}, "traceback": ""}
+    empty = ("sent_at", "started_at", "finished_at", "next_retry_at", "cancel_requested_at", "result", "error")
+    values |= dict.fromkeys(empty)
+    return bool(TaskRun.objects.filter(pk=wanted.pk, state__in=FINAL).update(**values))
 
 
 def holds(task_id: str, attempt: int) -> bool:
@@ -149,8 +163,8 @@ def _end(mine: Q, task_id: str, values: dict[str, Any], *, quietly: bool = False
     return run
 
 
-def follow(run: TaskRun) -> None:
-    """Free or end what waits for an ended run. What fails here is tried again by the sweep."""
+def follow(run: TaskRun) -> Exception | None:
+    """Free or end what waits for an ended run. What fails here, and is returned, is tried again by the sweep."""
     try:
         with transaction.atomic():
             engine = get_engine()
@@ -158,17 +172,21 @@ def follow(run: TaskRun) -> None:
                 engine.free(run)
             else:
                 _end_held(Q(after=run.pk), run)
+                if run.group_id and not TaskGroup.objects.filter(pk=run.group_id).exists():
+                    _end_held(
+                        Q(after=run.group_id), run
+                    )  # a chord that is never started: it was further down the chain
                 engine.failed(run)
             if run.group_id and (group := barrier.arrive(run.group_id)) is not None:
                 engine.complete(group)
             TaskRun.objects.filter(pk=run.pk).update(unfollowed=False)
             run.unfollowed = False
-    except DatabaseError:
-        if transaction.get_connection().needs_rollback:
+    except Exception as error:
+        if isinstance(error, DatabaseError) and transaction.get_connection().needs_rollback:
             raise
         logger.exception("What waits for %s could not be freed now; the sweep tries again.", run)
-    except Exception:
-        logger.exception("What waits for %s could not be freed now; the sweep tries again.", run)
+        return error
+    return None
 
 
 def _end_held(which: Q, ended: TaskRun) -> None:
@@ -316,23 +334,17 @@ def cancel_children(parent_id: str) -> None:
     children.filter(state__in=CLAIMABLE).update(held=False, unfollowed=True, **values)
 
 
-def follow_up(task_id: str) -> bool:
-    """Follow an end that nobody has followed yet, and tell it. False if there is nothing to do."""
+def follow_up(task_id: str) -> Exception | None:
+    """Follow an end that nobody has followed yet, and tell it. Returns why that is not possible now."""
     run = TaskRun.objects.filter(pk=task_id, state__in=FINAL, unfollowed=True).first()
     if run is None:
-        return False
+        return None
     if run.state == State.REVOKED and run.cancel_requested_at is not None:
         cancel_children(run.pk)  # before its own callbacks are accepted
     with transaction.atomic():
         # Of two that come at once, one follows: the row is locked until it has.
         if not TaskRun.objects.filter(pk=task_id, unfollowed=True).update(unfollowed=True):
-            return False
-        follow(run)
+            return None
+        error = follow(run)
     tell(run)
-    return True
-
-
-def end_unreadable(task_id: str, error: TaskError) -> None:
-    """FAILURE of a row that cannot be read as what it should be: what is wrong in it is emptied."""
-    emptied: dict[str, Any] = {"message": {}, "eta": None, "expires": None, "progress": {}}
-    end(task_id, State.FAILURE, error=error, others=emptied)
+    return error

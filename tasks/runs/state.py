@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from progress.held import Held, Since
-from progress.messages import Changing, LogLine, TaskState, Waiting
+from progress.messages import Changing, LogLine, TaskError, TaskState, Waiting
 from progress.record import get_record
 from progress.state import merge
 from tasks.models import FINAL, State, TaskRun
 
 from .engine import get_engine
+from .message import MAX_ERROR, plain, sayable
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def public_state(run: TaskRun, waiting: Waiting | None = None) -> TaskState:
 
 def changing(run: TaskRun, waiting: Waiting | None = None) -> Changing:
     """The changing part, from the row alone: the last numbers of an ended run, none of a waiting one."""
-    numbers: dict[str, Any] = run.progress if run.state in FINAL else {}
+    numbers = _numbers(run.progress) if run.state in FINAL else {}
     state: Changing = {
         "state": cast(Any, run.state),
         "attempt": run.attempt,
@@ -59,10 +60,28 @@ def changing(run: TaskRun, waiting: Waiting | None = None) -> Changing:
         "waiting": waiting,
         "cancel_requested": run.cancel_requested_at is not None,
         "ts": (run.finished_at or run.started_at or run.accepted_at).timestamp(),
-        "result": run.result,
-        "error": run.error,
+        "result": sayable(run.result),
+        "error": shown_error(run.error),
     }
     return state
+
+
+def _numbers(stored: Any) -> dict[str, Any]:
+    """Of the last numbers those that are what they should be: a row may have been written by another program."""
+    if not isinstance(stored, dict):
+        return {}
+    kinds: dict[str, Any] = dict.fromkeys(("current", "total", "percent"), (int, float))
+    kinds |= {"unit": str, "message": str, "steps": list}
+    return {key: sayable(stored[key]) for key, kind in kinds.items() if isinstance(stored.get(key), kind)}
+
+
+def shown_error(stored: Any) -> TaskError | None:
+    """Type and message: what else an engine keeps of an error is its own."""
+    if stored is None:
+        return None
+    if isinstance(stored, dict) and isinstance(stored.get("type"), str) and isinstance(stored.get("message"), str):
+        return cast(TaskError, sayable({"type": stored["type"], "message": stored["message"]}))
+    return {"type": "Error", "message": plain(str(stored))[:MAX_ERROR]}
 
 
 def live_states(found: Sequence[TaskRun], waiting: Mapping[str, Waiting]) -> list[TaskState]:
@@ -103,7 +122,7 @@ def _args_text(run: TaskRun) -> str:
         parts = [repr(value) for value in args] + [f"{key}={value!r}" for key, value in kwargs.items()]
     except Exception:
         return "(cannot be shown)"
-    text = ", ".join(parts)
+    text = plain(", ".join(parts))
     return text if len(text) <= MAX_ARGS_TEXT else text[: MAX_ARGS_TEXT - 1] + "…"
 
 

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from tasks.models import CLAIMABLE, FINAL, State, TaskGroup, TaskRun
 
-from . import beats, counts, moves
+from . import barrier, beats, counts, moves, unreadable
 from .cancelling import request_cancel
 from .database import DatabaseAway
 from .engine import get_engine
@@ -45,8 +45,12 @@ SURELY_SILENT_AFTER = 1.2
 HARD_CANCEL_AFTER = 10.0
 #: An end whose followers were not seen to in its own transaction is followed by the sweep after so long.
 FOLLOW_AFTER = timedelta(seconds=1)
+#: How often an end is followed in vain before what waits for it ends.
+FOLLOW_TRIES = 3
 #: A held run that nothing can free any more is ended after so long.
 ORPHANED_AFTER = timedelta(seconds=6)
+#: A group whose parts come from a generator gets its next part within this time, or its sender is taken for dead.
+UNFINISHED_AFTER = timedelta(minutes=10)
 #: Runs moved by one step of a sweep; the next sweep follows a second later.
 MAX_MOVES = 500
 #: How often a message that cannot be sent is tried before its run ends.
@@ -66,6 +70,8 @@ class Sweep:
         self._silent: dict[str, float] = {}
         self._before: dict[str, set[str]] = {}
         self._refused: dict[str, int] = {}
+        self._unheard: dict[str, int] = {}
+        self._said: set[str] = set()
         self._missing = Missing()
         self._troubled: set[str] = set()
         self._pruned_at = float("-inf")
@@ -119,9 +125,11 @@ class Sweep:
             except DatabaseAway:
                 raise
             except Exception as error:
-                logger.exception("%s cannot be dealt with, so it ends.", pk)
+                if pk not in self._said:  # one that has ended, and cannot be read, comes again and again
+                    logger.exception("%s cannot be dealt with, so it ends.", pk)
+                    self._said = {*self._said, pk} if len(self._said) < MAX_MOVES else {pk}
                 text = f"The run cannot be read: {type(error).__name__}: {error}"[:500]
-                moves.end_unreadable(pk, {"type": "Unreadable", "message": text})
+                unreadable.end_unreadable(pk, {"type": "Unreadable", "message": text})
 
     def _workers(self) -> list[beats.Worker] | None:
         """All workers, if this one leads: the first by name of those that live. None for the others."""
@@ -193,7 +201,8 @@ class Sweep:
         self._each(by, lose)
 
     def _late_retries(self) -> None:
-        self._send(TaskRun.objects.filter(state=State.RETRY, sent_at=None, next_retry_at__lte=timezone.now()))
+        its_time = Q(next_retry_at=None) | Q(next_retry_at__lte=timezone.now())
+        self._send(TaskRun.objects.filter(its_time, state=State.RETRY, sent_at=None))
 
     def _unsent(self) -> None:
         now = timezone.now()
@@ -227,28 +236,31 @@ class Sweep:
 
     def _unfollowed(self) -> None:
         """Ends whose followers have not heard: children of a cancelled parent, followers that could not be stored."""
-        ended = TaskRun.objects.filter(unfollowed=True, state__in=FINAL)
-        late = ended.filter(finished_at__lt=timezone.now() - FOLLOW_AFTER).order_by("finished_at")
-        for pk in list(late.values_list("pk", flat=True)[:MAX_MOVES]):
-            if not self._follow(pk):
-                # To the end of the line: those behind it are not held up by one that cannot be followed.
-                TaskRun.objects.filter(pk=pk, unfollowed=True).update(finished_at=timezone.now())
+        # Without the states, which are FINAL: SQLite would read the index of all that ever ended (0.5 s of a million).
+        late = TaskRun.objects.filter(unfollowed=True, finished_at__lt=timezone.now() - FOLLOW_AFTER)
+        found = list(late.order_by("finished_at").values_list("pk", flat=True)[:MAX_MOVES])
+        self._unheard = {pk: tries for pk, tries in self._unheard.items() if pk in found}
+        self._each(found, self._follow)
 
-    def _follow(self, pk: str) -> bool:
+    def _follow(self, pk: str) -> None:
+        error: Exception | None
         try:
-            moves.follow_up(pk)
-        except DatabaseAway:
-            raise
-        except Exception:
-            logger.exception("What waits for %s could not be freed.", pk)
-        return not TaskRun.objects.filter(pk=pk, unfollowed=True).exists()
+            error = moves.follow_up(pk)
+        except Exception as raised:
+            error = raised
+        if error is None or isinstance(error, DatabaseAway):
+            return
+        self._unheard[pk] = self._unheard.get(pk, 0) + 1
+        if self._unheard[pk] >= FOLLOW_TRIES:
+            unreadable.follow_blindly(pk, f"{type(error).__name__}: {error}")
 
     def _orphans(self) -> None:
         """Held, but what it waits for has ended and was followed, or is gone: nothing can free it any more."""
         alive = TaskRun.objects.filter(pk=OuterRef("after"))
         alive = alive.filter(Q(unfollowed=True) | ~Q(state__in=FINAL)).exclude(pk=OuterRef("pk"))
+        alive = alive.exclude(held=True, after=OuterRef("pk"))  # two that wait for each other
         group = TaskGroup.objects.filter(pk=OuterRef("after"), done=False)
-        held = TaskRun.objects.filter(held=True, state=State.PENDING, after__isnull=False)
+        held = TaskRun.objects.filter(held=True, state=State.PENDING)
         held = held.filter(~Exists(alive), ~Exists(group), accepted_at__lt=timezone.now() - ORPHANED_AFTER)
         error = "What it waited for has ended, or is gone, without starting it."
 
@@ -265,10 +277,10 @@ class Sweep:
         return sorted(both)
 
     def _cancelled_parents(self) -> None:
-        """A child that was started in the moment in which its parent was cancelled."""
-        children = TaskRun.objects.filter(
-            Exists(moves.cancelled_parents()), state__in=CLAIMABLE, parent_id__isnull=False
-        )
+        """A child that was started in the moment in which its parent was cancelled; and who was asked, and waits."""
+        of_cancelled = Q(Exists(moves.cancelled_parents()), parent_id__isnull=False)
+        asked = Q(cancel_requested_at__isnull=False)
+        children = TaskRun.objects.filter(of_cancelled | asked, state__in=CLAIMABLE)
         self._each(list(children.values_list("pk", flat=True)[:MAX_MOVES]), moves.end_cancelled)
 
     def _open_groups(self) -> None:
@@ -279,23 +291,17 @@ class Sweep:
         if not get_engine().tracks_everything():
             return
         gone = gone.filter(created_at__lt=timezone.now() - ORPHANED_AFTER)
+        late = timezone.now() - UNFINISHED_AFTER
+        growing = TaskRun.objects.filter(group_id=OuterRef("pk"), accepted_at__gt=late)
+        gone = gone.exclude(Q(left__gt=barrier.UNKNOWN // 2) & (Exists(growing) | Q(created_at__gt=late)))
 
-        def complete(pk: str) -> None:
-            with transaction.atomic():
-                if TaskGroup.objects.filter(pk=pk, done=False).update(done=True):
-                    get_engine().complete(TaskGroup.objects.get(pk=pk))
-
-        for pk in self._twice("groups", gone):
-            self._try_one(pk, complete)
+        self._each(self._twice("groups", gone), self._complete)
 
     @staticmethod
-    def _try_one(pk: str, move: Callable[[str], object]) -> None:
-        try:
-            move(pk)
-        except DatabaseAway:
-            raise
-        except Exception:
-            logger.exception("The group %s cannot be completed.", pk)
+    def _complete(pk: str) -> None:
+        with transaction.atomic():
+            if TaskGroup.objects.filter(pk=pk, done=False).update(done=True):
+                unreadable.complete_group(pk)
 
     def _prune(self) -> None:
         """Once a day, by whoever of all workers comes first."""
@@ -322,7 +328,7 @@ class Sweep:
                 if self._refused[pk] >= SEND_TRIES:
                     del self._refused[pk]
                     message = f"It cannot be sent: {error}"[:500]
-                    moves.end_unreadable(pk, {"type": "Unsendable", "message": message})
+                    unreadable.end_unreadable(pk, {"type": "Unsendable", "message": message})
                 return
             if not resting:
                 counts.sent_again()

@@ -76,9 +76,9 @@ def run(request: HttpRequest, task_id: str) -> HttpResponse:
         "stored": found,
         "task": live_states([found], explain([found]))[0],
         "url": reverse("run", args=[found.pk]),
-        "args_json": json.dumps(found.args, indent=2, ensure_ascii=False),
-        "kwargs_json": json.dumps(found.kwargs, indent=2, ensure_ascii=False),
-        "result_json": None if found.result is None else json.dumps(found.result, indent=2, ensure_ascii=False),
+        "args_json": _json(found.args),
+        "kwargs_json": _json(found.kwargs),
+        "result_json": None if found.result is None else _json(found.result),
         "traceback": found.traceback if viewer_of(request).is_staff else "",
         "log": live_log(found),
         "again": TaskRun.objects.filter(retry_of=found.pk).order_by("accepted_at").values_list("pk", flat=True),
@@ -86,6 +86,11 @@ def run(request: HttpRequest, task_id: str) -> HttpResponse:
         "additions": additions([found.pk] if viewer_of(request).owns(found) else []).of(found.pk),
     }
     return render(request, "tasks/run.html", context)
+
+
+def _json(value: Any) -> str:
+    """As people read it, and as a page can carry it."""
+    return runs.plain(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 @require_POST

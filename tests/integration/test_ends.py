@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from celery import chain, chord
 from celery.result import AsyncResult
 from django.utils import timezone
 from kombu.exceptions import EncodeError
@@ -141,3 +142,15 @@ def test_an_error_with_a_long_text_is_cut_and_its_traceback_is_not_public(runnin
     running.refresh_from_db()
     assert running.error["type"] == "ValueError"
     assert len(running.error["message"]) == runs.MAX_ERROR
+
+
+@pytest.mark.parametrize("state", [State.REVOKED, State.FAILURE])
+def test_a_chord_further_down_the_chain_ends_as_the_link_before_it(state):
+    """It was never started, so nobody has remembered what waits for its header."""
+    last = chain(demo_task.si(), chord([demo_task.si(), demo_task.si()], demo_task.si()), demo_task.si()).apply_async()
+    (first,) = TaskRun.objects.filter(held=False)
+    assert runs.end(first.pk, state, error={"type": "Told", "message": "so"}) is not None
+    ended = TaskRun.objects.values_list("state", "error__type", "held", "unfollowed").order_by().distinct()
+    assert TaskRun.objects.filter(pk=last.id).exists()
+    assert TaskRun.objects.count() == 5
+    assert list(ended) == [(state, "Told", False, False)]

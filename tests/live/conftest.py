@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from . import invariants
 from .dev_script import DevScript
 from .pages import Person
 from .rabbitmq import Rabbits
@@ -19,6 +20,10 @@ from .stack import Stack
 
 #: Everything with `logs()` that runs now: a failed test shows what its processes printed.
 RUNNING: list[Any] = []
+#: The stack that all tests share, while there is one.
+SHARED: list[Stack] = []
+#: A test that has failed leaves anything behind.
+FAILED = pytest.StashKey[bool]()
 
 #: For Chromium in a container, as root, without a network: https://peter.sh/experiments/chromium-command-line-switches
 CHROMIUM_FLAGS = [
@@ -36,6 +41,7 @@ CHROMIUM_FLAGS = [
 def pytest_runtest_makereport(item, call):
     report = yield
     if report.failed:
+        item.stash[FAILED] = True
         for stack in RUNNING:
             report.sections.extend((f"the end of {name}", text) for name, text in stack.logs())
     return report
@@ -73,17 +79,28 @@ def make_stack(guard) -> Iterator[Callable[..., Stack]]:
 def stack(make_stack) -> Iterator[Stack]:
     """The whole system, shared by all tests that leave it as it was."""
     stack = make_stack()
+    SHARED.append(stack)
     try:
         yield stack.start(concurrency=4)
     finally:
+        SHARED.remove(stack)
         end(stack)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _rules_hold_of_the_shared_stack(request) -> Iterator[None]:
+    """After each file of tests, of the stack that all share."""
+    yield
+    for stack in SHARED:
+        invariants.assert_hold(stack)
+
+
 @pytest.fixture
-def new_stack(make_stack) -> Iterator[Callable[..., Stack]]:
+def new_stack(request, make_stack) -> Iterator[Callable[..., Stack]]:
     """`new_stack(env={...})`: a stack of this test alone, not started yet; `.start()` starts all of it.
 
-    `breaks_broker=True` where the test does something to `stack.broker` itself.
+    `breaks_broker=True` where the test does something to `stack.broker` itself. When the test has passed, the rules of
+    all runs must hold (`tests.live.invariants`), unless it is marked with `leaves_broken("why")`.
     """
     made: list[Stack] = []
 
@@ -92,8 +109,13 @@ def new_stack(make_stack) -> Iterator[Callable[..., Stack]]:
         return made[-1]
 
     yield make
-    for stack in made:
-        end(stack)
+    try:
+        if not request.node.get_closest_marker("leaves_broken") and not request.node.stash.get(FAILED, False):
+            for stack in made:
+                invariants.assert_hold(stack)
+    finally:
+        for stack in made:
+            end(stack)
 
 
 def end(stack: Stack) -> None:

@@ -59,6 +59,22 @@ class Report:
         assert hint in self.checks[name]["hint"]
 
 
+#: An end is told that is not the one which was recorded.
+TELL_ANOTHER_END = """
+from datetime import timedelta
+from django.utils import timezone
+from progress.record import get_record
+from tasks.models import TaskRun
+from tasks.runs.state import changing
+
+at = timezone.now() - timedelta(minutes=1)
+run = TaskRun(name="planted", queue="celery", state="FAILURE", attempt=1, accepted_at=at, finished_at=at)
+run.save()
+get_record().tell(run.pk, {**changing(run), "state": "SUCCESS"}, final=True)
+print(run.pk)
+"""
+
+
 class System:
     """A whole system with Flower, and a doctor for it."""
 
@@ -127,8 +143,8 @@ def system(make_stack) -> Iterator[System]:
 
 def test_all_is_ok_and_nothing_is_left_behind(system):
     *lines, total, left = system.stack.shell(CALL_AND_COUNT).splitlines()
-    assert [line.split()[0] for line in lines] == ["ok"] * 19
-    assert (total, left) == ("19 ok", "as before")
+    assert [line.split()[0] for line in lines] == ["ok"] * 20
+    assert (total, left) == ("20 ok", "as before")
     assert "\x1b" not in "".join(lines)  # colours are for terminals
 
     report = system.check()
@@ -171,6 +187,17 @@ def test_a_worker_that_serves_another_queue(system):
     assert report.checks["canary"]["detail"] == "no worker serves the queue celery"
 
 
+def test_a_page_that_shows_another_end_than_the_database(system):
+    task_id = system.stack.shell(TELL_ANOTHER_END).strip()
+    try:
+        report = system.check()
+    finally:
+        system.stack.shell(f"from tasks.models import TaskRun; TaskRun.objects.filter(pk={task_id!r}).delete()")
+    assert (report.code, report.named("failed")) == (1, {"invariants"})
+    report.says("invariants", f"told: SUCCESS was told, but FAILURE is recorded. ({task_id!r})", "tail services:worker")
+    assert system.check().checks["invariants"]["detail"] == "9 rules hold of all runs"
+
+
 def test_a_broker_that_is_away(system):
     valkey = system.stack.valkey
     valkey.kill()
@@ -181,7 +208,7 @@ def test_a_broker_that_is_away(system):
         system.recover()
     assert (report.code, report.named("failed")) == (1, {"broker"})
     report.says("broker", "does not answer: Error 111", f"redis-server --port {valkey.port} --appendonly yes")
-    below = {"redis", "persistence", "channels", "clocks", "workers", "canary"}
+    below = {"redis", "persistence", "channels", "clocks", "workers", "canary", "invariants"}
     assert report.named("skipped") == {"eviction", *below}
     assert {report.checks[name]["detail"] for name in below} == {"the broker does not answer"}
 
@@ -227,7 +254,7 @@ def test_a_database_that_is_away(system):
     assert (report.code, report.named("failed")) == (1, {"database"})
     report.says("database", "PostgreSQL at 127.0.0.1 does not answer: connection failed", "python manage.py dbshell")
     assert "secret" not in json.dumps(report.checks)
-    assert report.named("skipped") == {"migrations", "canary", "socket"}
+    assert report.named("skipped") == {"migrations", "canary", "invariants", "socket"}
 
 
 def test_migrations_that_are_not_applied(system, tmp_path):

@@ -8,6 +8,8 @@ from django.template import engines
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 
+from tasks.runs.invariants import check
+
 from .testjobs import behave, counted, tasks  # noqa: F401 - they register the jobs
 
 
@@ -32,7 +34,13 @@ def embedding(request: HttpRequest) -> HttpResponse:
     return HttpResponse(engines["django"].from_string(EMBEDDING).render(context, request))
 
 
+def invariants(request: HttpRequest) -> JsonResponse:
+    """The rules that are broken now."""
+    return JsonResponse([str(one) for one in check()], safe=False)
+
+
 urlpatterns = [
+    path("invariants/", invariants),
     path("testjobs/<name>/", start_job),
     path("embedding/", embedding),
     path("", include("django_starter.urls")),

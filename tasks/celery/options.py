@@ -1,0 +1,63 @@
+"""The options of a stored message, before they are sent: one of the wrong type may end the worker that gets it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from kombu import compression, serialization
+
+_serializers: Any = serialization.registry  # type: ignore[attr-defined]  # not in its types
+
+NUMBER, TEXT, LIST, SIGNATURES = "a number", "a text", "a list", "a signature or a list of them"
+
+#: What an option must be, as it is stored. Those that are not named here pass.
+KINDS = {
+    **dict.fromkeys(("time_limit", "soft_time_limit", "retries", "priority", "group_index"), NUMBER),
+    **dict.fromkeys(("queue", "exchange", "routing_key", "serializer", "compression", "shadow"), TEXT),
+    **dict.fromkeys(("root_id", "parent_id", "group_id"), TEXT),
+    **dict.fromkeys(("link", "link_error", "chain", "chord"), SIGNATURES),
+    "headers": "an object",
+}
+HEADERS = {
+    **dict.fromkeys(("id", "root_id", "parent_id", "group", "eta", "expires"), TEXT),
+    **dict.fromkeys(("timelimit", "stamped_headers"), LIST),
+    "retries": NUMBER,
+    "stamps": "an object",
+}
+
+
+def check(options: dict[str, Any]) -> None:
+    """Raises TypeError or ValueError that names the option, what it must be, and what came."""
+    for name, kind in KINDS.items():
+        value = options.get(name)
+        if value is not None and not _is(kind, value):
+            raise TypeError(f"The option {name} must be {kind}, but got {value!r}"[:300])
+
+    for name, known in (("serializer", _serializers.name_to_type), ("compression", compression.encoders())):
+        value = options.get(name)
+        if value is not None and value not in known:
+            raise ValueError(f"The option {name} must be one of {', '.join(sorted(known))}, but got {value!r}"[:300])
+
+
+def check_headers(headers: dict[str, Any]) -> None:
+    """The same for what a worker's main process reads of a message that any program may have sent."""
+    for name, kind in HEADERS.items():
+        value = headers.get(name)
+        if value is not None and not _is(kind, value):
+            raise TypeError(f"The header {name} must be {kind}, but got {value!r}"[:300])
+    limits = headers.get("timelimit") or (None, None)
+    if len(limits) != 2 or not all(one is None or _is(NUMBER, one) for one in limits):
+        raise TypeError(f"The header timelimit must be two numbers, but got {limits!r}"[:300])
+
+
+def _is(kind: str, value: Any) -> bool:
+    if kind == NUMBER:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if kind == TEXT:
+        return isinstance(value, str)
+    if kind == LIST:
+        return isinstance(value, (list, tuple))
+    if kind == SIGNATURES and isinstance(value, (list, tuple)):
+        return all(_is(SIGNATURES, one) for one in value)
+    return isinstance(value, dict) and (kind != SIGNATURES or isinstance(value.get("task"), str))
