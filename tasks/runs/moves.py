@@ -152,6 +152,8 @@ def follow(run: TaskRun) -> None:
                 engine.free(run)
             else:
                 _end_held(Q(after=run.pk), run)
+                if run.group_id and not barrier.is_open(run.group_id):  # a part that was never sent, nor its chord
+                    _end_held(Q(after=run.group_id), run)
                 engine.failed(run)
             if run.group_id and (group := barrier.arrive(run.group_id)) is not None:
                 engine.complete(group)
