@@ -99,7 +99,13 @@ def _held(signature: Any, after: str) -> tuple[list[Start], str]:
     kind = signature.get("subtask_type")
     if kind == "chord":
         header_id = _group_id(signature.tasks, options.get("task_id") or "")
-        members = [start for one in _members(signature.tasks) for start in _held(one, after)[0]]
+        members = []
+        for one in _members(signature.tasks):
+            starts, ends = _held(one, after)
+            for start in starts:
+                if start.id == ends and start.group_id is None:
+                    start.group_id = header_id
+            members.extend(starts)
         body, last = _held(maybe_signature(signature.body, app=current_app), header_id)
         found = [*members, *body]
     elif kind == "group":
