@@ -113,8 +113,8 @@ def _accept(start: Start, idempotency_key: str | None, retry_of: str | None, own
             created = _let_go(run, wanted)
             if created:
                 hold(start.behind, run)
-        elif run.is_final and start.anew:
-            run, created = wanted, begin_again(wanted)
+        elif run.is_final and start.anew and begin_again(wanted):
+            run, created = wanted, True
             hold(start.behind, run)
     if created:
         _accepted(run)

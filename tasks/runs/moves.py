@@ -60,7 +60,8 @@ def claim(task_id: str, worker: str) -> TaskRun | None:
 def begin_again(wanted: TaskRun) -> bool:
     """A canvas whose ids were given out is called once more: its ended run waits again, as it is `wanted` now.
 
-    The count of attempts goes on, so that nothing of before can write. False if it has not ended.
+    The count of attempts goes on, so that nothing of before can write. False if it has not ended, or was revoked: an
+    id that was revoked stays so, as Celery's workers see it.
     """
     names = [*("name", "message", "queue", "group_id", "parent_id", "eta", "expires", "priority", "max_attempts")]
     names += ["held", "after", "accepted_at"]
@@ -68,7 +69,7 @@ def begin_again(wanted: TaskRun) -> bool:
     values |= {"state": State.PENDING, "worker": "", "lost": 0, "unfollowed": False, "progress": {}, "traceback": ""}
     empty = ("sent_at", "started_at", "finished_at", "next_retry_at", "cancel_requested_at", "result", "error")
     values |= dict.fromkeys(empty)
-    return bool(TaskRun.objects.filter(pk=wanted.pk, state__in=FINAL).update(**values))
+    return bool(TaskRun.objects.filter(pk=wanted.pk, state__in=(State.SUCCESS, State.FAILURE)).update(**values))
 
 
 def holds(task_id: str, attempt: int) -> bool:

@@ -154,6 +154,15 @@ def test_a_frozen_signature_that_is_called_again_begins_again():
     assert runs.claim(task_id, "w1") is not None
 
 
+def test_an_id_that_was_revoked_stays_revoked():
+    signature = demo_task.s()
+    task_id = signature.freeze().id
+    signature.delay()
+    assert runs.cancel(task_id)
+    signature.delay()
+    assert TaskRun.objects.get(pk=task_id).state == State.REVOKED
+
+
 def test_a_callers_own_id_is_the_same_run():
     demo_task.apply_async(task_id="mine")
     runs.claim("mine", "w1")
