@@ -125,8 +125,8 @@ def _accept(
             created = _let_go(run, wanted)
             if created:
                 hold(start.behind, run)
-        elif run.is_final and start.anew:
-            run, created = wanted, begin_again(wanted)
+        elif run.is_final and start.anew and begin_again(wanted):
+            run, created = wanted, True
             hold(start.behind, run)
     if created:
         _accepted(run)

@@ -36,6 +36,11 @@ def arrive(group_id: str) -> TaskGroup | None:
     return TaskGroup.objects.get(pk=group_id)
 
 
+def is_open(group_id: str) -> bool:
+    """True if the group's parts were sent, and something still waits for them."""
+    return TaskGroup.objects.filter(pk=group_id, done=False).exists()
+
+
 def mark_untracked(group_id: str) -> None:
     """A part of the group has no run until it ends: nobody can say that it is gone."""
     TaskGroup.objects.filter(pk=group_id, untracked=False).update(untracked=True)

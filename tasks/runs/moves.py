@@ -18,7 +18,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from progress.messages import Changing, TaskError
-from tasks.models import CLAIMABLE, FINAL, State, TaskGroup, TaskRun
+from tasks.models import CLAIMABLE, FINAL, State, TaskRun
 
 from . import barrier, counts
 from .engine import get_engine
@@ -80,7 +80,8 @@ def cancelled_parents() -> QuerySet[TaskRun]:
 def begin_again(wanted: TaskRun) -> bool:
     """A canvas whose ids were given out is called once more: its ended run waits again, as it is `wanted` now.
 
-    The count of attempts goes on, so that nothing of before can write. False if it has not ended.
+    The count of attempts goes on, so that nothing of before can write. False if it has not ended, or was revoked: an
+    id that was revoked stays so, as Celery's workers see it.
     """
     names = [*("name", "message", "queue", "group_id", "parent_id", "eta", "expires", "priority", "max_attempts")]
     names += ["held", "after", "accepted_at"]
@@ -88,7 +89,7 @@ def begin_again(wanted: TaskRun) -> bool:
     values |= {"state": State.PENDING, "worker": "", "lost": 0, "unfollowed": False, "progress": {}, "traceback": ""}
     empty = ("sent_at", "started_at", "finished_at", "next_retry_at", "cancel_requested_at", "result", "error")
     values |= dict.fromkeys(empty)
-    return bool(TaskRun.objects.filter(pk=wanted.pk, state__in=FINAL).update(**values))
+    return bool(TaskRun.objects.filter(pk=wanted.pk, state__in=(State.SUCCESS, State.FAILURE)).update(**values))
 
 
 def holds(task_id: str, attempt: int) -> bool:
@@ -172,10 +173,8 @@ def follow(run: TaskRun) -> Exception | None:
                 engine.free(run)
             else:
                 _end_held(Q(after=run.pk), run)
-                if run.group_id and not TaskGroup.objects.filter(pk=run.group_id).exists():
-                    _end_held(
-                        Q(after=run.group_id), run
-                    )  # a chord that is never started: it was further down the chain
+                if run.group_id and not barrier.is_open(run.group_id):  # a part that was never sent, nor its chord
+                    _end_held(Q(after=run.group_id), run)
                 engine.failed(run)
             if run.group_id and (group := barrier.arrive(run.group_id)) is not None:
                 engine.complete(group)

@@ -48,6 +48,8 @@ def main(checkout: Path, arguments: list[str]) -> int:
 
 def run_in(home: Path, checkout: Path, arguments: list[str]) -> int:
     """The run, in a scratch folder."""
+    files = [one for one in arguments if ".py" in one]
+    options = [one for one in arguments if ".py" not in one]
     shutil.copytree(checkout / "t", home / "t")
     shutil.copy(HERE / "suite_conftest.py", home / "conftest.py")
     shutil.copy(HERE / "suite_app.py", home / "suite_app.py")
@@ -79,23 +81,29 @@ def run_in(home: Path, checkout: Path, arguments: list[str]) -> int:
         server = subprocess.Popen(valkey_command(redis, port), cwd=redis, stdout=log, stderr=log)
     try:
         subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], cwd=ROOT, env=env, check=True)
-        plugins = ["-p", "no:django", "-p", "no:asyncio", "-p", "no:xdist", "-p", "celery.contrib.pytest"]
-        report = home / "report.xml"
-        command = [sys.executable, "-m", "pytest", *plugins, "-p", "no:cacheprovider", "-q", "--tb=short"]
-        command += [f"--junitxml={report}", "-o", "junit_logging=no", *(arguments or FILES)]
-        subprocess.run(command, cwd=home, env=env, check=False)
-        return judge(report)
+        reports = [run_file(home, env, one, options) for one in files or FILES]
+        return judge(reports)
     finally:
         server.terminate()
         server.wait(10)
 
 
-def judge(report: Path) -> int:
+def run_file(home: Path, env: dict[str, str], name: str, options: list[str]) -> Path:
+    """The tests of one file, in a process of its own: those of test_worker.py leave theirs as a worker leaves it."""
+    report = home / f"report-{len(list(home.glob('report-*')))}.xml"
+    command = [sys.executable, "-m", "pytest", "-p", "celery.contrib.pytest", "-p", "no:cacheprovider"]
+    command += [part for plugin in ("django", "asyncio", "xdist") for part in ("-p", f"no:{plugin}")]
+    command += ["-q", "--tb=short", f"--junitxml={report}", "-o", "junit_logging=no", name, *options]
+    subprocess.run(command, cwd=home, env=env, check=False)
+    return report
+
+
+def judge(reports: list[Path]) -> int:
     """Say the figures, and which failures are not named."""
     named = differences()
     counts: dict[str, list[int]] = {}
     unnamed = []
-    for case in xml.parse(report).iter("testcase"):
+    for case in (case for report in reports for case in xml.parse(report).iter("testcase")):
         module = str(case.get("classname")).split(".")[2]
         name = f"{module}::{case.get('name')}"
         failed = case.find("failure") is not None or case.find("error") is not None
@@ -117,7 +125,9 @@ def judge(report: Path) -> int:
 def differences() -> dict[str, str]:
     """The tests that may fail, each with its reason."""
     lines = (HERE / "differences.txt").read_text().splitlines()
-    return dict(line.split(": ", 1) for line in lines if line and not line.startswith("#"))
+    found = dict(line.split(": ", 1) for line in lines if line and not line.startswith("#"))
+    in_process = {name.removeprefix("process "): why for name, why in found.items() if name.startswith("process ")}
+    return {**found, **(in_process if os.environ.get("WORKER") == "process" else {})}
 
 
 if __name__ == "__main__":

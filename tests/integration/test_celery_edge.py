@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from celery import chain, chord
+from celery import chain, chord, group
 from celery.exceptions import TaskRevokedError, TimeoutError
 from celery.result import AsyncResult
 from celery.utils.serialization import UnpickleableExceptionWrapper
@@ -154,6 +154,15 @@ def test_a_frozen_signature_that_is_called_again_begins_again():
     assert runs.claim(task_id, "w1") is not None
 
 
+def test_an_id_that_was_revoked_stays_revoked():
+    signature = demo_task.s()
+    task_id = signature.freeze().id
+    signature.delay()
+    assert runs.cancel(task_id)
+    signature.delay()
+    assert TaskRun.objects.get(pk=task_id).state == State.REVOKED
+
+
 def test_a_callers_own_id_is_the_same_run():
     demo_task.apply_async(task_id="mine")
     runs.claim("mine", "w1")
@@ -172,6 +181,16 @@ def test_a_cancelled_link_is_not_begun_again_by_the_link_before_it():
     assert TaskRun.objects.get(pk=last.id).state == State.REVOKED
 
 
+def test_a_chord_that_was_never_sent_ends_with_what_came_before_it():
+    last = chain(demo_task.si(), group(demo_task.si(), demo_task.si()), demo_task.si(), demo_task.si())()
+    first = last
+    while first.parent is not None:
+        first = first.parent
+    runs.claim(first.id, "w1")
+    runs.end(first.id, State.FAILURE, attempt=1, error=errors.describe(ValueError("no")))
+    assert set(TaskRun.objects.values_list("state", flat=True)) == {State.FAILURE}
+
+
 # --- chords over generators -------------------------------------------------------------------------------------------
 
 
@@ -185,8 +204,8 @@ def test_a_chord_does_not_consume_its_generator_first():
             assert number < 3
 
     result = chord(parts())(demo_task.si())
-    group = TaskGroup.objects.get()
-    assert (group.left, seen[-1]) == (3, 1)
+    waiting = TaskGroup.objects.get()
+    assert (waiting.left, seen[-1]) == (3, 1)
     for pk in TaskRun.objects.filter(held=False).values_list("pk", flat=True):
         runs.claim(pk, "w1")
         runs.end(pk, State.SUCCESS, attempt=1, result=1)

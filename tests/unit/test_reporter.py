@@ -762,3 +762,17 @@ def test_a_forked_process_makes_its_own_flusher():
         assert module.get_flusher() is not parent
     finally:
         module._flusher = parent
+
+
+def test_a_last_word_does_not_wait_for_the_interval():
+    flusher, sink = Flusher(interval=5), FakeSink()
+    busy = Reporter("busy", 1, FakeSink(), flusher).open()
+    reporter = Reporter("t", 1, sink, flusher).open()
+    wait_until(lambda: sink.bodies)
+    busy.set(1)
+    told_of_busy = len(busy._sink.bodies)  # type: ignore[attr-defined]
+    began = time.monotonic()
+    reporter.end({"state": "SUCCESS"})
+    wait_until(lambda: any(sink.finals))
+    assert time.monotonic() - began < 1
+    assert len(busy._sink.bodies) == told_of_busy  # type: ignore[attr-defined]
