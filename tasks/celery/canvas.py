@@ -42,7 +42,7 @@ def remember_chord(header: GroupResult, body: Any) -> None:
     starts, _ = behind([body], str(header.id))
     with transaction.atomic():
         runs.hold(starts, None)
-        barrier.raise_barrier(str(header.id), len(ids), _plain(header.as_tuple()), _plain(body))
+        barrier.raise_barrier(str(header.id), ids, _plain(header.as_tuple()), _plain(body))
     try:
         expect(str(header.id), len(ids), starts[0].id if starts else None)
     except (redis.RedisError, OSError) as error:
@@ -131,7 +131,8 @@ def _end_body(group_id: str, body: Any, state: str, error: TaskError) -> None:
             errbacks += [one for one in leaf.options.get("link_error") or () if one not in errbacks]
         message = {"args": [], "kwargs": {}, "options": {"link_error": _plain(errbacks)} if errbacks else {}}
         runs.end(pk, state, error=error, others={"message": message})
-    if not waiting:  # a body that is no run: as Celery does
+    # A body that is no run, and not one that has ended before: as Celery does.
+    if not waiting and not TaskRun.objects.filter(pk__in=[pk for pk in leaves if pk]).exists():
         try:
             raise ChordError(f"{error['type']}: {error['message']}")
         except ChordError as broken_off:  # raised, because Celery takes the traceback from the stack

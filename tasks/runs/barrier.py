@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.db.models import F
 
-from tasks.models import TaskGroup
+from tasks.models import FINAL, TaskGroup, TaskRun
+
+#: Ids that are looked up at once.
+SLICE = 500
 
 
-def raise_barrier(group_id: str, parts: int, members: object, body: object) -> bool:
-    """Remember that `body` waits for `parts` ends. False if it is remembered already."""
-    values = {"members": members, "body": body, "left": parts, "done": False}
+def raise_barrier(group_id: str, parts: Sequence[str], members: object, body: object) -> bool:
+    """Remember that `body` waits for the ends of `parts`. False if it is remembered already.
+
+    A part that waited in a chain may have been cancelled before its group was stored: nobody counts it any more.
+    """
+    slices = [parts[at : at + SLICE] for at in range(0, len(parts), SLICE)]
+    ended = sum(TaskRun.objects.filter(pk__in=some, state__in=FINAL, unfollowed=False).count() for some in slices)
+    values = {"members": members, "body": body, "left": len(parts) - ended, "done": False}
     _, created = TaskGroup.objects.get_or_create(pk=group_id, defaults=values)
     if not created:  # it was saved as a plain group before
         return bool(TaskGroup.objects.filter(pk=group_id, body__isnull=True).update(**values))

@@ -119,8 +119,10 @@ def _held() -> Found:
     run = TaskRun.objects.filter(pk=OuterRef("after")).exclude(pk=OuterRef("pk"))
     lives = run.filter(~Q(state__in=FINAL) | Q(finished_at__gt=before))
     group = TaskGroup.objects.filter(pk=OuterRef("after"), done=False)
+    # A chord further down a chain: its group is stored when its turn comes, its parts are held until then.
+    part = TaskRun.objects.filter(~Q(state__in=FINAL) | Q(finished_at__gt=before), group_id=OuterRef("after"))
     held = TaskRun.objects.filter(held=True, state=State.PENDING, accepted_at__lt=before)
-    stuck = held.filter(Q(after=None) | (~Exists(lives) & ~Exists(group)))
+    stuck = held.filter(Q(after=None) | (~Exists(lives) & ~Exists(group) & ~Exists(part)))
     for pk in stuck.order_by().values_list("pk", flat=True)[:MOST]:
         yield pk, "It is held, but what it waits for has ended, or is gone."
 

@@ -246,8 +246,12 @@ class Sweep:
         alive = alive.filter(Q(unfollowed=True) | ~Q(state__in=FINAL)).exclude(pk=OuterRef("pk"))
         alive = alive.exclude(held=True, after=OuterRef("pk"))  # two that wait for each other
         group = TaskGroup.objects.filter(pk=OuterRef("after"), done=False)
+        # A chord further down a chain: its group is stored when its turn comes, its parts are held until then.
+        part = TaskRun.objects.filter(Q(unfollowed=True) | ~Q(state__in=FINAL), group_id=OuterRef("after"))
         held = TaskRun.objects.filter(held=True, state=State.PENDING)
-        held = held.filter(~Exists(alive), ~Exists(group), accepted_at__lt=timezone.now() - ORPHANED_AFTER)
+        held = held.filter(
+            ~Exists(alive), ~Exists(group), ~Exists(part), accepted_at__lt=timezone.now() - ORPHANED_AFTER
+        )
         error = "What it waited for has ended, or is gone, without starting it."
 
         def end(pk: str) -> None:
