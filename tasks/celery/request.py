@@ -63,6 +63,19 @@ class TrackedRequest(Request):
                 connection.close()
                 self.acknowledge()
 
+    def terminate(self, pool: Any, signal: Any = None) -> None:
+        """Celery's; in a pool that cannot kill, the run is asked to end: Celery's own error would end the worker."""
+        try:
+            super().terminate(pool, signal)
+        except NotImplementedError:
+            logger.warning("%s cannot be ended by force in this pool, so it is asked to end.", self.id)
+            try:
+                runs.cancel(self.id)
+            except Exception:
+                logger.exception("The cancel of %s could not be recorded.", self.id)
+            finally:
+                connection.close()
+
     # What these two record, they record in the parent of the pool: no process may inherit its connection.
 
     def on_timeout(self, soft: bool, timeout: float) -> None:

@@ -86,8 +86,8 @@ def _held(signature: Any, after: str) -> tuple[list[Start], str]:
         body, last = _held(maybe_signature(signature.body, app=current_app), header_id)
         found = [*members, *body]
     elif kind == "group":
-        found = [start for one in _members(signature.tasks) for start in _held(one, after)[0]]
         last = options.get("task_id") or after
+        found = [start for one in _parts(signature.tasks) for start in _part_of(last, one, after)]
     elif kind == "chain":
         found, last = behind(list(signature.tasks), after)
     else:
@@ -99,16 +99,16 @@ def _held(signature: Any, after: str) -> tuple[list[Start], str]:
 
 
 def _part_of(group_id: str, signature: Any, after: str) -> list[Start]:
-    """The starts of one part of a chord's header; the last of them is the one that counts there."""
+    """The starts of one part of a group; the last of them is the one that counts there."""
     starts, last = _held(signature, after)
     for start in starts:
         if start.id == last:
-            start.group_id = start.group_id or group_id
+            start.group_id = group_id
     return starts
 
 
 def _parts(tasks: Any) -> Iterator[Any]:
-    """The parts of a chord's header, of groups within it as well."""
+    """The parts of a group, of groups within it as well."""
     for one in _members(tasks):
         if one.get("subtask_type") == "group":
             yield from _parts(one.tasks)
