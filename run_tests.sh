@@ -6,6 +6,7 @@
 #   ./run_tests.sh faults              only tests/live/faults: what is broken on purpose
 #   ./run_tests.sh hosts               several machines, played by network namespaces; Linux, root, PostgreSQL, Redis, nginx
 #   ./run_tests.sh rabbitmq            what depends on the broker, with a real RabbitMQ, in about half an hour
+#   CELERY=path ./run_tests.sh celery  Celery's own integration tests, from a checkout of celery/celery at that path
 #   ./run_tests.sh tests/unit -k hub   any arguments of pytest: only those tests, without ruff and mypy
 #
 # Live tests use folders and ports of their own: they run beside a running ./start_dev.sh.
@@ -134,6 +135,10 @@ case ${1:-} in
     prepare_rabbitmq
     exec .venv/bin/python -m pytest \
       tests/live/{faults,only_rabbitmq.py,test_celery_behaviour.py,test_watching.py,test_engine.py,test_downloads.py} "$@"
+    ;;
+  celery)
+    shift
+    exec .venv/bin/python -m tests.celery_suite.run "${CELERY:?a checkout of celery/celery: CELERY=path ./run_tests.sh celery}" "$@"
     ;;
   *)
     prepare_browser

@@ -66,6 +66,14 @@ DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 
 DATABASE_SCHEMES = ("sqlite", "postgres", "postgresql")
+#: A machine that is gone says nothing; without these libpq waits for it for two hours. Seconds, the last in ms.
+POSTGRESQL_OPTIONS: dict[str, Any] = {
+    "connect_timeout": 3,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 8_000,
+}
 REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel")
 BROKER_SCHEMES = (*REDIS_SCHEMES, "amqp", "amqps")
 #: Of these there may be several, with semicolons between them.
@@ -143,7 +151,11 @@ def address(name: str, schemes: tuple[str, ...], default: str = "") -> str:
 def database() -> dict[str, Any]:
     """Django's database for DATABASE_URL, by default SQLite in DEV_DIR."""
     url = address("DATABASE_URL", DATABASE_SCHEMES, f"sqlite:///{DEV_DIR / 'db.sqlite3'}")
-    return dict(environ.Env.db_url_config(url))
+    found = dict(environ.Env.db_url_config(url))
+    if found["ENGINE"] == "django.db.backends.postgresql":
+        found["ENGINE"] = f"{PROJECT}.postgresql"
+        found["OPTIONS"] = POSTGRESQL_OPTIONS | found.get("OPTIONS", {})
+    return found
 
 
 def redis_url() -> str:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from django.http import HttpRequest, HttpResponse
 
-from progress import current
+from progress.active import current
 from tasks.runs import trace
 
 

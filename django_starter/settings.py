@@ -95,14 +95,14 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA busy_timeout=20000;",
     }
 else:
-    options = DATABASES["default"].setdefault("OPTIONS", {})
-    options.setdefault("connect_timeout", 3)  # seconds; without it a database that hangs is waited for two minutes
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # also what the pool hands out
     if pool := number("DATABASE_POOL", 0, 0, 1000):
-        # serve.web sets it: the threads of a web process come and go, and the pool keeps what they opened.
-        options["pool"] = {"min_size": 1, "max_size": pool, "timeout": 5}
+        # serve.web sets it: the threads of a web process come and go, and the pool keeps what they opened. While the
+        # server is away each try to reach it is short: a longer one grows its pauses, also beyond the server's return.
+        options = {"min_size": 1, "max_size": pool, "timeout": 5, "reconnect_timeout": 2}
+        DATABASES["default"]["OPTIONS"]["pool"] = options
     else:
         DATABASES["default"]["CONN_MAX_AGE"] = 600
-        DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 
 # --- Redis: broker, channel layer, cache ----------------------------------------------------------------------------
 

@@ -5,8 +5,9 @@
     for row in progress.track(rows, total=len(rows), unit="rows"):
         save(row)
 
-Every function acts on the running task. Outside one, `track` draws a bar where standard error is a terminal, and the
-others do nothing. Only the standard library is imported here.
+Every function acts on the running task, also in a thread that the task has started (`threads.py` says how far). Outside
+a task, `track` draws a bar where standard error is a terminal, and the others do nothing. Only the standard library is
+imported here.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
+from .active import _current
 from .errors import Cancelled
 from .messages import Level
-from .reporter import Reporter, _current, current
+from .reporter import Reporter
+from .threads import reporter_here as current
+from .threads import reporter_of_thread
 from .types import Group
 
 __all__ = ["Cancelled", "Reporter", "advance", "children", "current", "log", "set", "step", "track"]
@@ -39,7 +43,7 @@ def set(
     `current` and `total` are numbers of any size in the same `unit` ("row", "bytes", …); `message` is one line of up
     to 500 characters. Raises `Cancelled` when the task was asked to stop.
     """
-    reporter = _reporter()
+    reporter = _reporter() or reporter_of_thread()
     if reporter is not None:
         reporter.set(current, total, message, unit)
 

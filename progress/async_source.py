@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -14,14 +15,20 @@ from .types import JSON
 
 T = TypeVar("T")
 
+#: Seconds that an answer is waited for. A source that bounds its own questions does so within less.
+PATIENCE = 10.0
+
+
+class NoAnswer(TimeoutError):
+    """The project's source did not answer in time."""
+
 
 class AsyncSource:
     """The methods of `source.Source` as coroutines; each runs in a thread, where it may use the database."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        # One thread, one database connection: questions come in batches, so a second would only wait for the first.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="progress-source")
+        self._thread = _thread()
 
     async def admit(self, handshakes: Sequence[Handshake]) -> Sequence[Admitted]:
         """See `Source.admit`."""
@@ -48,5 +55,26 @@ class AsyncSource:
         return self._source.counted_as(viewer, handshake)
 
     async def _in_thread(self, function: Callable[..., T], *args: object) -> T:
-        answer: T = await database_sync_to_async(function, thread_sensitive=False, executor=self._thread)(*args)
-        return answer
+        """What it returns or raises. Raises `NoAnswer` after `PATIENCE` seconds."""
+        thread = self._thread
+        asked: asyncio.Future[T] = asyncio.ensure_future(
+            database_sync_to_async(function, thread_sensitive=False, executor=thread)(*args),
+        )
+        done, _ = await asyncio.wait([asked], timeout=PATIENCE)
+        if done:
+            return asked.result()
+        asked.add_done_callback(_hear_and_forget)
+        if self._thread is thread:  # those who come now do not wait behind a question that hangs
+            self._thread = _thread()
+            thread.shutdown(wait=False)
+        raise NoAnswer(f"The source did not answer within {PATIENCE:.0f} s.")
+
+
+def _thread() -> ThreadPoolExecutor:
+    # One thread, one database connection: questions come in batches, so a second would only wait for the first.
+    return ThreadPoolExecutor(1, thread_name_prefix="progress-source")
+
+
+def _hear_and_forget(asked: asyncio.Future[T]) -> None:
+    if not asked.cancelled():
+        asked.exception()

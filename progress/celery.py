@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .reporter import current
+from typing import Any
+
+from .active import current
 
 
 def show_meta(meta: object) -> None:
@@ -11,11 +13,17 @@ def show_meta(meta: object) -> None:
     Understood are `current` (or `done`), `total`, `message` (or `description`, `status`) and `unit`; the rest is left.
     """
     reporter = current()
-    if reporter is None or not isinstance(meta, dict):
+    if reporter is None:
         return
-    reporter.set(
-        current=meta.get("current", meta.get("done")),
-        total=meta.get("total"),
-        message=meta.get("message", meta.get("description", meta.get("status"))),
-        unit=meta.get("unit"),
-    )
+    try:
+        said = _said(meta)
+    except Exception:  # a meta that cannot be read: telling never hurts doing
+        return
+    reporter.set(*said)
+
+
+def _said(meta: object) -> tuple[Any, Any, Any, Any]:
+    if not isinstance(meta, dict):
+        return None, None, None, None
+    message = meta.get("message", meta.get("description", meta.get("status")))
+    return meta.get("current", meta.get("done")), meta.get("total"), message, meta.get("unit")

@@ -16,7 +16,7 @@ from django.conf import settings
 
 from .record import TTL
 from .redis import make_client
-from .reporter import current
+from .threads import reporter_here as current
 from .types import Group
 
 #: Seconds between two looks at the count while a parent waits.

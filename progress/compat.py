@@ -5,8 +5,9 @@ from progress.compat import ProgressRecorder
 
 from __future__ import annotations
 
-from .reporter import current
+from .threads import reporter_here
 from .types import JSON
+from .values import MAX_MESSAGE, finite, plain_text
 
 
 class ProgressRecorder:
@@ -19,8 +20,9 @@ class ProgressRecorder:
         """Say that `current` of `total` is done. Returns what celery-progress returns: state and meta."""
         reporter = _reporter()
         if reporter is not None:
-            reporter.set(current, total, description or None)
-        percent = round(100 * current / total, 2) if total else 0
+            reporter.set(current, total, plain_text(description, MAX_MESSAGE) or None)
+        done, whole = finite(current), finite(total)
+        percent = finite(round(100 * done / whole, 2)) or 0 if whole and done is not None else 0
         meta: dict[str, JSON] = {
             "pending": False,
             "current": current,
@@ -34,11 +36,10 @@ class ProgressRecorder:
         """Add `by` to what is done."""
         reporter = _reporter()
         if reporter is not None:
-            if description:
-                reporter.message = description
+            reporter.message = plain_text(description, MAX_MESSAGE) or reporter.message
             reporter.advance(by)
 
 
 WebSocketProgressRecorder = ProgressRecorder
 
-_reporter = current
+_reporter = reporter_here

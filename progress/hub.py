@@ -67,6 +67,8 @@ class Hub:
         self._ticking: asyncio.Task[None] | None = None
         self._late: asyncio.Task[None] | None = None
         self._feeding: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._comparing: asyncio.Task[None] | None = None
         self._away_until = 0.0  # Redis let us wait in vain: until then nobody asks it
 
     @property
@@ -188,7 +190,15 @@ class Hub:
 
     async def _receive(self) -> None:
         while True:
-            messages = await self._listener.receive()
+            try:
+                messages = await self._listener.receive()
+            except Exception:
+                logger.exception("The progress of tasks cannot be received any more; listening again.")
+                # The next tick opens a new channel and joins again; what is missed meanwhile, the comparison brings.
+                self._listening = False
+                for audience in self._audiences.values():
+                    audience.subscribed = False
+                return
             for task_id in {message["task_id"]: None for message in messages}:
                 try:
                     async with self._handing_out:
@@ -225,10 +235,12 @@ class Hub:
                     continue
                 if self._late is None or self._late.done():
                     self._late = asyncio.ensure_future(self._subscribe_late())
-                await self._repair.ask_source(list(self._audiences.values()))
-                if now >= next_compare:
+                # None of them is waited for: the pings go on, whoever does not answer.
+                if self._asking is None or self._asking.done():
+                    self._asking = self._background.spawn(self._repair.ask_source(list(self._audiences.values())))
+                if now >= next_compare and (self._comparing is None or self._comparing.done()):
                     next_compare = now + COMPARE_EVERY - TICK / 2
-                    await self._repair.compare(list(self._audiences.values()))
+                    self._comparing = self._background.spawn(self._repair.compare(list(self._audiences.values())))
             except Exception:
                 logger.exception("A look at the watched tasks failed; the next one follows.")
 

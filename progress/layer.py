@@ -12,14 +12,19 @@ import logging
 import secrets
 import time
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import redis
 from channels_redis.pubsub import RedisPubSubChannelLayer
 from django.conf import settings
 
-from .listener import Listener, Published
+from .listener import MAX_TEXT, Listener, Published, is_published
 from .redis import make_client
+
+logger = logging.getLogger(__name__)
+
+#: Bytes of a message; a longer one is none of ours, and to deserialize it would hold up every socket.
+MAX_BYTES = 4 * MAX_TEXT
 
 
 class ProgressChannelLayer(RedisPubSubChannelLayer):
@@ -70,14 +75,25 @@ class ProgressChannelLayer(RedisPubSubChannelLayer):
         return time.monotonic() - began
 
     async def receive_many(self, channel: str) -> list[dict[str, object]]:
-        """All messages that have arrived on `channel`, at least one: a reader who is behind sees at once how far."""
-        messages = [await self.receive(channel)]
+        """All messages that have arrived on `channel`: a reader who is behind sees at once how far.
+
+        Waits for one; what cannot be deserialized is left out, so there may be none.
+        """
+        queue: asyncio.Queue[bytes] = self.channels[channel]
+        arrived = [await queue.get()]
         # Let the receiver read what has reached the socket already, so that old news is known to be old.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        queue = self.channels.get(channel)
-        while queue is not None and not queue.empty():
-            messages.append(self.deserialize(queue.get_nowait()))
+        while not queue.empty():
+            arrived.append(queue.get_nowait())
+        messages = []
+        for data in arrived:
+            try:
+                if len(data) > MAX_BYTES:
+                    raise ValueError(f"{len(data)} bytes")
+                messages.append(self.deserialize(data))
+            except Exception as error:  # another program's, by another serializer
+                logger.debug("Left out a message that is not ours: %s: %s", type(error).__name__, error)
         return messages
 
 
@@ -89,7 +105,10 @@ class _ChannelListener:
         self._channel = ""
 
     async def open(self) -> None:
-        self._channel = await self._layer.new_channel()
+        before, self._channel = self._channel, await self._layer.new_channel()
+        self._layer.channels.pop(before, None)
+        for channels in self._layer.groups.values():
+            channels.discard(before)
 
     async def join(self, group: str) -> None:
         await self._layer.group_add(group, self._channel)
@@ -98,7 +117,7 @@ class _ChannelListener:
         await self._layer.group_discard(group, self._channel)
 
     async def receive(self) -> list[Published]:
-        return cast("list[Published]", await self._layer.receive_many(self._channel))
+        return [message for message in await self._layer.receive_many(self._channel) if is_published(message)]
 
 
 class _OncePerOutage(logging.Filter):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from .reporter import current
+from .active import current
 
 #: Loggers of the machinery: what they say while a task runs is not the task's.
 MACHINERY = ("celery", "kombu", "redis", "progress", "channels", "asyncio", "django.db", "amqp")

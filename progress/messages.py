@@ -16,6 +16,7 @@ from typing import Final, Literal, TypeAlias, TypedDict, cast, get_args
 
 from .errors import FrameError
 from .types import JSON
+from .values import plain_json, utf8
 
 #: The protocol's version, `v` in every frame.
 VERSION: Final = 1
@@ -232,7 +233,15 @@ ClientFrame: TypeAlias = Pong | Resync | Cancel | Subscribe | Unsubscribe
 
 
 def dumps(value: object) -> str:
-    """Compact JSON text, with characters outside ASCII as they are."""
+    """Compact JSON text, with characters outside ASCII as they are. What is no JSON, and no UTF-8, is replaced."""
+    try:
+        text = _dumps(value)
+    except Exception:  # NaN, a key that is no text, an object that cannot be written, a circle
+        text = _dumps(plain_json(value))
+    return utf8(text)
+
+
+def _dumps(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=str)
 
 

@@ -7,7 +7,7 @@ and never parsed on its way to the browser.
 
 from __future__ import annotations
 
-import json
+import logging
 import secrets
 from collections.abc import Sequence
 from typing import TypeAlias, cast
@@ -23,6 +23,9 @@ from .layer import ProgressChannelLayer
 from .messages import Changing, dumps
 from .redis import make_client
 from .sink import Reply, Told
+from .stored import parse_changing, parse_line
+
+logger = logging.getLogger(__name__)
 
 #: Seconds that a record outlives its last write.
 TTL = 24 * 3600
@@ -30,6 +33,9 @@ TTL = 24 * 3600
 LOG_LINES = 1_000
 
 NOTHING_TOLD = Told()
+
+#: What Redis says of a key that is no record: another type, or a value that the scripts cannot reckon with.
+BROKEN = ("WRONGTYPE", "attempt to ", "not an integer", "bad argument", "Wrong number of args")
 
 # KEYS: hash, log list. ARGV: channel, task id, attempt, ttl, lines to hold, a fresh epoch, final ("1" or ""), body
 # (JSON object or ""), what the writer was told: lines and seq, then log lines (JSON objects).
@@ -41,7 +47,8 @@ local cancel, seq, said = held[4] or '0', tonumber(held[5] or '0'), tonumber(hel
 if mine < attempt then return {1, cancel, seq} end
 if mine == attempt and held[2] == '1' then return {0, cancel, seq} end
 local epoch = held[3]
-if not epoch or seq < tonumber(ARGV[10]) then -- a new record, or Redis came back with one of before
+if not epoch or not string.match(epoch, '^%w+$') or seq < tonumber(ARGV[10]) then
+  -- A new record, a broken one, or Redis came back with one of before.
   epoch = ARGV[6]
   redis.call('HSET', KEYS[1], 'epoch', epoch)
 end
@@ -142,31 +149,38 @@ class Record:
         self, task_id: str, attempt: int, body: str | None, lines: list[str], told: Told = NOTHING_TOLD, *, final: bool
     ) -> Reply:
         """Store and send; see `sink.Sink`. Raises `redis.RedisError` when Redis is away."""
-        refused, cancel, seq = cast(
-            "tuple[int, bytes, int]",
-            self._publish(
-                keys=[hash_key(task_id), log_key(task_id)],
-                args=[
-                    self._layer.group_channel(group_name(task_id)),
-                    task_id,
-                    attempt,
-                    self._ttl,
-                    self._log_lines,
-                    secrets.token_hex(4),
-                    "1" if final else "",
-                    body or "",
-                    told.lines,
-                    told.seq,
-                    *lines,
-                ],
-            ),
-        )
+        keys = [hash_key(task_id), log_key(task_id)]
+        args = [
+            self._layer.group_channel(group_name(task_id)),
+            task_id,
+            attempt,
+            self._ttl,
+            self._log_lines,
+            secrets.token_hex(4),
+            "1" if final else "",
+            body or "",
+            told.lines,
+            told.seq,
+            *lines,
+        ]
+        try:
+            answer = self._publish(keys=keys, args=args)
+        except redis.ResponseError as error:
+            if not _is_broken(error):
+                raise
+            logger.warning("The record of %s is broken and begins anew: %s", task_id, error)
+            self._client.delete(*keys)
+            answer = self._publish(keys=keys, args=args)
+        refused, cancel, seq = cast("tuple[int, bytes, int]", answer)
         return Reply(cancel_requested=cancel == b"1", stale=bool(refused), seq=int(seq))
 
-    def poll(self, task_id: str, attempt: int) -> Reply:
-        """What `publish` would reply, without publishing."""
-        held, cancel = cast("list[bytes | None]", self._client.hmget(hash_key(task_id), "attempt", "cancel"))
-        return Reply(cancel_requested=cancel == b"1", stale=int(held or -1) > attempt)
+    def poll(self, asked: Sequence[tuple[str, int]]) -> Sequence[Reply]:
+        """What `publish` would reply to each (task, attempt), without publishing, in one round trip."""
+        with self._client.pipeline(transaction=False) as pipe:
+            for task_id, _ in asked:
+                pipe.hmget(hash_key(task_id), "attempt", "cancel")
+            answers = pipe.execute(raise_on_error=False)
+        return [_reply(answer, attempt) for answer, (_, attempt) in zip(answers, asked, strict=True)]
 
     def tell(self, task_id: str, changing: Changing, *, final: bool) -> None:
         """Publish a state from outside the task: a cancel of a queued run, a worker that was lost."""
@@ -183,7 +197,11 @@ class Record:
         """What a viewer who comes now must see."""
         since = since or Since()
         script = self._client.register_script(READ)
-        return _held(script(keys=[hash_key(task_id), log_key(task_id)], args=_read_args(since)))
+        try:
+            answer = script(keys=[hash_key(task_id), log_key(task_id)], args=_read_args(since))
+        except redis.ResponseError as error:
+            answer = error
+        return _held(answer)
 
 
 class AsyncRecord:
@@ -201,10 +219,10 @@ class AsyncRecord:
             async with self._client.pipeline(transaction=False) as pipe:
                 for task_id, since in wanted:
                     pipe.evalsha(self._sha, 2, hash_key(task_id), log_key(task_id), *_read_args(since))
-                try:
-                    return [_held(answer) for answer in await pipe.execute()]
-                except redis.exceptions.NoScriptError:
-                    self._sha = None  # another server now, or its scripts were flushed
+                answers = await pipe.execute(raise_on_error=False)
+            if not any(isinstance(answer, redis.exceptions.NoScriptError) for answer in answers):
+                return [_held(answer) for answer in answers]
+            self._sha = None  # another server now, or its scripts were flushed
         raise redis.RedisError("Redis forgot the read script twice in a row.")
 
     async def positions(self, task_ids: Sequence[str]) -> list[tuple[str, int]]:
@@ -212,24 +230,57 @@ class AsyncRecord:
         async with self._client.pipeline(transaction=False) as pipe:
             for task_id in task_ids:
                 pipe.hmget(hash_key(task_id), "epoch", "seq")
-            answers = await pipe.execute()
-        return [((epoch or b"").decode(), int(seq or 0)) for epoch, seq in answers]
+            answers = await pipe.execute(raise_on_error=False)
+        return [_position(answer) for answer in answers]
 
 
 def _read_args(since: Since) -> list[str | int]:
     return [since.epoch, since.seq, "1" if since.log else "", secrets.token_hex(4)]
 
 
-def _held(answer: Answer) -> Held:
-    epoch, seq, data, cancel, recovered, lines = answer
-    return Held(
-        epoch=epoch.decode(),
-        seq=int(seq),
-        changing=json.loads(data) if data else cast(Changing, {}),
-        cancel_requested=cancel == b"1",
-        recovered=bool(recovered),
-        log=[json.loads(line.split(b"|", 1)[1]) for line in lines],
-    )
+def _is_broken(error: Exception) -> bool:
+    """True if Redis says that a key is no record; any other error is an error, not an answer."""
+    return isinstance(error, redis.ResponseError) and any(word in str(error) for word in BROKEN)
+
+
+def _raise_unless_broken(answer: object) -> None:
+    if isinstance(answer, Exception) and not _is_broken(answer):
+        raise answer
+
+
+def _reply(answer: object, attempt: int) -> Reply:
+    _raise_unless_broken(answer)
+    try:
+        held, cancel = cast("tuple[bytes | None, bytes | None]", answer)
+        return Reply(cancel_requested=cancel == b"1", stale=int(held or -1) > attempt)
+    except (TypeError, ValueError):  # broken: the next publish begins it anew
+        return Reply()
+
+
+def _position(answer: object) -> tuple[str, int]:
+    _raise_unless_broken(answer)
+    try:
+        epoch, seq = cast("tuple[bytes | None, bytes | None]", answer)
+        return (epoch or b"").decode(), int(seq or 0)
+    except (TypeError, ValueError):
+        return "", 0
+
+
+def _held(answer: Answer | Exception) -> Held:
+    _raise_unless_broken(answer)
+    try:
+        epoch, seq, data, cancel, recovered, lines = cast(Answer, answer)
+        log = [parse_line(line.partition(b"|")[2]) for line in lines]
+        return Held(
+            epoch=epoch.decode(),
+            seq=int(seq),
+            changing=parse_changing(data),
+            cancel_requested=cancel == b"1",
+            recovered=bool(recovered),
+            log=[line for line in log if line is not None],
+        )
+    except (TypeError, ValueError):  # broken, as if there were none: the row is shown
+        return Held()
 
 
 _record: Record | None = None

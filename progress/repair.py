@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,6 +15,8 @@ from .messages import FINAL_STATES, TaskState
 from .outbox import Subscription
 from .reader import Reader
 from .state import merge
+
+logger = logging.getLogger(__name__)
 
 
 class Repair:
@@ -72,7 +75,7 @@ class Repair:
         for audience in asked:
             stored = states.get(audience.topic.task_id)
             if stored is not None and audience.topic.refresh(stored, now):
-                await self.repair(audience)
+                await self._try_repair(audience)
 
     async def compare(self, audiences: Sequence[Audience]) -> None:
         """Repair those of which Redis holds something newer than what arrived, or another epoch."""
@@ -88,7 +91,14 @@ class Repair:
             if differs and epoch == topic.epoch and seq > topic.seq and self._handing_out.locked():
                 continue  # behind, not without: what it lacks is on its way
             if differs or audience.is_owed:
-                await self.repair(audience)
+                await self._try_repair(audience)
+
+    async def _try_repair(self, audience: Audience) -> None:
+        """`repair`, among others that are to be repaired too."""
+        try:
+            await self.repair(audience)
+        except Exception:
+            logger.exception("%s cannot be repaired; the next comparison tries again.", audience.topic.task_id)
 
     async def repair(self, audience: Audience) -> None:
         """Send every socket a snapshot with all that it missed."""

@@ -7,13 +7,11 @@ was asked for and the next call must raise.
 
 from __future__ import annotations
 
-import contextvars
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from operator import length_hint
 from typing import Literal, TypeVar
 
 from .errors import Cancelled
@@ -21,8 +19,8 @@ from .flusher import Flusher, get_flusher
 from .messages import FINAL_STATES, LEVELS, Changing, Level, Step, dumps
 from .rate import Rate
 from .sink import Reply, Sink, Told
-from .steps import MAX_STEPS, Scope, share_of_whole
-from .values import MAX_LINE, MAX_MESSAGE, MAX_UNIT, finite, plain_text
+from .steps import MAX_STEPS, Scope, outside_of, share_of_whole
+from .values import MAX_LINE, MAX_MESSAGE, MAX_UNIT, finite, length_of, plain_text
 
 T = TypeVar("T")
 
@@ -51,6 +49,7 @@ class Reporter:
         "_scopes",
         "_sink",
         "_steps",
+        "_thread",
         "_told_lines",
         "_told_seq",
         "attempt",
@@ -82,6 +81,7 @@ class Reporter:
         # Steps, log and flush only; the hot path has none. Re-entrant: a signal handler may log.
         self._lock = threading.RLock()
         self._scopes: list[Scope] = []
+        self._thread = threading.get_ident()
         self._steps: list[Step] = []
         self._rate = Rate()
         self._published: tuple[object, ...] | None = None
@@ -101,10 +101,10 @@ class Reporter:
             self.current = current
         if total is not None:
             self.total = total
-        if message is not None:
-            self.message = message
+        if message is not None:  # a lazy translation becomes a text here, where its language is the active one
+            self.message = message if type(message) is str else plain_text(message, MAX_MESSAGE)
         if unit is not None:
-            self.unit = unit
+            self.unit = unit if type(unit) is str else plain_text(unit, MAX_UNIT)
         if self._attention:
             self._attend()
 
@@ -112,7 +112,7 @@ class Reporter:
         """Add `n` to what the task has done. Raises `Cancelled` when the task shall stop."""
         try:
             self.current = (self.current or 0) + n
-        except TypeError:  # one of them is no number
+        except Exception:  # one of them is no number, or none that can be added
             self.current = (finite(self.current) or 0) + (finite(n) or 0)
         if self._attention:
             self._attend()
@@ -121,15 +121,10 @@ class Reporter:
         self, iterable: Iterable[T], total: float | None = None, unit: str = "", message: str | None = None
     ) -> Iterator[T]:
         """Yield from `iterable`, counting. `total` is taken from its length where it has one."""
-        if total is None:
-            total = length_hint(iterable, -1)
-            if total < 0:
-                total = None
-        self.total = total
-        if unit:
-            self.unit = unit
+        self.total = length_of(iterable) if total is None else total
+        self.unit = plain_text(unit, MAX_UNIT) or self.unit
         if message is not None:
-            self.message = message
+            self.message = plain_text(message, MAX_MESSAGE)
         self.current = 0
         self._attend()
         for done, item in enumerate(iterable, 1):
@@ -154,7 +149,8 @@ class Reporter:
         }
         began = time.monotonic()
         with self._lock:
-            self._scopes.append(Scope(self.current, self.total, self.unit, self._rate, weight, step, began))
+            scope = Scope(self.current, self.total, self.unit, self._rate, weight, step, began)
+            self._scopes.append(scope)
             self._steps.append(step)
             self.current = self.total = None
             self.unit = ""
@@ -163,18 +159,26 @@ class Reporter:
             self._attend()
             yield self
         except BaseException:
-            self._end_step("failed")
+            self._end_step(scope, "failed")
             raise
-        self._end_step("done")
+        self._end_step(scope, "done")
         self._attend()
 
-    def _end_step(self, state: Literal["done", "failed"]) -> None:
+    def _end_step(self, scope: Scope, state: Literal["done", "failed"]) -> None:
         with self._lock:
-            scope = self._scopes.pop()
             scope.end(state)
-            self.current, self.total, self.unit, self._rate = scope.current, scope.total, scope.unit, scope.rate
+            at = next(at for at, one in enumerate(self._scopes) if one is scope)
             if state == "done":
-                self.current = (finite(self.current) or 0) + scope.weight
+                around = self._scopes[outside_of(self._scopes, at, self._thread)]
+                around.current = (finite(around.current) or 0) + scope.weight
+            del self._scopes[at]
+            # Where threads have steps at the same time, the one that began next takes over what this one put aside.
+            inner = self if at == len(self._scopes) else self._scopes[at]
+            inner.current, inner.total, inner.unit = scope.current, scope.total, scope.unit
+            if inner is self:
+                self._rate = scope.rate
+            else:
+                self._scopes[at].rate = scope.rate
 
     def log(self, text: str, level: Level = "info") -> None:
         """Add a line to the task's log. `level` is debug, info, warning or error. Raises `Cancelled` like `set`."""
@@ -184,7 +188,8 @@ class Reporter:
 
     def write_line(self, text: str, level: str = "info") -> None:
         """`log`, but never raises: for a `logging.Handler`, whose caller does not expect an end."""
-        level = level if isinstance(level, str) and level in LEVELS else "info"
+        level = plain_text(level, MAX_UNIT)
+        level = level if level in LEVELS else "info"
         line = dumps({"ts": round(time.time(), 3), "level": level, "text": plain_text(text, MAX_LINE)})
         with self._lock:
             if len(self._lines) >= MAX_PENDING_LINES:
@@ -205,7 +210,7 @@ class Reporter:
     def end(self, changes: Changing) -> None:
         """The attempt's last word: `changes` (state, result or error, …) over the last numbers. Returns at once."""
         self._end = changes
-        self._flusher.wake()
+        self._flusher.hurry()
 
     def close(self) -> None:
         """Tell no more, beyond a last word that was given."""
@@ -271,19 +276,18 @@ class Reporter:
         """Whether the next call shall wake the flusher. After a cancel each call attends, to raise it."""
         self._attention = wanted or self._cancelled
 
-    def poll(self) -> None:
-        """Ask whether the task was cancelled, without publishing. Raises what the sink raises."""
-        self._hear(self._sink.poll(self.task_id, self.attempt))
+    @property
+    def sink(self) -> Sink:
+        """Where the words go: the flusher asks it for many reporters at once."""
+        return self._sink
 
     def _said(self) -> tuple[object, ...]:
         """What a change is measured against."""
-        return (self.current, self.total, self.message, self.unit, len(self._steps), len(self._scopes), self._cancelled)
+        numbers = finite(self.current), finite(self.total)  # not what was reported: it may refuse to be compared
+        return (*numbers, self.message, self.unit, len(self._steps), len(self._scopes), self._cancelled)
 
     def _has_moved(self) -> bool:
-        try:
-            return bool(self._said() != self._published)
-        except Exception:  # somebody reports things that cannot be compared: a NumPy array
-            return True
+        return self._said() != self._published
 
     def publish(self) -> None:
         """Publish what is new. Raises what the sink raises; then nothing counts as published."""
@@ -317,9 +321,10 @@ class Reporter:
                 self._lines.popleft()
                 self._told_lines += 1
         self._told_seq = max(self._told_seq, reply.seq)
-        self._hear(reply)
+        self.hear(reply)
 
-    def _hear(self, reply: Reply) -> None:
+    def hear(self, reply: Reply) -> None:
+        """Take in what the record says: was a cancel asked for, has a newer attempt taken over?"""
         if reply.stale:
             self.stale = True
             self.cancel()  # what this attempt would still do, another one does
@@ -330,21 +335,3 @@ class Reporter:
 
 def _is_final(end: Changing | None) -> bool:
     return end is not None and end.get("state") in FINAL_STATES
-
-
-_current: contextvars.ContextVar[Reporter | None] = contextvars.ContextVar("progress_reporter", default=None)
-
-
-def current() -> Reporter | None:
-    """The running task's reporter; None outside a task."""
-    return _current.get()
-
-
-def activate(reporter: Reporter | None) -> contextvars.Token[Reporter | None]:
-    """Make `reporter` the running task's; the token goes to `deactivate`."""
-    return _current.set(reporter)
-
-
-def deactivate(token: contextvars.Token[Reporter | None]) -> None:
-    """Undo `activate`."""
-    _current.reset(token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,5 +39,5 @@ class Sink(Protocol):
         The first of `lines` is this attempt's line number `told.lines + 1`.
         """
 
-    def poll(self, task_id: str, attempt: int) -> Reply:
-        """The reply that a publish would give, without publishing."""
+    def poll(self, asked: Sequence[tuple[str, int]]) -> Sequence[Reply]:
+        """The reply that a publish of each (task, attempt) would give, in order, without publishing: one round trip."""

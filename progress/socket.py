@@ -101,6 +101,9 @@ class _Session:
             self.outbox.put_answer(error(refusal.code, str(refusal)))
             if self.bad_frames >= MAX_BAD_FRAMES:
                 self.outbox.close(CloseCode.BAD_FRAMES)
+        except Exception:
+            logger.exception("A frame of a browser could not be obeyed; it may come back.")
+            self.outbox.close(CloseCode.UNAVAILABLE)
 
     async def _obey(self, frame: ClientFrame) -> None:
         if frame["type"] == "pong":
@@ -136,8 +139,14 @@ class _Session:
             if task_id not in states:
                 self.outbox.put_answer(error("not_found", "Unknown task, or not yours.", task_id))
         joins = [self.hub.join(self.outbox, state, Since(log=False)) for state in states.values()]
-        for subscription in await asyncio.gather(*joins):
-            self.subscriptions[subscription.task_id] = subscription
+        joined = await asyncio.gather(*joins, return_exceptions=True)
+        for task_id, subscription in zip(states, joined, strict=True):
+            if isinstance(subscription, Subscription):
+                self.subscriptions[task_id] = subscription
+            elif isinstance(subscription, Exception):  # one that cannot be shown is left out, the others are shown
+                logger.error("%s cannot be shown on a list socket.", task_id, exc_info=subscription)
+            else:
+                raise subscription
 
     def _subscription(self, frame: Resync | Cancel) -> Subscription:
         """The one that the frame is about."""

@@ -16,19 +16,21 @@ UNTOLD = 1.0
 def merge(stored: TaskState, changing: Changing | None) -> TaskState:
     """What a viewer must see: the stored state, with the live numbers where they are of the same attempt or newer.
 
-    A recorded end always wins over a live record that did not hear of it.
+    A recorded end always wins: over a live record that did not hear of it, and over one that says another end.
     """
     if not changing:
         return stored
     attempt, live = stored.get("attempt", 0), changing.get("attempt", 0)
     if live < attempt:
         return stored
-    if stored.get("state") in FINAL_STATES and changing.get("state") not in FINAL_STATES:
+    if stored.get("state") in FINAL_STATES and (stored.get("state"), attempt) != (changing.get("state"), live):
         kept = {key: value for key, value in changing.items() if key in NUMBERS and stored.get(key) in (None, "", [])}
         return cast(TaskState, {**stored, **kept})
     if live == attempt and changing.get("state") == "STARTED" and stored.get("state") in ("RETRY", "PENDING"):
         return stored  # the attempt is over; the record did not hear it
     merged = {**stored, **changing}
+    if stored.get("state") in FINAL_STATES:  # of the same end, what was recorded of it
+        merged.update({key: stored[key] for key in ("result", "error") if key in stored})
     merged["cancel_requested"] = bool(stored.get("cancel_requested") or changing.get("cancel_requested"))
     if changing.get("state") in ("PENDING", "RETRY") and (stored.get("state"), attempt) == (changing["state"], live):
         # Why it waits is known now, not then; but a row that was read before this wait began knows of another.

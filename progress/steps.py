@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from .messages import Step
@@ -26,11 +27,23 @@ class Scope:
     weight: float
     step: Step
     began: float
+    thread: int = field(default_factory=threading.get_ident)
 
     def end(self, state: Literal["done", "failed"]) -> None:
         """Write into the step how it ended, and after how long."""
         self.step["state"] = state
         self.step["seconds"] = round(time.monotonic() - self.began, 3)
+
+
+def outside_of(scopes: Sequence[Scope], at: int, main: int) -> int:
+    """The place in `scopes` of what was put aside of the bar around step `at`, to which its weight is added.
+
+    It is its own place, but where threads have steps at the same time: the steps of other threads than the task's own,
+    `main`, are not around it.
+    """
+    while at and scopes[at - 1].thread not in (scopes[at].thread, main):
+        at -= 1
+    return at
 
 
 def share_of_whole(scopes: Sequence[Scope], current: float | None, total: float | None) -> float | None:

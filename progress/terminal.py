@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from operator import length_hint
 from typing import TextIO, TypeVar
 
+from .active import activate, deactivate
 from .flusher import FLUSH_INTERVAL, Flusher
 from .messages import Changing
-from .reporter import Reporter, activate, deactivate
+from .reporter import Reporter
 from .sink import Reply, Told
+from .values import length_of
 
 T = TypeVar("T")
 WIDTH = 30
@@ -30,8 +31,7 @@ def track_in_terminal(
         return
     with in_terminal(stream) as reporter:
         if total is None:
-            hint = length_hint(iterable, -1)
-            total = hint if hint >= 0 else None
+            total = length_of(iterable)
         yield from reporter.track(iterable, total, unit, message)
 
 
@@ -78,8 +78,8 @@ class TerminalSink:
         self._stream.flush()
         return Reply()
 
-    def poll(self, task_id: str, attempt: int) -> Reply:
-        return Reply()
+    def poll(self, asked: Sequence[tuple[str, int]]) -> Sequence[Reply]:
+        return [Reply() for _ in asked]
 
 
 def line(state: Changing) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from .held import Held, Since
 from .listener import Published
 from .messages import FINAL_STATES, Changing, LogLine, TaskState, dumps, snapshot
 from .state import is_older, merge, telling
-from .view_state import changing_of
+from .stored import parse_changing, parse_lines
 
 #: Frames kept of each task for sockets that are joining: three seconds of a busy one.
 RECENT = 64
@@ -52,7 +51,7 @@ class Topic:
     def live(self) -> Changing:
         """The newest changing part that arrived or was read; what is shown while Redis is away."""
         if isinstance(self._live, str):
-            self._live = changing_of(json.loads(self._live))
+            self._live = parse_changing(self._live)
         return self._live
 
     def open_hole(self) -> int:
@@ -115,7 +114,7 @@ class Topic:
         if since.log:
             for message in newer:
                 if message["kind"] == "log":
-                    lines += json.loads(message["text"])["lines"]
+                    lines += parse_lines(message["text"])
         return replace(held, seq=self.seq, changing=changing, log=held.log + lines)
 
     def take(self, held: Held, now: float) -> TaskState:
@@ -151,8 +150,9 @@ class Topic:
         """Take over what the database says now; True if viewers were told something else."""
         self.stored = stored
         self.changed_at = now
-        told = self.told or telling(self.live)
-        return told != ("final",) and telling(merge(stored, self.live)) != told
+        if self.told == ("final",):  # the database may have recorded another end than the one that was told
+            return stored.get("state") in FINAL_STATES and stored.get("state") != self.live.get("state")
+        return telling(merge(stored, self.live)) != (self.told or telling(self.live))
 
     def differs(self, epoch: str, seq: int, seen: int) -> bool:
         """True if the record, at `seq` of `epoch`, is not what arrived; `seen` is the `seq` when it was asked.

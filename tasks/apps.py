@@ -9,7 +9,7 @@ class TasksConfig(AppConfig):
     verbose_name = "Tasks"
 
     def ready(self) -> None:
-        from . import runs
+        from . import checks, runs  # noqa: F401 - importing the checks registers them
         from .celery.engine import CeleryEngine
 
         runs.register(CeleryEngine())

@@ -73,10 +73,11 @@ def django_db_setup(django_db_setup, django_db_blocker) -> Iterator[None]:
             )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def valkey_server(guard) -> Iterator[str]:
-    """A real Valkey at the REDIS_URL of the settings; its address."""
+    """A real Valkey at the REDIS_URL of the settings, until the file's last test: for the next file Redis is away."""
     folder = DEV_DIR / "valkey"
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     command = valkey_command(folder, VALKEY_PORT)
     command[0] = os.environ.get("TEST_REDIS_SERVER") or command[0]  # such as the distribution's redis-server

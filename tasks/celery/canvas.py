@@ -26,7 +26,8 @@ from tasks import runs
 from tasks.models import State, TaskGroup, TaskRun
 from tasks.runs import DatabaseAway, barrier
 
-from .start import behind
+from .message import decoded
+from .start import behind, following, is_following
 
 logger = logging.getLogger(__name__)
 
@@ -39,14 +40,40 @@ def remember_group(result: GroupResult) -> None:
 def remember_chord(header: GroupResult, body: Any) -> None:
     """Store the header's members and the body, and write the body's rows: its id is known from now on."""
     ids = _ids(header)
-    starts, _ = behind([body], str(header.id))
+    # Where it is called, all begin; in a chain whose turn has come, a part may have ended before.
+    parts = len(ids) - (barrier.ended_before(ids) if is_following() else 0)
+    _remember(str(header.id), parts, header.as_tuple(), body)
+
+
+def remember_growing_chord(group_id: str, body: Any) -> None:
+    """`remember_chord` for a header whose parts come one by one: its generator is consumed while the first run."""
+    _remember(group_id, barrier.UNKNOWN, ((group_id, None), []), body)
+
+
+def count_chord(group_id: str, parts: int) -> None:
+    """The header's size is known now. It was from the start, unless its parts came from a generator."""
+    group = TaskGroup.objects.filter(pk=group_id, left__gt=barrier.UNKNOWN // 2, body__isnull=False).first()
+    if group is not None:
+        barrier.settle(group_id, parts)
+        _expect(group_id, parts, TaskRun.objects.filter(after=group_id, held=True).values_list("pk", flat=True).first())
+
+
+def _remember(group_id: str, parts: int, members: Any, body: Any) -> None:
+    starts, _ = behind([body], group_id)
     with transaction.atomic():
         runs.hold(starts, None)
-        barrier.raise_barrier(str(header.id), ids, _plain(header.as_tuple()), _plain(body))
+        barrier.raise_barrier(group_id, parts, _plain(members), _plain(body))
+    if parts != barrier.UNKNOWN:
+        # Not while the transaction is open: nobody waits for its rows because Redis is slow.
+        body_id = starts[0].id if starts else None
+        transaction.on_commit(lambda: _expect(group_id, parts, body_id), robust=True)
+
+
+def _expect(group_id: str, parts: int, body_id: str | None) -> None:
     try:
-        expect(str(header.id), len(ids), starts[0].id if starts else None)
+        expect(group_id, parts, body_id)
     except (redis.RedisError, OSError) as error:
-        logger.debug("The body of %s will show no bar: %s", header.id, error)
+        logger.debug("The body of %s will show no bar: %s", group_id, error)
 
 
 def part_ended(run: TaskRun) -> None:
@@ -69,6 +96,14 @@ def part_ended(run: TaskRun) -> None:
             get_record().tell(body_id, state, final=False)
     except (redis.RedisError, OSError) as error:
         logger.debug("The end of %s could not be counted: %s", run, error)
+
+
+def forget_ignored(run: TaskRun) -> None:
+    """The value of a run with `ignore_result`: nobody needs it once what follows has got it."""
+    waits = bool(run.group_id) and TaskGroup.objects.filter(pk=run.group_id, done=False, body__isnull=False).exists()
+    if not waits:
+        TaskRun.objects.filter(pk=run.pk).update(result=None)
+    run.result = None
 
 
 def add_to_group(group_id: str, result: Any) -> None:
@@ -96,10 +131,16 @@ def forget_group(group_id: str) -> None:
 
 def complete(group: TaskGroup) -> None:
     """Start the body with the results of the header, or end it with the first error among them."""
-    header = result_from_tuple(group.members, current_app)
+    header: Any = result_from_tuple(group.members, current_app)
+    if isinstance(header, GroupResult) and not header.results:
+        header = _grown(group)
     ids = _ids(header)
-    parts = {run.pk: run for run in TaskRun.objects.filter(pk__in=ids).defer("message", "traceback", "progress")}
+    parts = {run.pk: run for run in TaskRun.objects.filter(pk__in=ids).defer("message", "traceback")}
     body: Any = maybe_signature(kombu_loads(json.dumps(group.body)), app=current_app)
+    if group.left > barrier.UNKNOWN // 2:
+        message = "The parts after the first ones were never sent."
+        _end_body(group.pk, body, State.FAILURE, {"type": "PartGone", "message": message})
+        return
     gone = next((one for one in ids if one not in parts), None)
     broken = next((parts[one] for one in ids if one in parts and parts[one].state != State.SUCCESS), None)
     if broken is not None:
@@ -110,13 +151,23 @@ def complete(group: TaskGroup) -> None:
         _end_body(group.pk, body, State.FAILURE, {"type": "PartGone", "message": f"The part {gone} is gone."})
     else:
         try:
-            with transaction.atomic():
+            with transaction.atomic(), following():
                 body.apply_async((_results(header, parts),))
+                ignored = [pk for pk, run in parts.items() if run.progress.get("ignored")]
+                TaskRun.objects.filter(pk__in=ignored).update(result=None)
         except DatabaseAway:
             raise
         except Exception as error:
             logger.error("The body of the chord %s cannot be started: %s", group.pk, error)
             _end_body(group.pk, body, State.FAILURE, {"type": type(error).__name__, "message": str(error)[:2000]})
+
+
+def _grown(group: TaskGroup) -> GroupResult:
+    """The parts of a header that came from a generator, in its order."""
+    waiting = set(TaskRun.objects.filter(after=group.pk, held=True).values_list("pk", flat=True))
+    found = TaskRun.objects.filter(group_id=group.pk).exclude(pk__in=waiting).order_by("accepted_at")
+    rows = sorted(found, key=lambda run: decoded(run)["options"].get("group_index") or 0)
+    return GroupResult(group.pk, [current_app.AsyncResult(run.pk) for run in rows])
 
 
 def _end_body(group_id: str, body: Any, state: str, error: TaskError) -> None:

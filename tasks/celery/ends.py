@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 from django.db import transaction
 from django.utils import timezone
 
-from progress.reporter import current
+from progress.active import current
 from tasks import runs
 from tasks.models import TaskRun
-from tasks.runs.state import public_state
+from tasks.runs.state import public_state, shown_error
 
 from . import canvas
 
 
-def end(task_id: str, state: str, *, attempt: int | None = None, worker: str | None = None, **values: Any) -> bool:
-    """Record an end and tell it once it is committed; False when the attempt holds the run no longer."""
+def end(
+    task_id: str,
+    state: str,
+    *,
+    attempt: int | None = None,
+    worker: str | None = None,
+    children: Sequence[Any] = (),
+    ignored: bool = False,
+    **values: Any,
+) -> bool:
+    """Record an end and tell it once it is committed; False when the attempt holds the run no longer.
+
+    `children` are kept with the run's last numbers. An `ignored` value is given to what follows the run, and not kept.
+    """
     reporter = current()
     if reporter is not None and reporter.task_id != task_id:
         reporter = None
     numbers = reporter.state() if reporter is not None else None
     quietly = reporter is not None
-    run = runs.end(task_id, state, attempt=attempt, worker=worker, numbers=numbers, quietly=quietly, **values)
-    if run is None:
-        return False
+    if children:
+        numbers = cast(Any, {**(numbers or {}), "children": list(children)})
+    if ignored:
+        numbers = cast(Any, {**(numbers or {}), "ignored": True})
+    with transaction.atomic():
+        run = runs.end(task_id, state, attempt=attempt, worker=worker, numbers=numbers, quietly=quietly, **values)
+        if run is None:
+            return False
+        if ignored:
+            canvas.forget_ignored(run)
     canvas.part_ended(run)
     if reporter is None:
         return True
     whole = public_state(run)
     changes: Any = {"state": state, "rate": None, "eta": None, "step": None}
     changes.update(started_at=whole["started_at"], finished_at=whole["finished_at"])
-    changes["result" if state == "SUCCESS" else "error"] = run.result if state == "SUCCESS" else run.error
+    changes["result" if state == "SUCCESS" else "error"] = run.result if state == "SUCCESS" else shown_error(run.error)
     if state == "SUCCESS":
         changes.update(percent=100.0, error=None)  # None: the attempt before may have told one
     told = reporter

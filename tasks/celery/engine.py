@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from bisect import bisect
 from typing import Any
 
 from amqp.exceptions import AMQPError
@@ -11,7 +12,9 @@ from celery import current_app
 from celery.canvas import maybe_signature
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from kombu.exceptions import KombuError, OperationalError
+from kombu.transport.redis import PRIORITY_STEPS as DEFAULT_PRIORITY_STEPS
 from kombu.utils.json import loads as kombu_loads
 from redis import RedisError
 
@@ -19,9 +22,10 @@ from tasks import runs
 from tasks.models import TaskGroup, TaskRun
 from tasks.runs import NotAccepted, Start
 
-from . import broker, canvas, errors
+from . import broker, canvas, children, errors
+from .message import decoded
 from .options import check
-from .start import start_of
+from .start import following, start_of
 
 logger = logging.getLogger(__name__)
 
@@ -93,12 +97,15 @@ class CeleryEngine:
         if not callbacks and not chain:
             return
         result = kombu_loads(json.dumps(run.result))
-        given = {"parent_id": run.pk, "root_id": options.get("root_id") or run.pk, "priority": options.get("priority")}
+        given = {"parent_id": run.pk, "root_id": options.get("root_id") or run.pk}
+        if current_app.conf.task_inherit_parent_priority:
+            given["priority"] = options.get("priority")
+        started: list[Any] = []
         for one in callbacks:
             try:
-                with transaction.atomic():
+                with transaction.atomic(), following():
                     callback: Any = maybe_signature(one, app=current_app)
-                    callback.apply_async((result,), **given)
+                    started.append(callback.apply_async((result,), **given))
             except runs.DatabaseAway:
                 raise
             except Exception as error:
@@ -106,12 +113,13 @@ class CeleryEngine:
         if chain:
             signature: Any = maybe_signature(chain[-1], app=current_app)
             try:
-                with transaction.atomic():
-                    signature.apply_async((result,), chain=chain[:-1], **given)
+                with transaction.atomic(), following():
+                    started.append(signature.apply_async((result,), chain=chain[:-1], **given))
             except Exception as error:
                 if isinstance(error, runs.DatabaseAway):
                     raise
                 self._fail_next(run, error)
+        children.add(run, started)
 
     def _fail_next(self, run: TaskRun, error: Exception) -> None:
         """What follows cannot be started: its arguments are too large, or are no arguments of it."""
@@ -133,24 +141,22 @@ class CeleryEngine:
         """False where a task has Celery's own class."""
         return all(hasattr(task, "tracked") for task in current_app.tasks.values())
 
-    def before(self, priority: int | None) -> dict[str, Any]:
-        """Redis: a smaller number goes first. RabbitMQ: a larger one, where the queue has priorities."""
-        if priority is None:
-            return {}
-        return {"priority__gt": priority} if settings.BROKER.queue_type == "quorum" else {"priority__lt": priority}
-
-
-def decoded(run: TaskRun) -> dict[str, Any]:
-    """The run's message with dates, decimals and ids as they were given. Raises TypeError for one of wrong types."""
-    message = kombu_loads(json.dumps(run.message))
-    parts: dict[str, type[Any]] = {"args": list, "kwargs": dict, "options": dict}
-    if not isinstance(message, dict):
-        raise TypeError(f"A message is an object, but {run.pk} has a {type(message).__name__}.")
-    found = {name: message.get(name) or kind() for name, kind in parts.items()}
-    for name, kind in parts.items():
-        if not isinstance(found[name], kind):
-            raise TypeError(f"The {name} of {run.pk} are a {type(found[name]).__name__}.")
-    return found
+    def priorities(self, priority: int | None) -> tuple[Q, Q]:
+        """Redis has a list for each of a few steps, the smallest first; RabbitMQ's quorum queues put above 4 first."""
+        if settings.BROKER.queue_type == "quorum":
+            first = Q(priority__gt=4)
+            return (Q(pk__in=()), first) if (priority or 0) > 4 else (first, ~first | Q(priority=None))
+        given: Any = settings.BROKER.transport_options.get("priority_steps")
+        steps = sorted(given or DEFAULT_PRIORITY_STEPS)
+        number = max(bisect(steps, priority or 0) - 1, 0)
+        before, same = Q(priority__lt=steps[number]), Q(priority__gte=steps[number])
+        if number == 0:
+            before = Q(pk__in=())
+            same = Q(priority__lt=steps[1]) if len(steps) > 1 else Q()
+            return before, same | Q(priority=None)
+        if number + 1 < len(steps):
+            same &= Q(priority__lt=steps[number + 1])
+        return before | Q(priority=None), same
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -2,27 +2,61 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import json
 import logging
-from typing import Any
+import sys
+from typing import Any, NotRequired, TypedDict
 
 from billiard import einfo
-from celery import current_app
+from celery import current_app, group
+from celery import exceptions as celery_exceptions
 from celery.app.task import Context
-from celery.exceptions import SoftTimeLimitExceeded, TaskRevokedError, TimeLimitExceeded
+from celery.exceptions import SoftTimeLimitExceeded, TaskRevokedError, TimeLimitExceeded, WorkerLostError
+from celery.utils.saferepr import saferepr as safe_repr
 from celery.utils.serialization import UnpickleableExceptionWrapper
 from django.db import transaction
+from kombu.utils.json import dumps as kombu_dumps
+from kombu.utils.json import loads as kombu_loads
 
 from progress.messages import TaskError
 from tasks.models import State, TaskRun
-from tasks.runs.message import MAX_ERROR, plain
+from tasks.runs.message import MAX_ERROR, plain, storable
+
+from . import children
 
 logger = logging.getLogger(__name__)
+
+#: Causes of causes that are kept.
+MAX_CAUSES = 5
+#: Characters of JSON that are kept of what makes an exception anew.
+MAX_RAISED = 32 * 1024
+#: What Celery says of a run that was revoked.
+REASONS = {"Cancelled": "revoked", "Expired": "expired"}
+
+
+class Raised(TypedDict, total=False):
+    """What makes an exception anew: `name` is qualified, `args` are JSON, `repr` is what Python shows of it."""
+
+    module: str | None
+    name: str
+    args: list[Any]
+    repr: str
+    cause: Raised
+
+
+class StoredError(TaskError):
+    """The error in a row. Viewers get its type and message only."""
+
+    raised: NotRequired[Raised]
+
 
 _Parcel: Any = einfo.ExceptionWithTraceback  # type: ignore[attr-defined]  # not in its types
 
 
-def describe(exception: Any, limits: tuple[float | None, float | None] = (None, None)) -> TaskError:
-    """What a viewer may read of an exception: its class and text, without a traceback.
+def describe(exception: Any, limits: tuple[float | None, float | None] = (None, None)) -> StoredError:
+    """What is stored of an exception: what a viewer may read of it, and under "raised" what makes it anew.
 
     `limits`: the task's hard and soft time limit in seconds, which Celery's exceptions do not name. Celery's own
     description of one (`{"exc_type", "exc_message"}`) is taken as well.
@@ -30,20 +64,67 @@ def describe(exception: Any, limits: tuple[float | None, float | None] = (None, 
     exception = unwrapped(exception)
     if isinstance(exception, dict) and "exc_type" in exception:
         message = exception.get("exc_message", "")
-        if isinstance(message, (list, tuple)):
-            message = ", ".join(map(_text, message))
-        return {"type": plain(_text(exception["exc_type"])), "message": plain(_text(message))[:MAX_ERROR]}
+        args = list(message) if isinstance(message, (list, tuple)) else [message]
+        module = exception.get("exc_module")
+        name = plain(_text(exception["exc_type"]))
+        text = plain(", ".join(map(_text, args)))[:MAX_ERROR]
+        raised = _bounded({"module": module and _text(module), "name": name, "args": _kept_args(args)}, text)
+        return {"type": name.rpartition(".")[2], "message": text, "raised": raised}
     if isinstance(exception, UnpickleableExceptionWrapper):
-        name = str(exception.exc_cls_name)
-        text = ", ".join(map(_text, exception.exc_args or ())) or name
-        return {"type": plain(name), "message": plain(text)[:MAX_ERROR]}
+        name = plain(_text(exception.exc_cls_name))
+        args = list(exception.exc_args or ())
+        text = plain(", ".join(map(_text, args)) or name)[:MAX_ERROR]
+        raised = {"module": _text(exception.exc_module), "name": name, "args": _kept_args(args)}
+        return {"type": name, "message": text, "raised": _bounded({**raised, "repr": _short(exception)}, text)}
     if isinstance(exception, TimeLimitExceeded):
         text = f"The task was ended at its time limit of {exception.args[0]:g} s."
     elif isinstance(exception, SoftTimeLimitExceeded) and limits[1]:
         text = f"The task ran into its soft time limit of {limits[1]:g} s."
     else:
         text = _text(exception) or type(exception).__name__
-    return {"type": type(exception).__name__, "message": plain(text)[:MAX_ERROR]}
+    text = plain(text)[:MAX_ERROR]
+    return {"type": type(exception).__name__, "message": text, "raised": _bounded(_parts(exception), text)}
+
+
+def _parts(exception: Any, depth: int = 0) -> Raised:
+    """What makes the exception anew: its class, its arguments, and what it was raised from."""
+    cls = type(exception)
+    parts: Raised = {
+        "module": cls.__module__,
+        "name": getattr(cls, "__qualname__", cls.__name__),
+        "args": _kept_args(list(getattr(exception, "args", ()))),
+        "repr": _short(safe_repr(exception)),
+    }
+    cause = getattr(exception, "__cause__", None)
+    if isinstance(cause, BaseException) and depth < MAX_CAUSES:
+        parts["cause"] = _parts(cause, depth + 1)
+    return parts
+
+
+def _kept_args(args: list[Any]) -> list[Any]:
+    """Each argument as JSON, or, where it is none, as Python shows it."""
+    kept: list[Any] = []
+    for one in args:
+        try:
+            kept.append(storable(kombu_dumps(one)))
+        except (TypeError, ValueError, RecursionError):
+            kept.append(plain(safe_repr(one)))
+        except Exception:  # an object's own idea of JSON
+            kept.append(f"({type(one).__name__})")
+    return kept
+
+
+def _bounded(raised: Raised, text: str) -> Raised:
+    """Without its cause, or with its text alone, where more would be too much for a row."""
+    if len(json.dumps(raised)) > MAX_RAISED:
+        raised.pop("cause", None)
+    if len(json.dumps(raised)) > MAX_RAISED:
+        raised["args"] = [text]
+    return raised
+
+
+def _short(text: Any) -> str:
+    return plain(_text(text))[:MAX_ERROR]
 
 
 def unwrapped(exception: Any) -> Any:
@@ -59,15 +140,40 @@ def _text(value: Any) -> str:
         return f"({type(value).__name__}, whose text cannot be made)"
 
 
-def rebuilt(run: TaskRun) -> Exception:
-    """The exception of a run that ended badly, as Celery makes one of its name and text."""
-    error = run.error or {"type": "Error", "message": ""}
-    if run.state == State.REVOKED:
-        return TaskRevokedError(error["message"])
-    found = current_app.backend.exception_to_python(
-        {"exc_type": error["type"], "exc_message": [error["message"]], "exc_module": "tasks.errors"}
+def rebuilt(run: TaskRun) -> BaseException:
+    """The exception of a run that ended badly: its class, its arguments and its cause, as far as they can be made."""
+    error: Any = run.error or {"type": "Error", "message": ""}
+    raised = error.get("raised")
+    if run.state == State.REVOKED and not raised:
+        return TaskRevokedError(REASONS.get(error["type"], error["message"]))
+    if raised:
+        return _made(raised)
+    if error["type"] == "WorkerLost":
+        return WorkerLostError(error["message"])
+    module = celery_exceptions if error["type"] in vars(celery_exceptions) else None
+    found: BaseException = current_app.backend.exception_to_python(
+        {"exc_type": error["type"], "exc_message": [error["message"]], "exc_module": module and module.__name__}
     )
     return found
+
+
+def _made(raised: Raised) -> BaseException:
+    args = tuple(kombu_loads(json.dumps(raised.get("args") or [])))
+    module, name, text = str(raised.get("module") or ""), raised["name"], raised.get("repr") or ""
+    if module and module not in sys.modules and module != "__main__":
+        with contextlib.suppress(Exception):
+            importlib.import_module(module)
+    made: Any = current_app.backend.exception_to_python(
+        {"exc_type": name.rpartition("<locals>.")[2], "exc_message": args, "exc_module": module or None}
+    )
+    if type(made) is Exception and name != "Exception":  # its class does not take its own arguments
+        made = UnpickleableExceptionWrapper(module, name.rpartition(".")[2], args, text or f"{name}{args!r}")
+    elif made.args != args:
+        with contextlib.suppress(Exception):  # one that made a text of its arguments has done so before
+            made.args = args
+    if cause := raised.get("cause"):
+        made.__cause__ = _made(cause)
+    return made  # type: ignore[no-any-return]
 
 
 def call_back(run: TaskRun, errbacks: list[Any], options: dict[str, Any]) -> None:
@@ -93,11 +199,12 @@ def call_back(run: TaskRun, errbacks: list[Any], options: dict[str, Any]) -> Non
     later: list[Any] = []
     for one in errbacks:
         (at_once if backend.is_called_at_once(one) else later).append(one)
+    given: dict[str, Any] = {"parent_id": run.pk, "root_id": options.get("root_id") or run.pk}
     for one in later:
         try:
             with transaction.atomic():
-                request.errbacks = [one]
-                backend._call_task_errbacks(request, exception, traceback)
+                errbacks_group: Any = group([current_app.signature(one)], app=current_app)
+                children.add(run, [errbacks_group.apply_async((run.pk,), add_to_parent=False, **given)])
         except Exception:
             logger.exception("An error callback of %s could not be started.", run)
     if at_once:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Any
 
@@ -75,6 +76,11 @@ class TrackedRequest(Request):
                 logger.exception("The cancel of %s could not be recorded.", self.id)
             finally:
                 connection.close()
+
+    def cancel(self, pool: Any, *args: Any, **kwargs: Any) -> None:
+        """Celery's, when the worker ends at once: in a pool that cannot kill, what it is at ends with the process."""
+        with contextlib.suppress(NotImplementedError):
+            super().cancel(pool, *args, **kwargs)
 
     # What these two record, they record in the parent of the pool: no process may inherit its connection.
 

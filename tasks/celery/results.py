@@ -7,42 +7,63 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from celery import current_app, states
-from celery.backends.base import BaseBackend
 from celery.exceptions import Ignore, Retry
 from celery.result import GroupResult
+from celery.utils.functional import regen
 from kombu.exceptions import EncodeError
 from kombu.utils.json import dumps as kombu_dumps
 from kombu.utils.json import loads as kombu_loads
 
-from progress import current
+from progress.active import current
 from progress.celery import show_meta
 from progress.messages import Changing
 from tasks import runs
-from tasks.models import State, TaskRun
-from tasks.runs import with_retries
+from tasks.models import FINAL, State, TaskRun
+from tasks.runs import DatabaseAway, with_retries
+from tasks.runs.database import Patience
 from tasks.runs.state import changing
 from tasks.runs.waiting import retry_waiting
 from tasks.runs.worker import identity
 
-from . import canvas, errors
+from . import canvas, children, errors, told
 from .ends import end, end_untracked
+from .message import decoded
 from .start import is_tracked
+from .waiting import WaitingBackend, is_forgotten
+
+regen_type = type(regen(iter(())))
 
 logger = logging.getLogger(__name__)
 
+#: Seconds between two looks of a caller that waits, where nothing is heard.
+LOOK_EVERY = 0.5
+#: Runs in one look.
+IDS_AT_ONCE = 500
+#: Started tasks that are noted with the end of the one that started them.
+MAX_CHILDREN = 1_000
 
-class RunBackend(BaseBackend):
+
+class RunBackend(WaitingBackend):
     """What Celery stores goes to `runs`; what it asks for comes from the row."""
 
     persistent = True
+    supports_autoexpire = True  # `manage.py prune_runs`, which the sweep calls once a day
     app: Any
 
     def store_result(
-        self, task_id: str, result: Any, state: str, traceback: str | None = None, request: Any = None, **_: Any
+        self,
+        task_id: str,
+        result: Any,
+        state: str,
+        traceback: str | None = None,
+        request: Any = None,
+        ignored: bool = False,
+        **_: Any,
     ) -> Any:
         """Record the end of an attempt. STARTED is the claim's, and a state that Celery does not know is progress."""
         if state == states.STARTED:
@@ -52,19 +73,21 @@ class RunBackend(BaseBackend):
             return result
         if state not in states.READY_STATES:
             show_meta(result)
+            told.keep(task_id, state, self.encode_result(result, state), _attempt_of(request, task_id))
             return result
         if state == states.SUCCESS:
-            values: dict[str, Any] = {"result": _as_json(result)}
+            values: dict[str, Any] = {"result": _as_json(self.prepare_value(result))}
         else:
             values = {"error": errors.describe(result, _time_limits(request)), "traceback": traceback or ""}
             if state == states.REVOKED:
                 values["error"] = runs.CANCELLED
-        attempt = getattr(request, "attempt", None)
+        attempt = _attempt_of(request, task_id)
         who: dict[str, Any] = {"attempt": attempt} if attempt else {"worker": identity()}
         if not self._is_run(task_id, request):
             with_retries(lambda: end_untracked(task_id, _name_of(request), state, request, values))
             return result
-        with_retries(lambda: end(task_id, state, **who, **values))
+        started = children.as_tuples(getattr(request, "children", None) or ()) if attempt else []
+        with_retries(lambda: end(task_id, state, children=started, ignored=ignored, **who, **values))
         return result
 
     @staticmethod
@@ -99,8 +122,10 @@ class RunBackend(BaseBackend):
         self, task_id: str, result: Any, request: Any = None, store_result: bool = True, state: str = states.SUCCESS
     ) -> None:
         """SUCCESS."""
+        if _is_here_and_now(request):
+            return super().mark_as_done(task_id, result, request, store_result, state)
         ignored = not store_result or bool(getattr(request, "ignore_result", False))
-        self.store_result(task_id, None if ignored else result, state, request=request)
+        self.store_result(task_id, result, state, request=request, ignored=ignored)
 
     def mark_as_failure(
         self,
@@ -113,6 +138,10 @@ class RunBackend(BaseBackend):
         state: str = states.FAILURE,
     ) -> None:
         """FAILURE."""
+        if _is_here_and_now(request):
+            return super().mark_as_failure(
+                task_id, exc, traceback, request, store_result=store_result, call_errbacks=call_errbacks, state=state
+            )
         self.store_result(task_id, getattr(request, "raised", None) or exc, state, traceback, request)
 
     def mark_as_revoked(
@@ -124,6 +153,8 @@ class RunBackend(BaseBackend):
         state: str = states.REVOKED,
     ) -> None:
         """REVOKED."""
+        if _is_here_and_now(request):
+            return super().mark_as_revoked(task_id, reason, request, store_result, state)
         if reason == "expired" and runs.expire(task_id):
             return
         self.store_result(task_id, Ignore(reason), state, request=request)
@@ -143,8 +174,16 @@ class RunBackend(BaseBackend):
     # --- groups and chords: see `canvas` ------------------------------------------------------------------------------
 
     def apply_chord(self, header_result_args: Any, body: Any, **_: Any) -> None:
-        """Remember the chord before its header is sent."""
-        canvas.remember_chord(GroupResult(*header_result_args), body)
+        """Remember the chord before its header is sent. A generator is not consumed for it."""
+        group_id, parts = header_result_args
+        if isinstance(parts, regen_type):
+            canvas.remember_growing_chord(group_id, body)
+        else:
+            canvas.remember_chord(GroupResult(group_id, parts), body)
+
+    def set_chord_size(self, group_id: str, chord_size: int) -> None:
+        """All but the last part are sent."""
+        canvas.count_chord(group_id, chord_size)
 
     def add_to_chord(self, chord_id: str, result: Any) -> None:
         """One more part of a header that runs."""
@@ -164,34 +203,84 @@ class RunBackend(BaseBackend):
     def _delete_group(self, group_id: str) -> None:
         canvas.forget_group(group_id)
 
+    def wait_for(
+        self,
+        task_id: str,
+        timeout: float | None = None,
+        interval: float = 0.5,
+        no_ack: bool = True,
+        on_interval: Callable[[], object] | None = None,
+    ) -> Any:
+        """`AsyncResult.get()`: the task is waited for, and so is a database that is away for a while."""
+        patience = Patience(timeout)
+
+        def answered() -> None:
+            patience.answered()
+            if on_interval is not None:
+                on_interval()
+
+        while True:
+            try:
+                return super().wait_for(  # type: ignore[no-untyped-call]  # Celery's
+                    task_id, patience.left(), interval, no_ack, answered
+                )
+            except DatabaseAway:
+                if not patience.pause():
+                    raise
+
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         run = TaskRun.objects.filter(pk=task_id).first()
-        if run is None:
-            raise UnknownTask(f"There is no run {task_id}: it was never accepted here, or it was pruned.")
+        return self._meta(task_id, run)
+
+    def _meta(self, task_id: str, run: TaskRun | None) -> dict[str, Any]:
+        """What Celery wants to know of a task. One that nobody knows is PENDING, as in Celery."""
+        if run is None or is_forgotten(run):
+            return {"task_id": task_id, "status": states.PENDING, "result": None}
+        message = decoded(run)
         meta: dict[str, Any] = {
             "task_id": run.pk,
             "status": str(run.state),
             "result": kombu_loads(json.dumps(run.result)),
             "traceback": run.traceback or None,
-            "date_done": run.finished_at,
-            "children": [],
+            "date_done": run.finished_at.isoformat() if run.finished_at else None,
+            "children": run.progress.get("children") or [],
+            "parent_id": message["options"].get("parent_id") or run.parent_id,
+            "group_id": run.group_id,
             "name": run.name,
-            "args": run.args,
-            "kwargs": run.kwargs,
+            "args": message["args"],
+            "kwargs": message["kwargs"],
             "queue": run.queue,
             "worker": run.worker,
-            "retries": max(run.attempt - 1, 0),
+            "retries": int(message["options"].get("retries") or 0),
         }
         if run.state in states.EXCEPTION_STATES:
             meta["result"] = errors.rebuilt(run)
+        elif run.state == State.STARTED:
+            meta.update(told.read(run))
         return meta
 
     def _forget(self, task_id: str) -> None:
-        """A run is a record; `manage.py prune_runs` forgets."""
+        """The value is forgotten; the run is a record, which `manage.py prune_runs` deletes."""
+        forget(task_id)
 
 
-class UnknownTask(LookupError):
-    """There is no run with this id: it was never accepted here, or it was pruned."""
+def _attempt_of(request: Any, task_id: str) -> int | None:
+    """The attempt that `request` holds of this task; None of another one's."""
+    if getattr(request, "id", None) not in (None, task_id):
+        return None
+    return getattr(request, "attempt", None)
+
+
+def forget(task_id: str) -> None:
+    """Forget the value of a run that has ended; one that has not keeps its."""
+    for run in TaskRun.objects.filter(pk=task_id, state__in=FINAL):
+        TaskRun.objects.filter(pk=task_id).update(progress={**run.progress, "forgotten": True})
+
+
+def _is_here_and_now(request: Any) -> bool:
+    """True for `task.apply()` and `task_always_eager`: that is Celery's alone, which stores nothing unless it is told
+    to."""
+    return bool(getattr(request, "is_eager", False))
 
 
 def _name_of(request: Any) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +15,7 @@ from celery.app.task import Context
 from celery.canvas import maybe_signature
 from django.utils import timezone
 from kombu import serialization
+from kombu.exceptions import EncodeError
 from kombu.utils.json import dumps as kombu_dumps
 
 from tasks import runs
@@ -28,7 +31,10 @@ CALLERS_OPTIONS = frozenset(
 )
 
 
-class NotEncodable(NotAccepted):
+_follows: ContextVar[bool] = ContextVar("tasks_follows", default=False)
+
+
+class NotEncodable(NotAccepted, EncodeError):
     """Arguments that are no JSON."""
 
 
@@ -46,6 +52,8 @@ def start_of(task: Any, args: Any, kwargs: Any, options: dict[str, Any], *, task
     if parent is not None:
         options.setdefault("parent_id", parent.id)
         options.setdefault("root_id", parent.root_id or parent.id)
+        if current_app.conf.task_inherit_parent_priority:
+            options.setdefault("priority", (parent.delivery_info or {}).get("priority"))
     if request_id := trace.request_id():  # so that a worker's log lines name the request that led to them
         options["headers"] = {**(options.get("headers") or {}), "request_id": request_id}
     start = Start(
@@ -60,6 +68,8 @@ def start_of(task: Any, args: Any, kwargs: Any, options: dict[str, Any], *, task
         parent_id=options.get("parent_id"),
         group_id=options.get("group_id"),
         one_while_active=_active_values(task, args, kwargs),
+        # A frozen signature has it, a caller's own `task_id` has not: that one means the same run.
+        anew="reply_to" in options and not _follows.get(),
     )
     if options.get("chain"):
         start.id = start.id or options.get("task_id") or new_id()
@@ -67,44 +77,57 @@ def start_of(task: Any, args: Any, kwargs: Any, options: dict[str, Any], *, task
     return start
 
 
-def behind(signatures: list[Any], after: str) -> tuple[list[Start], str]:
-    """What waits one after the other for `after`: the starts, and the id of the last one."""
+@contextmanager
+def following() -> Iterator[None]:
+    """What is started here follows something that has ended: its rows are there, and one that has ended stays ended."""
+    token = _follows.set(True)
+    try:
+        yield
+    finally:
+        _follows.reset(token)
+
+
+def is_following() -> bool:
+    """True inside `following`."""
+    return _follows.get()
+
+
+def behind(signatures: list[Any], after: str, group_id: str | None = None) -> tuple[list[Start], str]:
+    """What waits one after the other for `after`: the starts, and the id of the last one, a part of `group_id`."""
     found: list[Start] = []
-    for one in signatures:
-        more, after = _held(maybe_signature(one, app=current_app), after)
+    for number, one in enumerate(signatures, 1):
+        mine = group_id if number == len(signatures) else None
+        more, after = _held(maybe_signature(one, app=current_app), after, mine)
         found.extend(more)
     return found, after
 
 
-def _held(signature: Any, after: str) -> tuple[list[Start], str]:
-    """The starts of one frozen signature that waits for `after`, and the id that its own followers wait for."""
+def _held(signature: Any, after: str, group_id: str | None = None) -> tuple[list[Start], str]:
+    """The starts of one frozen signature that waits for `after`, and the id that its own followers wait for.
+
+    `group_id`: the group that waits for the last of them.
+    """
     options = signature.options
     kind = signature.get("subtask_type")
+    chain = list(reversed(options.get("chain") or ()))
+    mine = None if chain else group_id
     if kind == "chord":
         header_id = _group_id(signature.tasks, options.get("task_id") or "")
-        members = [start for one in _parts(signature.tasks) for start in _part_of(header_id, one, after)]
-        body, last = _held(maybe_signature(signature.body, app=current_app), header_id)
+        members = [start for one in _parts(signature.tasks) for start in _held(one, after, header_id)[0]]
+        body, last = _held(maybe_signature(signature.body, app=current_app), header_id, mine)
         found = [*members, *body]
     elif kind == "group":
         last = options.get("task_id") or after
-        found = [start for one in _parts(signature.tasks) for start in _part_of(last, one, after)]
+        within = last if chain else mine
+        found = [start for one in _parts(signature.tasks) for start in _held(one, after, within)[0]]
     elif kind == "chain":
-        found, last = behind(list(signature.tasks), after)
+        found, last = behind(list(signature.tasks), after, mine)
     else:
-        found, last = _leaf(signature, after)
-    if options.get("chain"):
-        more, last = behind(list(reversed(options["chain"])), last)
+        found, last = _leaf(signature, after, mine)
+    if chain:
+        more, last = behind(chain, last, group_id)
         found.extend(more)
     return found, last
-
-
-def _part_of(group_id: str, signature: Any, after: str) -> list[Start]:
-    """The starts of one part of a group; the last of them is the one that counts there."""
-    starts, last = _held(signature, after)
-    for start in starts:
-        if start.id == last:
-            start.group_id = group_id
-    return starts
 
 
 def _parts(tasks: Any) -> Iterator[Any]:
@@ -116,7 +139,7 @@ def _parts(tasks: Any) -> Iterator[Any]:
             yield one
 
 
-def _leaf(signature: Any, after: str) -> tuple[list[Start], str]:
+def _leaf(signature: Any, after: str, group_id: str | None) -> tuple[list[Start], str]:
     task_id, task = signature.options.get("task_id"), current_app.tasks.get(signature.task)
     if not task_id:
         return [], after
@@ -124,7 +147,9 @@ def _leaf(signature: Any, after: str) -> tuple[list[Start], str]:
         return [], task_id
     start = Start(id=task_id, name=task.name, message={}, queue=queue_of(task, signature.options), after=after)
     start.max_attempts = getattr(task, "max_attempts", 3)
-    start.group_id = signature.options.get("group_id")
+    start.group_id, start.anew = group_id or signature.options.get("group_id"), not _follows.get()
+    if start.group_id == after:
+        start.group_id = None  # Celery says of a body that it is in the group that it waits for
     parent = running_request()
     start.parent_id = parent.id if parent is not None else None
     return [start], task_id

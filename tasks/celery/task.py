@@ -7,6 +7,7 @@ may say `max_attempts = 1` to never run twice, or `tracked = False` to be left t
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -15,11 +16,13 @@ from celery.exceptions import Ignore, Reject, Retry, WorkerShutdown, WorkerTermi
 from celery.result import AsyncResult
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
+from django.utils import timezone
 
+from progress.active import activate, current
 from progress.errors import Cancelled
 from progress.messages import TaskError
 from progress.record import get_record
-from progress.reporter import Reporter, activate, current
+from progress.reporter import Reporter
 from tasks import runs
 from tasks.models import TaskRun
 from tasks.runs import DatabaseAway, barrier, counts, trace, with_retries
@@ -75,19 +78,26 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         `idempotency_key`: the same key from the same owner within 24 h gives the same run. Raises
         `runs.NotAccepted` for arguments that are no JSON or too many, TypeError for those that do not fit the task.
         """
-        if not self.tracked or self.app.conf.task_always_eager:
+        if self.app.conf.task_always_eager:
+            return super().apply_async(args, kwargs, task_id, producer, link, link_error, shadow, **options)
+        if not self.tracked:
             if options.get("chord") and options.get("group_id"):
                 barrier.mark_untracked(str(options["group_id"]))
             return super().apply_async(args, kwargs, task_id, producer, link, link_error, shadow, **options)
+        if self.soft_time_limit and self.time_limit and self.soft_time_limit > self.time_limit:
+            raise ValueError("soft_time_limit must be less than or equal to time_limit")
         if self.typing:
             self.__header__(*(args or ()), **(kwargs or {}))  # type: ignore[attr-defined]
+        shadow = shadow or self.shadow_name(args, kwargs, options)  # type: ignore[func-returns-value]
         options = {**self._get_exec_options(), **options}  # type: ignore[attr-defined]
+        options.setdefault("ignore_result", self.ignore_result)
         given = (("link", link), ("link_error", link_error), ("shadow", shadow))
         options.update({key: value for key, value in given if value is not None})
         request = self.request
         if task_id is not None and task_id == request.id and options.get("retries"):
             self._ask_again(request, args, kwargs, options)
             return self.AsyncResult(task_id)
+        add_to_parent, result_cls = options.pop("add_to_parent", True), options.pop("result_cls", None)
         try:
             start = start_of(self, args, kwargs, options, task_id=task_id)
             run = runs.accept(start, idempotency_key=idempotency_key)
@@ -95,7 +105,12 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
             raise SynchronousOnlyOperation(
                 f"{self.name} is started inside an event loop: use `await {self.__name__}.adelay(…)` there."
             ) from None
-        return self.AsyncResult(run.pk)
+        result: AsyncResult[Any] = (result_cls or self.AsyncResult)(run.pk)
+        result.ignored = bool(options["ignore_result"])
+        parent = self.app.current_worker_task if add_to_parent else None
+        if parent is not None:
+            parent.add_trail(result)
+        return result
 
     async def aapply_async(self, *args: Any, **options: Any) -> AsyncResult[Any]:
         """`apply_async` for callers inside an event loop."""
@@ -107,7 +122,7 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
 
     def publish(self, args: Any, kwargs: Any, task_id: str, **options: Any) -> None:
         """Send the message as Celery does. Only `runs` calls this, for a run that is stored."""
-        super().apply_async(args, kwargs, task_id=task_id, **options)
+        super().apply_async(args, kwargs, task_id=task_id, add_to_parent=False, **options)
 
     def _ask_again(self, request: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> None:
         """`self.retry()`: remembered until the task's function is left, whose own transaction may be rolled back."""
@@ -137,7 +152,8 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         if not self.tracked or request.is_eager or request.called_directly or getattr(request, "attempt", None):
             return
         try:
-            run = with_retries(lambda: self._claim(request))
+            now = timezone.now()
+            run = with_retries(lambda: self._claim(request, now))
         except DatabaseAway as error:
             # Not a failure of the task: its run still waits, and is sent again when the database is back.
             logger.warning("%s could not be claimed: %s", request.id, error)
@@ -150,11 +166,11 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         logger.info("Attempt %s of %s begins.", run.attempt, run, extra={"task_id": run.pk, "attempt": run.attempt})
         activate(Reporter(run.pk, run.attempt, get_record()).open())
 
-    def _claim(self, request: Any) -> TaskRun | None:
-        run = runs.claim(request.id, identity())
+    def _claim(self, request: Any, now: datetime) -> TaskRun | None:
+        run = runs.claim(request.id, identity(), now)
         if run is None:
             runs.adopt(adopted(self, request))
-            run = runs.claim(request.id, identity())
+            run = runs.claim(request.id, identity(), now)
         return run
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -19,14 +19,15 @@ def _links(signature: Any) -> tuple[list[Any], Any, list[tuple[Any, Any]]]:
         members = header.get("kwargs", {}).get("tasks", []) if isinstance(header, dict) else header
         group_id = _id(header) if isinstance(header, dict) else None
         body = kwargs.get("body") or {}
-        begins = [one for member in members for one in _links(member)[0]]
+        heads = [one for member in members for one in _links(member)[0]]
         first, last, within = _links(body)
-        return begins, last, [*((one, group_id) for one in first if group_id), *within]
+        return heads, last, [*((one, group_id) for one in first if group_id), *within]
     if kind == "group":
         return [one for member in kwargs.get("tasks", []) for one in _links(member)[0]], _id(signature), []
     if kind == "chain":
-        begins = None
-        after, within = None, []
+        begins: Any = None
+        after: Any = None
+        within = []
         for one in kwargs.get("tasks", []):
             first, last, more = _links(one)
             if begins is None:

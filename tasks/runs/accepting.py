@@ -6,11 +6,11 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -18,9 +18,9 @@ from progress.messages import ID_PATTERN
 from tasks.models import FINAL, State, TaskRun, new_id
 
 from . import counts
-from .database import reconnect
+from .database import DatabaseAway, reconnect
 from .engine import NotAccepted
-from .moves import end_cancelled
+from .moves import begin_again, end_cancelled
 from .owner import Owner, current_owner
 from .sending import send
 
@@ -35,7 +35,8 @@ class Start:
     """What an engine wants to have stored of one run, and of the runs `behind` it, which wait until it has ended.
 
     `message` is `{"args", "kwargs", "options"}` as JSON. `one_while_active`: while a run of the same owner and task
-    with the same value is active, a start gives that one. `after`: the run or group that a held run waits for.
+    with the same value is active, a start gives that one. `after`: the run or group that a held run waits for. `anew`:
+    where a run of this id has ended, it begins again; without, that run is given.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Start:
     group_id: str | None = None
     one_while_active: Any = None
     after: str | None = None
+    anew: bool = False
     behind: Sequence[Start] = field(default_factory=tuple)
 
     def row(self, now: datetime) -> TaskRun:
@@ -81,18 +83,30 @@ def accept(
     """
     if start.id is not None and not ID_PATTERN.fullmatch(start.id):
         raise NotAccepted(f"task_id must be 1 to 64 letters, digits, '.', '_' or '-', but got {start.id!r}.")
-    connection_lost = (OperationalError, InterfaceError)
+    again = start if start.id is not None else replace(start, id=new_id())
+    now = timezone.now()
     try:
-        return _accept(start, idempotency_key, retry_of, owner)
-    except connection_lost:
-        # A process that is neither a request nor a worker keeps a connection that its server closed long ago.
+        return _accept(start, now, idempotency_key, retry_of, owner, new=again.id)
+    except DatabaseAway:
+        # A process that is neither a request nor a worker keeps a connection that its server closed long ago. Under the
+        # same id: the row may have been stored, and only the answer was lost.
         if not reconnect():
             raise
-        return _accept(start, idempotency_key, retry_of, owner)
+        return _accept(again, now, idempotency_key, retry_of, owner)
 
 
-def _accept(start: Start, idempotency_key: str | None, retry_of: str | None, owner: Owner | None) -> TaskRun:
-    run = start.row(timezone.now())
+def _accept(
+    start: Start,
+    now: datetime,
+    idempotency_key: str | None,
+    retry_of: str | None,
+    owner: Owner | None,
+    *,
+    new: str | None = None,
+) -> TaskRun:
+    """`new`: the id, where the start names none; nobody else can have it."""
+    run = start.row(now)
+    run.id = new or run.id
     run.retry_of = retry_of
     above = _give_owner(run, owner or current_owner())
     if idempotency_key:
@@ -111,6 +125,9 @@ def _accept(start: Start, idempotency_key: str | None, retry_of: str | None, own
             created = _let_go(run, wanted)
             if created:
                 hold(start.behind, run)
+        elif run.is_final and start.anew:
+            run, created = wanted, begin_again(wanted)
+            hold(start.behind, run)
     if created:
         _accepted(run)
         if above is not None and above.cancel_requested_at is not None and above.finished_at is None:
@@ -146,9 +163,11 @@ def hold(starts: Sequence[Start], run: TaskRun | None) -> None:
     if not starts:
         return
     now = timezone.now()
-    rows = []
+    rows, again = [], []
     for start in _flat(starts):
         row = start.row(now)
+        if start.anew:
+            again.append(row)
         row.held = True
         if run is not None:
             row.owner_id, row.session_key = run.owner_id, run.session_key
@@ -157,6 +176,11 @@ def hold(starts: Sequence[Start], run: TaskRun | None) -> None:
             _give_owner(row, current_owner())
         rows.append(row)
     TaskRun.objects.bulk_create(rows, ignore_conflicts=True)
+    known = TaskRun.objects.filter(pk__in=[row.pk for row in again], state__in=FINAL)
+    ended = set(known.values_list("pk", flat=True)) if again else set()
+    for row in again:
+        if row.pk in ended:
+            begin_again(row)
     # A row that was there before (a replaced task, the rest of its chain) waits for what it waits for from now on.
     for row in rows:
         waiting = TaskRun.objects.filter(pk=row.pk, held=True, state=State.PENDING)

@@ -4,26 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.db.models import F
+from django.db.models import F, Q
 
 from tasks.models import FINAL, TaskGroup, TaskRun
 
 #: Ids that are looked up at once.
 SLICE = 500
 
+#: So many parts has a group whose parts are not counted yet: they are made while the first of them run.
+UNKNOWN = 2**30
 
-def raise_barrier(group_id: str, parts: Sequence[str], members: object, body: object) -> bool:
-    """Remember that `body` waits for the ends of `parts`. False if it is remembered already.
 
-    A part that waited in a chain may have been cancelled before its group was stored: nobody counts it any more.
-    """
+def ended_before(parts: Sequence[str]) -> int:
+    """How many of `parts` have ended before their group was stored: each was cancelled while it waited in a chain."""
     slices = [parts[at : at + SLICE] for at in range(0, len(parts), SLICE)]
-    ended = sum(TaskRun.objects.filter(pk__in=some, state__in=FINAL, unfollowed=False).count() for some in slices)
-    values = {"members": members, "body": body, "left": len(parts) - ended, "done": False}
+    return sum(TaskRun.objects.filter(pk__in=some, state__in=FINAL, unfollowed=False).count() for some in slices)
+
+
+def raise_barrier(group_id: str, parts: int, members: object, body: object) -> bool:
+    """Remember that `body` waits for `parts` ends. False if it is remembered already."""
+    values = {"members": members, "body": body, "left": parts, "done": False}
     _, created = TaskGroup.objects.get_or_create(pk=group_id, defaults=values)
     if not created:  # it was saved as a plain group before
-        return bool(TaskGroup.objects.filter(pk=group_id, body__isnull=True).update(**values))
+        free = Q(body__isnull=True) | Q(done=True)  # done: a canvas whose ids were given out is called once more
+        return bool(TaskGroup.objects.filter(free, pk=group_id).update(**values))
     return created
+
+
+def settle(group_id: str, parts: int) -> None:
+    """The group that was raised with `UNKNOWN` parts has so many."""
+    waiting = TaskGroup.objects.filter(pk=group_id, left__gt=UNKNOWN // 2)
+    waiting.update(left=F("left") - UNKNOWN + parts)
 
 
 def arrive(group_id: str) -> TaskGroup | None:

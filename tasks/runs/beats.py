@@ -22,13 +22,17 @@ DEAD_AFTER = 5.0
 #: Seconds that a dead worker is remembered.
 FORGET_AFTER = 3600.0
 
-BEAT = """
+NOW = """
 local now = redis.call('TIME')
 now = tonumber(now[1]) + tonumber(now[2]) / 1e6
 -- A clock that was set back leaves beats in the future. Those who live beat again; the dead fall silent from now on.
 for _, ahead in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. (now + 1), '+inf')) do
   redis.call('ZADD', KEYS[1], now, ahead)
 end
+"""
+
+BEAT = f"""
+{NOW}
 local before = redis.call('ZSCORE', KEYS[1], ARGV[1])
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
@@ -39,13 +43,12 @@ end
 return before and tostring(now - tonumber(before)) or ''
 """
 
-LOOK = """
-local now = redis.call('TIME')
-now = tonumber(now[1]) + tonumber(now[2]) / 1e6
-local found = {}
+LOOK = f"""
+{NOW}
+local found = {{}}
 local beats = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
 for i = 1, #beats, 2 do
-  found[#found + 1] = {beats[i], tostring(now - tonumber(beats[i + 1])), redis.call('HGET', KEYS[2], beats[i]) or ''}
+  found[#found + 1] = {{beats[i], tostring(now - tonumber(beats[i + 1])), redis.call('HGET', KEYS[2], beats[i]) or ''}}
 end
 return found
 """

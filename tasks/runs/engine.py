@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from django.db.models import Q
+
 if TYPE_CHECKING:
     from tasks.models import TaskGroup, TaskRun
 
@@ -57,8 +59,8 @@ class Engine(Protocol):
     def tracks_everything(self) -> bool:
         """True if every task of this project is a run from its start."""
 
-    def before(self, priority: int | None) -> dict[str, Any]:
-        """A filter of runs whose priority lets them go before one with `priority`; {} where priorities do not count."""
+    def priorities(self, priority: int | None) -> tuple[Q, Q]:
+        """Filters of runs whose priority lets them go before one with `priority`, and of those that are its equals."""
 
 
 _engines: list[Engine] = []

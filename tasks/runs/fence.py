@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from django.db import transaction
 
+from progress.active import current
 from progress.errors import Cancelled
-from progress.reporter import current
 
 from .moves import hold_fast
 

@@ -21,6 +21,7 @@ from progress.record import get_record
 from tasks.models import CLAIMABLE, FINAL, State, TaskGroup, TaskRun
 
 from . import waiting
+from .barrier import UNKNOWN
 from .beats import DEAD_AFTER
 from .engine import get_engine
 from .missing import OVERTAKEN_BY
@@ -121,6 +122,7 @@ def _held() -> Found:
     group = TaskGroup.objects.filter(pk=OuterRef("after"), done=False)
     # A chord further down a chain: its group is stored when its turn comes, its parts are held until then.
     part = TaskRun.objects.filter(~Q(state__in=FINAL) | Q(finished_at__gt=before), group_id=OuterRef("after"))
+    part = part.exclude(held=True, after=OuterRef("after"))  # a body that says it is one
     held = TaskRun.objects.filter(held=True, state=State.PENDING, accepted_at__lt=before)
     stuck = held.filter(Q(after=None) | (~Exists(lives) & ~Exists(group) & ~Exists(part)))
     for pk in stuck.order_by().values_list("pk", flat=True)[:MOST]:
@@ -136,12 +138,13 @@ def _followed() -> Found:
 
 def _open_groups() -> QuerySet[TaskGroup]:
     before = timezone.now() - FREED_WITHIN
-    return TaskGroup.objects.filter(done=False, body__isnull=False, untracked=False, created_at__lt=before)
+    groups = TaskGroup.objects.filter(done=False, body__isnull=False, untracked=False, created_at__lt=before)
+    return groups.filter(left__lt=UNKNOWN // 2)
 
 
 def _completed() -> Found:
     before = timezone.now() - FREED_WITHIN
-    parts = TaskRun.objects.filter(group_id=OuterRef("pk"))
+    parts = TaskRun.objects.filter(group_id=OuterRef("pk")).exclude(held=True, after=OuterRef("pk"))
     open_part = parts.filter(~Q(state__in=FINAL) | Q(finished_at__gt=before))
     ended = _open_groups().filter(~Exists(open_part), Exists(parts))
     for pk in ended.order_by("created_at").values_list("pk", flat=True)[:MOST]:
@@ -149,7 +152,8 @@ def _completed() -> Found:
 
 
 def _counted() -> Found:
-    parts = TaskRun.objects.filter(group_id=OuterRef("pk")).order_by().values("group_id")
+    rows = TaskRun.objects.filter(group_id=OuterRef("pk")).exclude(held=True, after=OuterRef("pk"))
+    parts = rows.order_by().values("group_id")
     going = parts.filter(~Q(state__in=FINAL) | Q(unfollowed=True))
     groups = (
         _open_groups()

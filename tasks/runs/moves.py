@@ -34,9 +34,12 @@ CLOCK_DIFFERENCE = timedelta(seconds=2)
 CANCELLED: TaskError = {"type": "Cancelled", "message": "The task was cancelled."}
 
 
-def claim(task_id: str, worker: str) -> TaskRun | None:
-    """Begin the next attempt for `worker`; None when this message is a copy and must be dropped."""
-    now = timezone.now()
+def claim(task_id: str, worker: str, at: datetime | None = None) -> TaskRun | None:
+    """Begin the next attempt for `worker`; None when this message is a copy and must be dropped.
+
+    A caller that does not know whether its claim was stored asks again with the same `at`, its name for this claim.
+    """
+    now = at or timezone.now()
     soon = now + CLOCK_DIFFERENCE
     due = Q(next_retry_at=None) | Q(next_retry_at__lte=soon)
     due &= Q(eta=None) | Q(eta__lte=soon) | Q(attempt__gt=0)
@@ -53,7 +56,11 @@ def claim(task_id: str, worker: str) -> TaskRun | None:
             error=None,
             sent_at=Coalesce("sent_at", Value(now, DateTimeField())),  # it arrived, so it was sent
         )
-        return TaskRun.objects.get(pk=task_id) if claimed else None
+        if claimed:
+            return TaskRun.objects.get(pk=task_id)
+    if at is None:
+        return None
+    return TaskRun.objects.filter(pk=task_id, state=State.STARTED, worker=worker, started_at=at).first()
 
 
 def cancelled_parents() -> QuerySet[TaskRun]:
@@ -63,6 +70,20 @@ def cancelled_parents() -> QuerySet[TaskRun]:
     """
     cancelled = TaskRun.objects.filter(pk=OuterRef("parent_id"), cancel_requested_at__isnull=False)
     return cancelled.filter(Q(finished_at=None) | Q(finished_at__gt=OuterRef("accepted_at")))
+
+
+def begin_again(wanted: TaskRun) -> bool:
+    """A canvas whose ids were given out is called once more: its ended run waits again, as it is `wanted` now.
+
+    The count of attempts goes on, so that nothing of before can write. False if it has not ended.
+    """
+    names = [*("name", "message", "queue", "group_id", "parent_id", "eta", "expires", "priority", "max_attempts")]
+    names += ["held", "after", "accepted_at"]
+    values: dict[str, Any] = {name: getattr(wanted, name) for name in names}
+    values |= {"state": State.PENDING, "worker": "", "lost": 0, "unfollowed": False, "progress": {}, "traceback": ""}
+    empty = ("sent_at", "started_at", "finished_at", "next_retry_at", "cancel_requested_at", "result", "error")
+    values |= dict.fromkeys(empty)
+    return bool(TaskRun.objects.filter(pk=wanted.pk, state__in=FINAL).update(**values))
 
 
 def holds(task_id: str, attempt: int) -> bool:

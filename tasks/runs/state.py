@@ -61,7 +61,7 @@ def changing(run: TaskRun, waiting: Waiting | None = None) -> Changing:
         "cancel_requested": run.cancel_requested_at is not None,
         "ts": (run.finished_at or run.started_at or run.accepted_at).timestamp(),
         "result": sayable(run.result),
-        "error": _error(run.error),
+        "error": shown_error(run.error),
     }
     return state
 
@@ -75,11 +75,12 @@ def _numbers(stored: Any) -> dict[str, Any]:
     return {key: sayable(stored[key]) for key, kind in kinds.items() if isinstance(stored.get(key), kind)}
 
 
-def _error(stored: Any) -> TaskError | None:
+def shown_error(stored: Any) -> TaskError | None:
+    """Type and message: what else an engine keeps of an error is its own."""
     if stored is None:
         return None
     if isinstance(stored, dict) and isinstance(stored.get("type"), str) and isinstance(stored.get("message"), str):
-        return cast(TaskError, sayable(stored))
+        return cast(TaskError, sayable({"type": stored["type"], "message": stored["message"]}))
     return {"type": "Error", "message": plain(str(stored))[:MAX_ERROR]}
 
 

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from tasks.models import CLAIMABLE, FINAL, State, TaskGroup, TaskRun
 
-from . import beats, counts, moves, unreadable
+from . import barrier, beats, counts, moves, unreadable
 from .cancelling import request_cancel
 from .database import DatabaseAway
 from .engine import get_engine
@@ -39,6 +39,8 @@ AFTER_START = 3.0
 UNSENT_AFTER = timedelta(seconds=2.5)
 #: Seconds for which a run is STARTED here while no process of this worker works on it: its process died unheard.
 UNHEARD_AFTER = 5.0
+#: Seconds for which every look must find a worker silent before it counts as dead: two beats, and a second look.
+SURELY_SILENT_AFTER = 1.2
 #: Seconds after a cancel was asked for until the pool process is ended by force.
 HARD_CANCEL_AFTER = 10.0
 #: An end whose followers were not seen to in its own transaction is followed by the sweep after so long.
@@ -47,6 +49,8 @@ FOLLOW_AFTER = timedelta(seconds=1)
 FOLLOW_TRIES = 3
 #: A held run that nothing can free any more is ended after so long.
 ORPHANED_AFTER = timedelta(seconds=6)
+#: A group whose parts come from a generator gets its next part within this time, or its sender is taken for dead.
+UNFINISHED_AFTER = timedelta(minutes=10)
 #: Runs moved by one step of a sweep; the next sweep follows a second later.
 MAX_MOVES = 500
 #: How often a message that cannot be sent is tried before its run ends.
@@ -63,6 +67,7 @@ class Sweep:
         self._killed: set[str] = set()
         self._first_seen: dict[str, float] = {}
         self._asked: dict[str, float] = {}
+        self._silent: dict[str, float] = {}
         self._before: dict[str, set[str]] = {}
         self._refused: dict[str, int] = {}
         self._unheard: dict[str, int] = {}
@@ -175,9 +180,18 @@ class Sweep:
     # --- everybody's --------------------------------------------------------------------------------------------------
 
     def _lost_workers(self, workers: list[beats.Worker]) -> None:
+        living = {worker.id for worker in workers if worker.alive}
         known = {worker.id for worker in workers if not worker.dead}
-        started = TaskRun.objects.filter(state=State.STARTED).exclude(worker__in=known)
-        by = dict(started.values_list("pk", "worker")[:MAX_MOVES])
+        started = TaskRun.objects.filter(state=State.STARTED).exclude(worker__in=living)
+        silent = dict(started.values_list("pk", "worker")[:MAX_MOVES])
+        # Not by Redis's clock alone: one that jumps ahead makes everybody silent until their next beat.
+        now = time.monotonic()
+        self._silent = {worker: self._silent.get(worker, now) for worker in silent.values()}
+        by = {
+            pk: worker
+            for pk, worker in silent.items()
+            if worker not in known and now - self._silent[worker] > SURELY_SILENT_AFTER
+        }
 
         def lose(pk: str) -> None:
             state = moves.lost(pk, by[pk], send_again=True)
@@ -248,6 +262,7 @@ class Sweep:
         group = TaskGroup.objects.filter(pk=OuterRef("after"), done=False)
         # A chord further down a chain: its group is stored when its turn comes, its parts are held until then.
         part = TaskRun.objects.filter(Q(unfollowed=True) | ~Q(state__in=FINAL), group_id=OuterRef("after"))
+        part = part.exclude(held=True, after=OuterRef("after"))  # a body that says it is one
         held = TaskRun.objects.filter(held=True, state=State.PENDING)
         held = held.filter(
             ~Exists(alive), ~Exists(group), ~Exists(part), accepted_at__lt=timezone.now() - ORPHANED_AFTER
@@ -276,11 +291,15 @@ class Sweep:
     def _open_groups(self) -> None:
         """Groups whose body waits though none of their parts can still end: a part's row is gone."""
         part = TaskRun.objects.filter(group_id=OuterRef("pk")).exclude(state__in=FINAL)
+        part = part.exclude(held=True, after=OuterRef("pk"))  # a body that says it is one
         ended = TaskRun.objects.filter(group_id=OuterRef("pk"), unfollowed=True)
         gone = TaskGroup.objects.filter(~Exists(part), ~Exists(ended), done=False, body__isnull=False, untracked=False)
         if not get_engine().tracks_everything():
             return
         gone = gone.filter(created_at__lt=timezone.now() - ORPHANED_AFTER)
+        late = timezone.now() - UNFINISHED_AFTER
+        growing = TaskRun.objects.filter(group_id=OuterRef("pk"), accepted_at__gt=late)
+        gone = gone.exclude(Q(left__gt=barrier.UNKNOWN // 2) & (Exists(growing) | Q(created_at__gt=late)))
 
         self._each(self._twice("groups", gone), self._complete)
 

@@ -119,12 +119,8 @@ def due(now: datetime) -> Q:
 def _place(run: TaskRun) -> int | None:
     """The run's place among those that wait for its queue, by priority and then by age; None beyond `COUNTED`."""
     earlier = Q(accepted_at__lt=run.accepted_at) | Q(accepted_at=run.accepted_at, pk__lt=run.pk)
-    first = get_engine().before(run.priority)
-    if first:
-        same = Q(priority=run.priority) if run.priority is not None else Q(priority=None)
-        ahead = Q(**first) | (same & earlier)
-    else:
-        ahead = earlier
+    before, same = get_engine().priorities(run.priority)
+    ahead = before | (same & earlier)
     here = TaskRun.objects.filter(due(timezone.now()), ahead, queue=run.queue).order_by()
     count = len(here.values_list("pk", flat=True)[:COUNTED])
     return count + 1 if count < COUNTED else None

@@ -17,8 +17,9 @@ from django.utils import timezone
 
 import progress
 from progress import Cancelled
+from progress.active import activate, deactivate
 from progress.flusher import Flusher
-from progress.reporter import Reporter, activate, deactivate
+from progress.reporter import Reporter
 from tasks import runs
 from tasks.downloads import files, job, saving
 from tasks.downloads.job import DownloadFailed, download

@@ -6,8 +6,9 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from progress import Cancelled
+from progress.active import activate, deactivate
 from progress.flusher import Flusher
-from progress.reporter import Reporter, activate, deactivate
+from progress.reporter import Reporter
 from tasks import runs
 from tasks.models import TaskRun
 from tasks.runs.fence import fenced

@@ -12,6 +12,7 @@ import redis.asyncio
 from django.conf import settings
 from django.test import override_settings
 
+from progress.errors import Cancelled
 from progress.flusher import Flusher
 from progress.held import Since
 from progress.messages import dumps
@@ -122,8 +123,8 @@ def test_an_older_attempt_is_refused_and_leaves_no_trace(record, wire):
     assert reply.stale
     assert record.read("t") == before
     wire.frames(1)
-    assert record.poll("t", 1).stale
-    assert not record.poll("t", 2).stale
+    assert record.poll([("t", 1)])[0].stale
+    assert not record.poll([("t", 2)])[0].stale
 
 
 def test_an_older_attempt_is_refused_from_the_first_log_line_of_the_newer_one(record, wire):
@@ -253,7 +254,7 @@ def test_a_cancel_is_seen_by_the_next_publish_and_by_a_look(record):
     assert not record.publish("t", 1, body(1), [], final=False).cancel_requested
     record.request_cancel("t")
     assert record.publish("t", 1, body(2), [], final=False).cancel_requested
-    assert record.poll("t", 1).cancel_requested
+    assert record.poll([("t", 1)])[0].cancel_requested
     assert record.read("t").cancel_requested
 
 
@@ -329,3 +330,71 @@ def test_a_redis_that_is_away_raises_soon(record):
     with pytest.raises(redis.RedisError):
         away.publish("t", 1, body(1), [], final=False)
     assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("why", ["cancel", "overtaken"])
+def test_a_task_that_says_the_same_hears_within_two_seconds_that_it_shall_stop(record, why):
+    reporter = Reporter("t", 1, record).open()
+    reporter.set(1, message="waiting")
+    time.sleep(0.3)
+    if why == "cancel":
+        record.request_cancel("t")
+    else:
+        record.publish("t", 2, body(attempt=2), [], final=False)
+    asked = time.monotonic()
+    with pytest.raises(Cancelled):
+        while time.monotonic() - asked < 4:
+            reporter.set(1, message="waiting")
+            time.sleep(0.05)
+    assert time.monotonic() - asked < 2
+    reporter._flusher.remove(reporter)
+
+
+#: What may be where a record should be.
+POISON: dict[str, Any] = {
+    "not json": lambda client: client.hset(hash_key("t"), mapping={"epoch": "e", "seq": 1, "data": "{nope"}),
+    "a list": lambda client: client.hset(hash_key("t"), mapping={"epoch": "e", "seq": 1, "data": "[1]"}),
+    "wrong types": lambda client: client.hset(
+        hash_key("t"),
+        mapping={"epoch": "e", "seq": 1, "data": '{"state":["x"],"attempt":"a","current":{},"steps":7}'},
+    ),
+    "no seq": lambda client: client.hset(hash_key("t"), mapping={"epoch": "e", "seq": "x", "attempt": "y"}),
+    "no utf-8": lambda client: client.hset(hash_key("t"), mapping={"epoch": b"\xff", "seq": 1, "data": b"\xff\xfe"}),
+    "a text": lambda client: client.set(hash_key("t"), "garbage"),
+    "no log": lambda client: client.set(log_key("t"), "garbage"),
+    "no lines": lambda client: [
+        client.hset(hash_key("t"), mapping={"epoch": "e", "seq": 1, "data": "{}"}),
+        client.rpush(log_key("t"), "1|nope", "none", b"1|\xff", '1|{"n":"x"}'),
+    ],
+}
+
+
+@pytest.mark.parametrize("poison", POISON)
+async def test_a_poisoned_record_is_none_and_spoils_no_other(record, client, valkey, poison):
+    record.publish("good", 1, body(3), lines("one"), final=False)
+    POISON[poison](client)
+    held = record.read("t")
+    assert (held.changing, held.log) == ({}, [])
+    async with redis.asyncio.Redis.from_url(valkey) as async_client:
+        asynchronous = AsyncRecord(async_client)
+        bad, good = await asynchronous.read_many([("t", Since()), ("good", Since())])
+        positions = await asynchronous.positions(["t", "good"])
+    assert (bad.changing, bad.log, good.changing["current"], texts(good)) == ({}, [], 3, ["one"])
+    assert positions[1] == (good.epoch, good.seq)
+    assert [reply.stale for reply in record.poll([("t", 1), ("good", 0)])] == [False, True]
+    record.publish("t", 1, body(4), lines("new"), final=False)
+    healed = record.read("t")
+    assert (healed.changing["current"], texts(healed)) == (4, ["new"])
+
+
+def test_surrogates_and_nul_in_a_record_are_shown_as_text_that_every_page_takes(record, client):
+    data = (
+        '{"state":"FAILURE","attempt":1,"message":"a\\ud800\\u0000",'
+        '"error":{"type":"E","message":"\\udfff"},"result":"\\ud800"}'
+    )
+    client.hset(hash_key("t"), mapping={"epoch": "e", "seq": 1, "data": data})
+    client.rpush(log_key("t"), '1|{"n":1,"ts":1,"level":"info","text":"\\ud800"}')
+    held = record.read("t")
+    dumps(held.changing).encode()
+    str(held.changing).encode()
+    str(held.log).encode()

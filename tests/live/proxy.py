@@ -1,4 +1,4 @@
-"""A TCP proxy between a process and Redis, so that a test can cut the cable."""
+"""A TCP proxy between a process and Redis, or PostgreSQL, so that a test can cut the cable."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class Proxy:
         self._target = ("127.0.0.1", target_port)
         self._pairs: dict[socket.socket, socket.socket] = {}
         self._lock = threading.RLock()
+        self._forgotten: list[socket.socket] = []
         self._cut: str | None = None
         self._stopping = False
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -33,6 +34,12 @@ class Proxy:
             if not silent:
                 self._drop_all()
                 self._listener.close()
+
+    def forget(self) -> None:
+        """As a firewall that was restarted: nothing arrives over connections from before, but over new ones."""
+        with self._lock:
+            self._forgotten += self._pairs
+            self._pairs.clear()
 
     def mend(self) -> None:
         """As it was; connections from before are gone."""
@@ -56,10 +63,11 @@ class Proxy:
         self.close()
 
     def _drop_all(self) -> None:
-        for one in list(self._pairs):
+        for one in (*self._pairs, *self._forgotten):
             with contextlib.suppress(OSError):
                 one.close()
         self._pairs.clear()
+        self._forgotten.clear()
 
     def _run(self) -> None:
         while not self._stopping:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from progress.sink import Reply, Told
@@ -20,6 +21,7 @@ class FakeSink:
         self.frames: list[list[str]] = []  # the lines of each publish
         self.times: list[float] = []
         self.polls = 0
+        self.asked: list[list[tuple[str, int]]] = []
         self.calls = 0  # successful or not
         #: Raised by every call while it is set, before or (`fails_late`) after the words were taken.
         self.error: BaseException | None = None
@@ -60,8 +62,9 @@ class FakeSink:
             raise self.error
         return self.reply
 
-    def poll(self, task_id: str, attempt: int) -> Reply:
+    def poll(self, asked: Sequence[tuple[str, int]]) -> Sequence[Reply]:
         self.polls += 1
+        self.asked.append(list(asked))
         if self.error is not None:
             raise self.error
-        return self.reply
+        return [self.reply for _ in asked]

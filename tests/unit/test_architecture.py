@@ -32,6 +32,7 @@ STANDARD_LIBRARY_ONLY = [
         "steps",
         "rate",
         "values",
+        *("active", "threads", "stored"),
     ),
     *("terminal", "compat", "celery", "logs", "batch", "outbox", "eager"),
     *("held", "listener", "topic", "state", "audience", "background"),

@@ -7,10 +7,11 @@ import inspect
 import pytest
 
 from progress import Cancelled, current
+from progress.active import activate, deactivate
 from progress.celery import show_meta
 from progress.compat import ProgressRecorder, WebSocketProgressRecorder
 from progress.flusher import Flusher
-from progress.reporter import Reporter, activate, deactivate
+from progress.reporter import Reporter
 
 from .fakes import FakeSink
 

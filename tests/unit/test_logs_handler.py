@@ -6,9 +6,10 @@ import logging
 
 import pytest
 
+from progress.active import activate, deactivate
 from progress.flusher import Flusher
 from progress.logs import ProgressHandler
-from progress.reporter import Reporter, activate, deactivate
+from progress.reporter import Reporter
 from tests.waiting import wait_until
 
 from .fakes import FakeSink

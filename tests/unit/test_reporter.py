@@ -16,12 +16,13 @@ from typing import Any
 import pytest
 
 import progress
-from progress import Cancelled
+from progress import Cancelled, active
 from progress import flusher as module
 from progress import reporter as reporter_module
 from progress import steps as steps_module
+from progress.active import activate, deactivate
 from progress.flusher import Flusher
-from progress.reporter import MAX_LINES_A_FRAME, Reporter, activate, deactivate
+from progress.reporter import MAX_LINES_A_FRAME, Reporter
 from progress.sink import Reply
 from progress.steps import MAX_STEPS
 from progress.values import MAX_LINE
@@ -284,6 +285,68 @@ def test_a_silent_task_learns_of_its_cancel_beside_one_that_talks(reporter, sink
         time.sleep(INTERVAL / 4)
     assert silent._cancelled
     flusher.remove(silent)
+
+
+def test_a_task_that_says_the_same_again_and_again_hears_its_cancel(reporter, sink):
+    progress.set(1, message="waiting")
+    until(lambda: sink.bodies and sink.last["message"] == "waiting")
+    calls = sink.calls
+    sink.reply = Reply(cancel_requested=True)
+    with pytest.raises(Cancelled):
+        until(lambda: progress.set(1, message="waiting"), timeout=2)
+    assert sink.calls - calls <= 1  # nothing was published but the cancel
+
+
+def test_an_overtaken_task_that_says_the_same_again_and_again_hears_it(reporter, sink):
+    progress.set(1)
+    until(lambda: sink.bodies and sink.last["current"] == 1)
+    sink.reply = Reply(stale=True)
+    with pytest.raises(Cancelled):
+        until(lambda: progress.set(1), timeout=2)
+
+
+def test_a_task_that_says_the_same_wakes_the_flusher_once_an_interval(sink):
+    flusher = Flusher(interval=0.1, poll_interval=60)
+    reporter = Reporter("t", 1, sink, flusher).open()
+    until(lambda: reporter._attention)
+    wakes = 0
+    wake = flusher.wake
+
+    def counting() -> None:
+        nonlocal wakes
+        wakes += 1
+        wake()
+
+    flusher.wake = counting  # type: ignore[method-assign]
+    began = time.monotonic()
+    while time.monotonic() - began < 0.5:
+        reporter.set()
+        time.sleep(0.002)
+    assert wakes < 40, "each of 250 calls woke it"
+    flusher.remove(reporter)
+
+
+def test_all_silent_tasks_are_asked_for_in_one_round_trip(sink, flusher):
+    reporters = [Reporter(f"t{number}", 1, sink, flusher).open() for number in range(5)]
+    until(lambda: any(len(asked) == 5 for asked in sink.asked))
+    sink.reply = Reply(cancel_requested=True)
+    until(lambda: all(one._cancelled for one in reporters))
+    for one in reporters:
+        flusher.remove(one)
+
+
+def test_one_reporter_that_cannot_be_looked_at_stops_no_other(reporter, sink, flusher):
+    class Broken(Reporter):
+        def has_news(self) -> bool:
+            raise SystemExit
+
+        def publish(self) -> None:
+            raise KeyboardInterrupt
+
+    broken = Broken("b", 1, FakeSink(), flusher).open()
+    progress.set(7)
+    until(lambda: sink.bodies and sink.last["current"] == 7)
+    flusher.remove(broken)
 
 
 # --- track, totals, rate ----------------------------------------------------------------------------------------------
@@ -644,7 +707,7 @@ def test_an_exception_passes_a_step_outside_a_task():
 
 def test_the_module_acts_on_the_task_of_its_own_context(reporter):
     seen: list[Any] = []
-    thread = threading.Thread(target=lambda: seen.append(progress.current()))
+    thread = threading.Thread(target=lambda: seen.append(active.current()))
     thread.start()
     thread.join()
     assert seen == [None]

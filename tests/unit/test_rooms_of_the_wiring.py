@@ -17,6 +17,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "serve": {"processes"},
     "doctor": {"processes"},
     "management": {"doctor"},
+    "postgresql": set(),
 }
 #: A file with more lines has more than one idea.
 MOST_LINES = 350

@@ -28,6 +28,17 @@ def test_a_recorded_end_wins_over_a_record_that_did_not_hear_of_it_and_keeps_the
     assert (merged["state"], merged["current"], "step" in merged) == ("FAILURE", 5, False)
 
 
+@pytest.mark.parametrize("told", ["SUCCESS", "FAILURE", "REVOKED"])
+@pytest.mark.parametrize("recorded", ["SUCCESS", "FAILURE", "REVOKED"])
+@pytest.mark.parametrize("attempt", [1, 2, 3])
+def test_a_recorded_end_wins_over_whatever_the_record_says_of_an_end(recorded, told, attempt):
+    error = {"type": "WorkerLost", "message": "recorded"}
+    ended: Any = STORED | {"state": recorded, "result": None, "error": error}
+    merged = merge(ended, {"state": told, "attempt": attempt, "result": 5, "error": None, "current": 5})
+    assert (merged["state"], merged["attempt"], merged["result"], merged["error"]) == (recorded, 2, None, error)
+    assert merge(ended, {"state": "STARTED", "attempt": 3})["state"] == recorded
+
+
 def test_an_attempt_that_is_over_shows_no_numbers_of_its_own():
     waiting: Any = STORED | {"state": "RETRY"}
     assert merge(waiting, {"state": "STARTED", "attempt": 2, "current": 5}) == waiting

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ..stack import Stack
+from .database import Database
 from .rows import Rows
 
 #: Lines of the table, by the number of the fault: (number, fault, figure, bound).
@@ -75,6 +78,17 @@ def rows() -> Iterator[Callable[[Stack], Rows]]:
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def database(guard) -> Iterator[Database]:
+    """A PostgreSQL of this test's own: `new_stack(env=database.env)`."""
+    folder = Path(tempfile.mkdtemp(prefix="django_starter-postgres-"))
+    folder.chmod(0o755)  # the server may run as another user
+    made = Database(folder, guard, dict(os.environ))
+    yield made
+    made.close()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

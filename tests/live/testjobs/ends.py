@@ -215,3 +215,9 @@ WAYS: dict[str, Any] = {
     "left_open": _leave_open,
     "left_atomic_open": _leave_atomic_open,
 }
+
+
+@shared_task(name="testjobs.ends.elsewhere", bind=True, max_retries=3)
+def elsewhere(self: Any) -> None:
+    """Asks for its next attempt in another queue."""
+    raise self.retry(countdown=0.1, queue="elsewhere")

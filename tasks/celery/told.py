@@ -1,0 +1,57 @@
+"""What a running task said of itself by `self.update_state(state=…, meta=…)`: `AsyncResult.state` and `.info`.
+
+The run's own state stays STARTED, so this is kept beside it, in Redis, for as long as a live record. Telling never
+hurts doing: what cannot be kept is left out, and while Redis is away `AsyncResult.state` is STARTED.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from functools import cache
+from typing import Any, cast
+
+import redis
+from django.conf import settings
+from kombu.utils.json import dumps as kombu_dumps
+from kombu.utils.json import loads as kombu_loads
+
+from progress.record import TTL
+from progress.redis import make_client
+from tasks.models import TaskRun
+
+logger = logging.getLogger(__name__)
+
+#: Characters of JSON that are kept of one `meta`.
+MAX_META = 256 * 1024
+
+
+@cache
+def _client() -> redis.Redis:
+    return make_client(settings.PROGRESS_REDIS_URL)
+
+
+def _key(task_id: str) -> str:
+    return f"{settings.PROGRESS_PREFIX}:told:{task_id}"
+
+
+def keep(task_id: str, state: str, meta: Any, attempt: int | None) -> None:
+    """Keep what an attempt says; without one (somebody else says it of a task) it counts for whichever runs."""
+    try:
+        text = kombu_dumps([attempt, str(state), meta])
+        if len(text) <= MAX_META:
+            _client().set(_key(task_id), text, ex=TTL)
+    except Exception as error:  # no value of any type, and no server, may end the task that tells
+        logger.debug("The state %r of %s could not be kept: %s", state, task_id, error)
+
+
+def read(run: TaskRun) -> dict[str, Any]:
+    """`{"status", "result"}` as the running attempt told them; {} where it told nothing."""
+    try:
+        text = cast("bytes | None", _client().get(_key(run.pk)))
+        attempt, state, meta = json.loads(text) if text else (0, "", None)
+    except (redis.RedisError, OSError, ValueError):
+        return {}
+    if not state or attempt not in (None, run.attempt):
+        return {}
+    return {"status": state, "result": kombu_loads(json.dumps(meta))}

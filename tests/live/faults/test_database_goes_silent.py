@@ -1,0 +1,101 @@
+"""The cable to PostgreSQL is cut and nobody says so: nothing comes, nothing breaks."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.waiting import wait_until
+
+from .database import Program
+from .rows import Rows
+
+#: Seconds that a question to the database may take, whatever happens to it.
+BOUND = 10.0
+#: Seconds in which everybody is back.
+BACK = 15.0
+
+LOOP = """
+from tests.live.testjobs.tasks import echo
+tell("ready")
+while True:
+    began = time.time()
+    try:
+        echo.delay(1)
+        tell("ok", began, time.time() - began)
+    except Exception as error:
+        tell("error", began, time.time() - began, type(error).__name__)
+    time.sleep(0.3)
+"""
+
+
+@pytest.mark.parametrize("how", ["cut", "forgotten", "stopped"])
+def test_every_question_is_bounded(how, database, new_stack, guard, fault):
+    """`cut`: every cable, for 20 s. `forgotten`: connections from before, for ever. `stopped`: the server itself."""
+    stack = new_stack(env=database.env)
+    stack.start(workers=0)
+    stack.start_worker("w1", env={"DATABASE_POOL": "0"})
+    stack.web.kill()
+    stack.start_web(env={"DATABASE_POOL": "10"})
+    fault = fault(f"14{how[0]}", f"PostgreSQL falls silent: {how}")
+    table = Rows({**stack.env, "DATABASE_URL": database.server.url()}, stack.folder)
+    program = Program(stack, "loop", LOOP)
+    program.start()
+    program.wait_ok(20)
+    person = stack.visitor()
+    ended_before = stack.start_job("echo", 1)
+    stack.wait_state(ended_before, "SUCCESS")
+    running = [stack.start_job("nap", seconds=seconds) for seconds in (3, 6)]
+    for one in running:
+        stack.wait_state(one, "STARTED")
+    waiting = [stack.start_job("counted") for _ in range(5)]
+    watcher = stack.watch(running[1])
+    watcher.wait_snapshot()
+    for _ in range(4):
+        person.get("/")  # the pool has several connections
+
+    fault.begins()
+    if how == "cut":
+        database.proxy.cut(silent=True)
+    elif how == "forgotten":
+        database.proxy.forget()
+    else:
+        database.server.pause()
+    slowest = 0.0
+    answers = []
+    while fault.seconds < 20:
+        asked = time.monotonic()
+        answers.append(person.get("/api/tasks/" + ended_before + "/").status)
+        slowest = max(slowest, time.monotonic() - asked)
+        time.sleep(0.5)
+        if how == "forgotten" and answers[-3:] == [200] * 3:
+            break
+    if how == "cut":
+        database.proxy.mend()
+    elif how == "stopped":
+        database.server.resume()
+    fault.begins() if how != "forgotten" else None
+    wait_until(lambda: person.get("/").status == 200, BACK)
+    everything = [*running, *waiting]
+    found = lambda: [table.run(one)["state"] for one in everything]  # noqa: E731
+    errors = lambda: table.query("SELECT error FROM tasks_taskrun WHERE error IS NOT NULL")  # noqa: E731
+    wait_until(lambda: set(found()) == {"SUCCESS"}, 60, lambda: f"{found()} {errors()}", every=0.2)
+    everybody = fault.seconds
+    again = stack.watch(running[0])
+    again.wait_snapshot()
+    program.wait_ok(BACK)
+
+    table.assert_effects_once(waiting)
+    table.assert_ended_once(everything)
+    assert {one: table.run(one)["lost"] for one in everything} == dict.fromkeys(everything, 0)
+    assert {one: table.run(one)["attempt"] for one in everything} == dict.fromkeys(everything, 1)
+    assert slowest < BOUND + 5, slowest  # a page waits for a place in the pool as well
+    took = [float(line.split()[2]) for line in program.lines() if line.startswith(("ok", "error"))]
+    assert max(took) < BOUND, program.lines()
+    assert stack.workers["w1"].alive
+    assert watcher.wait_final(30)["state"] == "SUCCESS"
+    table.close()
+    fault.measured(
+        f"pages ≤ {slowest:.1f} s, a loop ≤ {max(took):.1f} s, all runs ended after {everybody:.1f} s", f"≤ {BOUND:g} s"
+    )
