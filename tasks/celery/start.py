@@ -87,6 +87,10 @@ def following() -> Iterator[None]:
         _follows.reset(token)
 
 
+#: In place of a group's id: something waits for the very last of this. If that is a group, its parts count in it.
+FOLLOWED = ""
+
+
 def is_following() -> bool:
     """True inside `following`."""
     return _follows.get()
@@ -96,7 +100,7 @@ def behind(signatures: list[Any], after: str, group_id: str | None = None) -> tu
     """What waits one after the other for `after`: the starts, and the id of the last one, a part of `group_id`."""
     found: list[Start] = []
     for number, one in enumerate(signatures, 1):
-        mine = group_id if number == len(signatures) else None
+        mine = group_id if number == len(signatures) else FOLLOWED
         more, after = _held(maybe_signature(one, app=current_app), after, mine)
         found.extend(more)
     return found, after
@@ -105,12 +109,12 @@ def behind(signatures: list[Any], after: str, group_id: str | None = None) -> tu
 def _held(signature: Any, after: str, group_id: str | None = None) -> tuple[list[Start], str]:
     """The starts of one frozen signature that waits for `after`, and the id that its own followers wait for.
 
-    `group_id`: the group that waits for the last of them.
+    `group_id`: the group that waits for the last of them, or `FOLLOWED`.
     """
     options = signature.options
     kind = signature.get("subtask_type")
     chain = list(reversed(options.get("chain") or ()))
-    mine = None if chain else group_id
+    mine = FOLLOWED if chain else group_id
     if kind == "chord":
         header_id = _group_id(signature.tasks, options.get("task_id") or "")
         members = [start for one in _parts(signature.tasks) for start in _held(one, after, header_id)[0]]
@@ -118,7 +122,7 @@ def _held(signature: Any, after: str, group_id: str | None = None) -> tuple[list
         found = [*members, *body]
     elif kind == "group":
         last = options.get("task_id") or after
-        within = last if chain else mine
+        within = last if mine == FOLLOWED else mine
         found = [start for one in _parts(signature.tasks) for start in _held(one, after, within)[0]]
     elif kind == "chain":
         found, last = behind(list(signature.tasks), after, mine)
@@ -147,7 +151,9 @@ def _leaf(signature: Any, after: str, group_id: str | None) -> tuple[list[Start]
         return [], task_id
     start = Start(id=task_id, name=task.name, message={}, queue=queue_of(task, signature.options), after=after)
     start.max_attempts = getattr(task, "max_attempts", 3)
-    start.group_id, start.anew = group_id or signature.options.get("group_id"), not _follows.get()
+    start.group_id, start.anew = signature.options.get("group_id"), not _follows.get()
+    if group_id:
+        start.group_id = group_id
     if start.group_id == after:
         start.group_id = None  # Celery says of a body that it is in the group that it waits for
     parent = running_request()

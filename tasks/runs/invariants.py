@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from django.db.models import Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
@@ -25,6 +25,7 @@ from .barrier import UNKNOWN
 from .beats import DEAD_AFTER
 from .engine import get_engine
 from .missing import OVERTAKEN_BY
+from .state import changing
 
 #: Nothing is held, or unheard of, so long after the last thing that it waits for has ended.
 FREED_WITHIN = timedelta(seconds=15)
@@ -309,17 +310,15 @@ def _told() -> Found:
         if state in FINAL:
             rows = rows.filter(finished_at__lt=before)
         told = _told_ends(list(rows.values_list("pk", flat=True)[:COMPARED]))
-        fields = ("pk", "state", "attempt", "result", "error")
-        for pk, now, attempt, result, error in TaskRun.objects.filter(pk__in=told).values_list(*fields):
-            said = told[pk]
-            if said.get("attempt", 0) < attempt:
+        for run in TaskRun.objects.filter(pk__in=told).defer("message", "traceback"):
+            said, right = told[run.pk], changing(run)
+            if said.get("attempt", 0) < run.attempt:
                 continue  # of an attempt before: the row wins
-            if said["state"] != now:
-                yield pk, f"{said['state']} was told, but {now} is recorded."
-            elif (now == State.SUCCESS and said.get("result") != result) or (
-                now != State.SUCCESS and said.get("error") != error
-            ):
-                yield pk, f"Another {'result' if now == State.SUCCESS else 'error'} was told than is recorded."
+            what: Literal["result", "error"] = "result" if run.state == State.SUCCESS else "error"
+            if said["state"] != run.state:
+                yield run.pk, f"{said['state']} was told, but {run.state} is recorded."
+            elif said.get(what) != right[what]:
+                yield run.pk, f"Another {what} was told than is recorded."
 
 
 def _told_ends(ids: list[str]) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import timedelta
 from typing import Any
 
@@ -209,3 +210,42 @@ def test_an_end_that_cannot_be_followed_is_tried_three_times_and_keeps_its_time(
     assert TaskRun.objects.filter(pk=held, error__type="Unreadable").exists()
     run = TaskRun.objects.get(pk=first)
     assert (run.unfollowed, run.finished_at) == (False, at)
+
+
+def canvas(dice: random.Random, depth: int) -> Any:
+    """A chain, group or chord of others, or a task."""
+    kind = dice.choice(("task", "task", "chain", "group", "chord")) if depth else "task"
+    if kind == "task":
+        return demo_task.si()
+    parts = [canvas(dice, depth - 1) for _ in range(dice.randint(2, 4))]
+    if kind == "chord":
+        return chord(parts, demo_task.si())
+    return chain(*parts) if kind == "chain" else group(*parts)
+
+
+def assert_all_that_is_held_can_be_freed() -> None:
+    """It waits for a run, for a stored group, or for a group whose parts are held: else it is an orphan."""
+    held = TaskRun.objects.filter(held=True)
+    known: set[str | None] = set(TaskRun.objects.values_list("pk", flat=True))
+    known |= set(TaskGroup.objects.values_list("pk", flat=True)) | set(held.values_list("group_id", flat=True))
+    assert set(held.values_list("after", flat=True)) <= known
+
+
+@pytest.mark.parametrize("luck", [1.0, 0.9])
+@pytest.mark.parametrize("seed", range(20))
+def test_a_random_canvas_whose_runs_end_in_a_random_order_ends(seed, luck):
+    dice = random.Random(seed)
+    canvas(dice, 3).apply_async()
+    sweep = Sweep(None, None)  # type: ignore[arg-type]
+    while ready := list(TaskRun.objects.filter(held=False, state=State.PENDING).order_by("pk")):
+        assert_all_that_is_held_can_be_freed()
+        assert orphaned_by(sweep) == 0
+        run = dice.choice(ready)
+        if dice.random() < luck:
+            assert runs.end(run.pk, State.SUCCESS, result=1) is not None
+        else:
+            assert runs.end(run.pk, State.FAILURE, error={"type": "Told", "message": "so"}) is not None
+    assert not TaskRun.objects.exclude(state__in=FINAL).exists()
+    assert luck < 1 or not TaskRun.objects.exclude(state=State.SUCCESS).exists()
+    assert not TaskGroup.objects.filter(done=False, body__isnull=False).exists()
+    assert check() == []
