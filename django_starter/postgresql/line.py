@@ -17,12 +17,12 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 
 #: Seconds without a byte after which the server is asked, and between two such questions.
-SILENT_AFTER = 4.0
+SILENT_AFTER = 3.0
 #: Seconds until it is asked once more, when it has said that it does not work on the question: its answer may just
 #: have been on its way.
 ON_ITS_WAY = 1.0
 #: Seconds that the server may take to be reached, and to say so.
-ANSWERS_WITHIN = 3
+ANSWERS_WITHIN = 2
 #: Seconds after which a line is given up on of which the server cannot say anything (it takes no more connections; a
 #: pooler stands in between, which has process numbers of its own).
 GIVEN_UP_AFTER = 30.0
@@ -65,7 +65,7 @@ class Line(psycopg.Connection[Any]):
 
     def _given_up(self, why: str) -> psycopg.OperationalError:
         self.pgconn.finish()  # not close(): that belongs to a pool
-        pool: Any = self._pool
+        pool: Any = getattr(self, "_pool", None)  # set by a pool alone
         if pool is not None:
             pool.drain()  # what was opened over the same cable is silent as well
         return psycopg.OperationalError(why)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -24,8 +23,7 @@ from progress.celery import show_meta
 from progress.messages import Changing
 from tasks import runs
 from tasks.models import FINAL, State, TaskRun
-from tasks.runs import DatabaseAway, with_retries
-from tasks.runs.database import Patience
+from tasks.runs import with_retries
 from tasks.runs.state import changing
 from tasks.runs.waiting import retry_waiting
 from tasks.runs.worker import identity
@@ -202,31 +200,6 @@ class RunBackend(WaitingBackend):
 
     def _delete_group(self, group_id: str) -> None:
         canvas.forget_group(group_id)
-
-    def wait_for(
-        self,
-        task_id: str,
-        timeout: float | None = None,
-        interval: float = 0.5,
-        no_ack: bool = True,
-        on_interval: Callable[[], object] | None = None,
-    ) -> Any:
-        """`AsyncResult.get()`: the task is waited for, and so is a database that is away for a while."""
-        patience = Patience(timeout)
-
-        def answered() -> None:
-            patience.answered()
-            if on_interval is not None:
-                on_interval()
-
-        while True:
-            try:
-                return super().wait_for(  # type: ignore[no-untyped-call]  # Celery's
-                    task_id, patience.left(), interval, no_ack, answered
-                )
-            except DatabaseAway:
-                if not patience.pause():
-                    raise
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         run = TaskRun.objects.filter(pk=task_id).first()

@@ -167,10 +167,11 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         activate(Reporter(run.pk, run.attempt, get_record()).open())
 
     def _claim(self, request: Any, now: datetime) -> TaskRun | None:
-        run = runs.claim(request.id, identity(), now)
+        waited_until = moment(request.eta)
+        run = runs.claim(request.id, identity(), now, waited_until)
         if run is None:
             runs.adopt(adopted(self, request))
-            run = runs.claim(request.id, identity(), now)
+            run = runs.claim(request.id, identity(), now, waited_until)
         return run
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from celery.backends.base import BaseBackend
 from celery.exceptions import TimeoutError
 
 from tasks.models import FINAL, State, TaskRun
+from tasks.runs.database import Patience
 
 from .listening import ears
 
@@ -59,32 +60,37 @@ class WaitingBackend(BaseBackend):
         on_interval: Any = None,
         **_: Any,
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(id, meta) of each task once it has ended, as they end. Raises Celery's TimeoutError."""
+        """(id, meta) of each task once it has ended, as they end. Raises Celery's TimeoutError.
+
+        A database that is away is waited for as well, for as long as its callers wait for it everywhere.
+        """
         self._ensure_not_eager()  # type: ignore[attr-defined]  # private
-        until = None if timeout is None else time.monotonic() + timeout
+        patience = Patience(timeout)
         open_ids = dict.fromkeys(map(str, task_ids))
-        yield from self._ended(open_ids, on_message)
+        yield from self._ended(open_ids, on_message, patience)
         if not open_ids:
             return
         with ears().listening(list(open_ids)) as woken:
             while True:
                 woken.clear()
-                yield from self._ended(open_ids, on_message)
+                yield from self._ended(open_ids, on_message, patience)
                 if not open_ids:
                     return
                 if on_interval:
                     on_interval()
-                left = None if until is None else until - time.monotonic()
-                if left is not None and left <= 0:
+                left = patience.left()
+                if left == 0:
                     raise TimeoutError("The operation timed out.")
                 if not woken.wait(LOOK_EVERY if left is None else min(LOOK_EVERY, left)):
                     ears().renew()
 
-    def _ended(self, open_ids: dict[str, None], on_message: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _ended(
+        self, open_ids: dict[str, None], on_message: Any, patience: Patience
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
         ids = list(open_ids)
         for at in range(0, len(ids), IDS_AT_ONCE):
-            some = ids[at : at + IDS_AT_ONCE]
-            for run in list(TaskRun.objects.filter(pk__in=some, state__in=FINAL)):
+            some = TaskRun.objects.filter(pk__in=ids[at : at + IDS_AT_ONCE], state__in=FINAL)
+            for run in patience.ask(partial(list[TaskRun], some)):
                 if is_forgotten(run):
                     continue
                 meta = self._meta(run.pk, run)

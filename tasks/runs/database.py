@@ -37,25 +37,24 @@ class Patience:
 
     def __init__(self, timeout: float | None) -> None:
         self._until = None if timeout is None else time.monotonic() + timeout
-        self._away_since: float | None = None
 
     def left(self) -> float | None:
         """Seconds that are left; None without end."""
         return None if self._until is None else max(self._until - time.monotonic(), 0.0)
 
-    def answered(self) -> None:
-        """The database has answered."""
-        self._away_since = None
-
-    def pause(self) -> bool:
-        """The database was away: wait a moment. False where another try would help nobody."""
-        now = time.monotonic()
-        self._away_since = now if self._away_since is None else self._away_since
-        if connection.in_atomic_block or now - self._away_since > RETRY_FOR or self.left() == 0:
-            return False
-        connection.close()
-        time.sleep(PAUSE)
-        return True
+    def ask(self, question: Callable[[], T]) -> T:
+        """The answer. Raises what a database says that stays away, or is asked within a transaction."""
+        away_since: float | None = None
+        while True:
+            try:
+                return question()
+            except DatabaseAway:
+                now = time.monotonic()
+                away_since = now if away_since is None else away_since
+                if connection.in_atomic_block or now - away_since > RETRY_FOR or self.left() == 0:
+                    raise
+                connection.close()
+                time.sleep(PAUSE)
 
 
 def reconnect() -> bool:

@@ -34,15 +34,20 @@ CLOCK_DIFFERENCE = timedelta(seconds=2)
 CANCELLED: TaskError = {"type": "Cancelled", "message": "The task was cancelled."}
 
 
-def claim(task_id: str, worker: str, at: datetime | None = None) -> TaskRun | None:
+def claim(
+    task_id: str, worker: str, at: datetime | None = None, waited_until: datetime | None = None
+) -> TaskRun | None:
     """Begin the next attempt for `worker`; None when this message is a copy and must be dropped.
 
     A caller that does not know whether its claim was stored asks again with the same `at`, its name for this claim.
+    `waited_until`: the time that the message named and its worker has waited for, by a clock that nobody sets.
     """
     now = at or timezone.now()
     soon = now + CLOCK_DIFFERENCE
     due = Q(next_retry_at=None) | Q(next_retry_at__lte=soon)
     due &= Q(eta=None) | Q(eta__lte=soon) | Q(attempt__gt=0)
+    if waited_until is not None:
+        due |= Q(next_retry_at=waited_until) | Q(next_retry_at=None, eta=waited_until)
     due &= Q(expires=None) | Q(expires__gt=now)
     with transaction.atomic():
         claimed = TaskRun.objects.filter(

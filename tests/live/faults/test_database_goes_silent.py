@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from progress.messages import CloseCode
 from tests.waiting import wait_until
 
 from .database import Program
@@ -63,7 +64,8 @@ def test_every_question_is_bounded(how, database, new_stack, guard, fault):
     else:
         database.server.pause()
     slowest = 0.0
-    answers = []
+    answers: list[int] = []
+    refused = stack.watch(running[0]) if how != "forgotten" else None
     while fault.seconds < 20:
         asked = time.monotonic()
         answers.append(person.get("/api/tasks/" + ended_before + "/").status)
@@ -71,6 +73,10 @@ def test_every_question_is_bounded(how, database, new_stack, guard, fault):
         time.sleep(0.5)
         if how == "forgotten" and answers[-3:] == [200] * 3:
             break
+    if refused is not None:
+        assert refused.close_code == CloseCode.UNAVAILABLE, "who comes meanwhile is told to come back, within the bound"
+        told = [at for frame, at in zip(watcher.frames, watcher.times, strict=False) if frame["type"] == "ping"]
+        assert any(time.monotonic() - at < 20 for at in told), "sockets are pinged on"
     if how == "cut":
         database.proxy.mend()
     elif how == "stopped":
