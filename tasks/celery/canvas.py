@@ -27,7 +27,7 @@ from tasks.models import State, TaskGroup, TaskRun
 from tasks.runs import DatabaseAway, barrier
 
 from .message import decoded
-from .start import behind, following
+from .start import behind, following, is_following
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,10 @@ def remember_group(result: GroupResult) -> None:
 
 def remember_chord(header: GroupResult, body: Any) -> None:
     """Store the header's members and the body, and write the body's rows: its id is known from now on."""
-    _remember(str(header.id), len(_ids(header)), header.as_tuple(), body)
+    ids = _ids(header)
+    # Where it is called, all begin; in a chain whose turn has come, a part may have ended before.
+    parts = len(ids) - (barrier.ended_before(ids) if is_following() else 0)
+    _remember(str(header.id), parts, header.as_tuple(), body)
 
 
 def remember_growing_chord(group_id: str, body: Any) -> None:
@@ -179,7 +182,8 @@ def _end_body(group_id: str, body: Any, state: str, error: TaskError) -> None:
             errbacks += [one for one in leaf.options.get("link_error") or () if one not in errbacks]
         message = {"args": [], "kwargs": {}, "options": {"link_error": _plain(errbacks)} if errbacks else {}}
         runs.end(pk, state, error=error, others={"message": message})
-    if not waiting:  # a body that is no run: as Celery does
+    # A body that is no run, and not one that has ended before: as Celery does.
+    if not waiting and not TaskRun.objects.filter(pk__in=[pk for pk in leaves if pk]).exists():
         try:
             raise ChordError(f"{error['type']}: {error['message']}")
         except ChordError as broken_off:  # raised, because Celery takes the traceback from the stack

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Any
 
@@ -62,6 +63,24 @@ class TrackedRequest(Request):
             finally:
                 connection.close()
                 self.acknowledge()
+
+    def terminate(self, pool: Any, signal: Any = None) -> None:
+        """Celery's; in a pool that cannot kill, the run is asked to end: Celery's own error would end the worker."""
+        try:
+            super().terminate(pool, signal)
+        except NotImplementedError:
+            logger.warning("%s cannot be ended by force in this pool, so it is asked to end.", self.id)
+            try:
+                runs.cancel(self.id)
+            except Exception:
+                logger.exception("The cancel of %s could not be recorded.", self.id)
+            finally:
+                connection.close()
+
+    def cancel(self, pool: Any, *args: Any, **kwargs: Any) -> None:
+        """Celery's, when the worker ends at once: in a pool that cannot kill, what it is at ends with the process."""
+        with contextlib.suppress(NotImplementedError):
+            super().cancel(pool, *args, **kwargs)
 
     # What these two record, they record in the parent of the pool: no process may inherit its connection.
 

@@ -87,48 +87,55 @@ def following() -> Iterator[None]:
         _follows.reset(token)
 
 
-def behind(signatures: list[Any], after: str) -> tuple[list[Start], str]:
-    """What waits one after the other for `after`: the starts, and the id of the last one."""
+#: In place of a group's id: something waits for the very last of this. If that is a group, its parts count in it.
+FOLLOWED = ""
+
+
+def is_following() -> bool:
+    """True inside `following`."""
+    return _follows.get()
+
+
+def behind(signatures: list[Any], after: str, group_id: str | None = None) -> tuple[list[Start], str]:
+    """What waits one after the other for `after`: the starts, and the id of the last one, a part of `group_id`."""
     found: list[Start] = []
-    for one in signatures:
-        more, after = _held(maybe_signature(one, app=current_app), after)
+    for number, one in enumerate(signatures, 1):
+        mine = group_id if number == len(signatures) else FOLLOWED
+        more, after = _held(maybe_signature(one, app=current_app), after, mine)
         found.extend(more)
     return found, after
 
 
-def _held(signature: Any, after: str) -> tuple[list[Start], str]:
-    """The starts of one frozen signature that waits for `after`, and the id that its own followers wait for."""
+def _held(signature: Any, after: str, group_id: str | None = None) -> tuple[list[Start], str]:
+    """The starts of one frozen signature that waits for `after`, and the id that its own followers wait for.
+
+    `group_id`: the group that waits for the last of them, or `FOLLOWED`.
+    """
     options = signature.options
     kind = signature.get("subtask_type")
+    chain = list(reversed(options.get("chain") or ()))
+    mine = FOLLOWED if chain else group_id
     if kind == "chord":
         header_id = _group_id(signature.tasks, options.get("task_id") or "")
-        members = [start for one in _parts(signature.tasks) for start in _part_of(header_id, one, after)]
-        body, last = _held(maybe_signature(signature.body, app=current_app), header_id)
+        members = [start for one in _parts(signature.tasks) for start in _held(one, after, header_id)[0]]
+        body, last = _held(maybe_signature(signature.body, app=current_app), header_id, mine)
         found = [*members, *body]
     elif kind == "group":
-        found = [start for one in _members(signature.tasks) for start in _held(one, after)[0]]
         last = options.get("task_id") or after
+        within = last if mine == FOLLOWED else mine
+        found = [start for one in _parts(signature.tasks) for start in _held(one, after, within)[0]]
     elif kind == "chain":
-        found, last = behind(list(signature.tasks), after)
+        found, last = behind(list(signature.tasks), after, mine)
     else:
-        found, last = _leaf(signature, after)
-    if options.get("chain"):
-        more, last = behind(list(reversed(options["chain"])), last)
+        found, last = _leaf(signature, after, mine)
+    if chain:
+        more, last = behind(chain, last, group_id)
         found.extend(more)
     return found, last
 
 
-def _part_of(group_id: str, signature: Any, after: str) -> list[Start]:
-    """The starts of one part of a chord's header; the last of them is the one that counts there."""
-    starts, last = _held(signature, after)
-    for start in starts:
-        if start.id == last:
-            start.group_id = start.group_id or group_id
-    return starts
-
-
 def _parts(tasks: Any) -> Iterator[Any]:
-    """The parts of a chord's header, of groups within it as well."""
+    """The parts of a group, of groups within it as well."""
     for one in _members(tasks):
         if one.get("subtask_type") == "group":
             yield from _parts(one.tasks)
@@ -136,7 +143,7 @@ def _parts(tasks: Any) -> Iterator[Any]:
             yield one
 
 
-def _leaf(signature: Any, after: str) -> tuple[list[Start], str]:
+def _leaf(signature: Any, after: str, group_id: str | None) -> tuple[list[Start], str]:
     task_id, task = signature.options.get("task_id"), current_app.tasks.get(signature.task)
     if not task_id:
         return [], after
@@ -145,6 +152,10 @@ def _leaf(signature: Any, after: str) -> tuple[list[Start], str]:
     start = Start(id=task_id, name=task.name, message={}, queue=queue_of(task, signature.options), after=after)
     start.max_attempts = getattr(task, "max_attempts", 3)
     start.group_id, start.anew = signature.options.get("group_id"), not _follows.get()
+    if group_id:
+        start.group_id = group_id
+    if start.group_id == after:
+        start.group_id = None  # Celery says of a body that it is in the group that it waits for
     parent = running_request()
     start.parent_id = parent.id if parent is not None else None
     return [start], task_id

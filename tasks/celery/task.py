@@ -30,7 +30,7 @@ from tasks.runs.worker import identity
 
 from .ends import end
 from .left_open import LeftOpen, close_left_open
-from .start import adopted, moment, start_of
+from .start import adopted, following, moment, start_of
 
 logger = logging.getLogger(__name__)
 
@@ -248,7 +248,7 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
             return
 
         def replace() -> None:
-            with transaction.atomic():
+            with transaction.atomic(), following():
                 if runs.set_aside(request.id, request.attempt):
                     signature.delay()
 

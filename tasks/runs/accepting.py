@@ -184,7 +184,7 @@ def hold(starts: Sequence[Start], run: TaskRun | None) -> None:
     # A row that was there before (a replaced task, the rest of its chain) waits for what it waits for from now on.
     for row in rows:
         waiting = TaskRun.objects.filter(pk=row.pk, held=True, state=State.PENDING)
-        waiting.exclude(after=row.after).update(after=row.after, group_id=row.group_id)
+        waiting.update(after=row.after, group_id=row.group_id)
 
 
 def _flat(starts: Sequence[Start]) -> Iterator[Start]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from django.db.models import Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
@@ -21,9 +21,11 @@ from progress.record import get_record
 from tasks.models import CLAIMABLE, FINAL, State, TaskGroup, TaskRun
 
 from . import waiting
+from .barrier import UNKNOWN
 from .beats import DEAD_AFTER
 from .engine import get_engine
 from .missing import OVERTAKEN_BY
+from .state import changing
 
 #: Nothing is held, or unheard of, so long after the last thing that it waits for has ended.
 FREED_WITHIN = timedelta(seconds=15)
@@ -119,8 +121,11 @@ def _held() -> Found:
     run = TaskRun.objects.filter(pk=OuterRef("after")).exclude(pk=OuterRef("pk"))
     lives = run.filter(~Q(state__in=FINAL) | Q(finished_at__gt=before))
     group = TaskGroup.objects.filter(pk=OuterRef("after"), done=False)
+    # A chord further down a chain: its group is stored when its turn comes, its parts are held until then.
+    part = TaskRun.objects.filter(~Q(state__in=FINAL) | Q(finished_at__gt=before), group_id=OuterRef("after"))
+    part = part.exclude(held=True, after=OuterRef("after"))  # a body that says it is one
     held = TaskRun.objects.filter(held=True, state=State.PENDING, accepted_at__lt=before)
-    stuck = held.filter(Q(after=None) | (~Exists(lives) & ~Exists(group)))
+    stuck = held.filter(Q(after=None) | (~Exists(lives) & ~Exists(group) & ~Exists(part)))
     for pk in stuck.order_by().values_list("pk", flat=True)[:MOST]:
         yield pk, "It is held, but what it waits for has ended, or is gone."
 
@@ -134,12 +139,13 @@ def _followed() -> Found:
 
 def _open_groups() -> QuerySet[TaskGroup]:
     before = timezone.now() - FREED_WITHIN
-    return TaskGroup.objects.filter(done=False, body__isnull=False, untracked=False, created_at__lt=before)
+    groups = TaskGroup.objects.filter(done=False, body__isnull=False, untracked=False, created_at__lt=before)
+    return groups.filter(left__lt=UNKNOWN // 2)
 
 
 def _completed() -> Found:
     before = timezone.now() - FREED_WITHIN
-    parts = TaskRun.objects.filter(group_id=OuterRef("pk"))
+    parts = TaskRun.objects.filter(group_id=OuterRef("pk")).exclude(held=True, after=OuterRef("pk"))
     open_part = parts.filter(~Q(state__in=FINAL) | Q(finished_at__gt=before))
     ended = _open_groups().filter(~Exists(open_part), Exists(parts))
     for pk in ended.order_by("created_at").values_list("pk", flat=True)[:MOST]:
@@ -147,7 +153,8 @@ def _completed() -> Found:
 
 
 def _counted() -> Found:
-    parts = TaskRun.objects.filter(group_id=OuterRef("pk")).order_by().values("group_id")
+    rows = TaskRun.objects.filter(group_id=OuterRef("pk")).exclude(held=True, after=OuterRef("pk"))
+    parts = rows.order_by().values("group_id")
     going = parts.filter(~Q(state__in=FINAL) | Q(unfollowed=True))
     groups = (
         _open_groups()
@@ -303,17 +310,15 @@ def _told() -> Found:
         if state in FINAL:
             rows = rows.filter(finished_at__lt=before)
         told = _told_ends(list(rows.values_list("pk", flat=True)[:COMPARED]))
-        fields = ("pk", "state", "attempt", "result", "error")
-        for pk, now, attempt, result, error in TaskRun.objects.filter(pk__in=told).values_list(*fields):
-            said = told[pk]
-            if said.get("attempt", 0) < attempt:
+        for run in TaskRun.objects.filter(pk__in=told).defer("message", "traceback"):
+            said, right = told[run.pk], changing(run)
+            if said.get("attempt", 0) < run.attempt:
                 continue  # of an attempt before: the row wins
-            if said["state"] != now:
-                yield pk, f"{said['state']} was told, but {now} is recorded."
-            elif (now == State.SUCCESS and said.get("result") != result) or (
-                now != State.SUCCESS and said.get("error") != error
-            ):
-                yield pk, f"Another {'result' if now == State.SUCCESS else 'error'} was told than is recorded."
+            what: Literal["result", "error"] = "result" if run.state == State.SUCCESS else "error"
+            if said["state"] != run.state:
+                yield run.pk, f"{said['state']} was told, but {run.state} is recorded."
+            elif said.get(what) != right[what]:
+                yield run.pk, f"Another {what} was told than is recorded."
 
 
 def _told_ends(ids: list[str]) -> dict[str, dict[str, Any]]:

@@ -260,8 +260,13 @@ class Sweep:
         alive = alive.filter(Q(unfollowed=True) | ~Q(state__in=FINAL)).exclude(pk=OuterRef("pk"))
         alive = alive.exclude(held=True, after=OuterRef("pk"))  # two that wait for each other
         group = TaskGroup.objects.filter(pk=OuterRef("after"), done=False)
+        # A chord further down a chain: its group is stored when its turn comes, its parts are held until then.
+        part = TaskRun.objects.filter(Q(unfollowed=True) | ~Q(state__in=FINAL), group_id=OuterRef("after"))
+        part = part.exclude(held=True, after=OuterRef("after"))  # a body that says it is one
         held = TaskRun.objects.filter(held=True, state=State.PENDING)
-        held = held.filter(~Exists(alive), ~Exists(group), accepted_at__lt=timezone.now() - ORPHANED_AFTER)
+        held = held.filter(
+            ~Exists(alive), ~Exists(group), ~Exists(part), accepted_at__lt=timezone.now() - ORPHANED_AFTER
+        )
         error = "What it waited for has ended, or is gone, without starting it."
 
         def end(pk: str) -> None:
@@ -286,6 +291,7 @@ class Sweep:
     def _open_groups(self) -> None:
         """Groups whose body waits though none of their parts can still end: a part's row is gone."""
         part = TaskRun.objects.filter(group_id=OuterRef("pk")).exclude(state__in=FINAL)
+        part = part.exclude(held=True, after=OuterRef("pk"))  # a body that says it is one
         ended = TaskRun.objects.filter(group_id=OuterRef("pk"), unfollowed=True)
         gone = TaskGroup.objects.filter(~Exists(part), ~Exists(ended), done=False, body__isnull=False, untracked=False)
         if not get_engine().tracks_everything():

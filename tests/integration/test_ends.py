@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import random
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from celery import chain, chord
+from celery import chain, chord, group
 from celery.result import AsyncResult
 from django.utils import timezone
 from kombu.exceptions import EncodeError
 
 from tasks import runs
 from tasks.celery.results import RunBackend
-from tasks.models import State, TaskRun
+from tasks.models import FINAL, State, TaskGroup, TaskRun
+from tasks.runs.invariants import check
+from tasks.runs.sweep import Sweep
 from tasks.tasks import demo_task, long_running_task
 
 pytestmark = pytest.mark.django_db
@@ -154,3 +157,95 @@ def test_a_chord_further_down_the_chain_ends_as_the_link_before_it(state):
     assert TaskRun.objects.filter(pk=last.id).exists()
     assert TaskRun.objects.count() == 5
     assert list(ended) == [(state, "Told", False, False)]
+
+
+def orphaned_by(sweep: Sweep) -> int:
+    """How many runs end in two looks of a sweep, long after they were accepted."""
+    TaskRun.objects.update(accepted_at=timezone.now() - timedelta(minutes=1))
+    sweep._orphans()
+    sweep._orphans()
+    return TaskRun.objects.filter(error__type="Orphaned").count()
+
+
+def test_a_chord_further_down_a_chain_waits_for_its_turn_however_long_that_takes():
+    chain(demo_task.si(), chord([demo_task.si(), group(demo_task.si(), demo_task.si())], demo_task.si())).apply_async()
+    sweep: Any = Sweep(None, None)  # type: ignore[arg-type]
+    assert orphaned_by(sweep) == 0
+    assert check() == []
+    assert TaskRun.objects.filter(held=True).count() == 4
+
+
+def test_two_that_wait_for_each_other_and_one_that_waits_for_nobody_end():
+    ids = [demo_task.delay().id for _ in range(4)]
+    for pk, after in zip(ids, (ids[1], ids[0], "gone", None), strict=True):
+        TaskRun.objects.filter(pk=pk).update(held=True, after=after)
+    assert orphaned_by(Sweep(None, None)) == 4  # type: ignore[arg-type]
+
+
+def test_a_part_that_was_cancelled_before_its_chord_was_stored_is_not_waited_for():
+    chain(demo_task.si(), chord([demo_task.si(), demo_task.si()], demo_task.si())).apply_async()
+    first = TaskRun.objects.get(held=False)
+    part = TaskRun.objects.filter(held=True, after=first.pk)[0]
+    assert runs.cancel(part.pk)
+    assert runs.end(first.pk, State.SUCCESS) is not None
+    assert TaskGroup.objects.get().left == 1
+    other = TaskRun.objects.get(held=False, state=State.PENDING)
+    assert runs.end(other.pk, State.SUCCESS) is not None
+    assert not TaskRun.objects.exclude(state__in=FINAL).exists()
+    assert set(TaskRun.objects.values_list("name", flat=True)) == {demo_task.name}
+    assert check() == []
+
+
+def test_an_end_that_cannot_be_followed_is_tried_three_times_and_keeps_its_time():
+    first = demo_task.delay().id
+    held = demo_task.delay().id
+    at = timezone.now() - timedelta(minutes=1)
+    TaskRun.objects.filter(pk=held).update(held=True, after=first)
+    TaskRun.objects.filter(pk=first).update(state="SUCCESS", finished_at=at, unfollowed=True, message=[1])
+    sweep = Sweep(None, None)  # type: ignore[arg-type]
+    for _ in range(2):
+        sweep._unfollowed()
+        assert TaskRun.objects.get(pk=held).state == State.PENDING
+    sweep._unfollowed()
+    assert TaskRun.objects.filter(pk=held, error__type="Unreadable").exists()
+    run = TaskRun.objects.get(pk=first)
+    assert (run.unfollowed, run.finished_at) == (False, at)
+
+
+def canvas(dice: random.Random, depth: int) -> Any:
+    """A chain, group or chord of others, or a task."""
+    kind = dice.choice(("task", "task", "chain", "group", "chord")) if depth else "task"
+    if kind == "task":
+        return demo_task.si()
+    parts = [canvas(dice, depth - 1) for _ in range(dice.randint(2, 4))]
+    if kind == "chord":
+        return chord(parts, demo_task.si())
+    return chain(*parts) if kind == "chain" else group(*parts)
+
+
+def assert_all_that_is_held_can_be_freed() -> None:
+    """It waits for a run, for a stored group, or for a group whose parts are held: else it is an orphan."""
+    held = TaskRun.objects.filter(held=True)
+    known: set[str | None] = set(TaskRun.objects.values_list("pk", flat=True))
+    known |= set(TaskGroup.objects.values_list("pk", flat=True)) | set(held.values_list("group_id", flat=True))
+    assert set(held.values_list("after", flat=True)) <= known
+
+
+@pytest.mark.parametrize("luck", [1.0, 0.9])
+@pytest.mark.parametrize("seed", range(20))
+def test_a_random_canvas_whose_runs_end_in_a_random_order_ends(seed, luck):
+    dice = random.Random(seed)
+    canvas(dice, 3).apply_async()
+    sweep = Sweep(None, None)  # type: ignore[arg-type]
+    while ready := list(TaskRun.objects.filter(held=False, state=State.PENDING).order_by("pk")):
+        assert_all_that_is_held_can_be_freed()
+        assert orphaned_by(sweep) == 0
+        run = dice.choice(ready)
+        if dice.random() < luck:
+            assert runs.end(run.pk, State.SUCCESS, result=1) is not None
+        else:
+            assert runs.end(run.pk, State.FAILURE, error={"type": "Told", "message": "so"}) is not None
+    assert not TaskRun.objects.exclude(state__in=FINAL).exists()
+    assert luck < 1 or not TaskRun.objects.exclude(state=State.SUCCESS).exists()
+    assert not TaskGroup.objects.filter(done=False, body__isnull=False).exists()
+    assert check() == []
