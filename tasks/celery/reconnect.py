@@ -15,6 +15,7 @@ from progress.messages import TaskError
 from tasks import runs
 from tasks.runs.worker import identity
 
+from .request import in_parent
 from .start import adopt_unknown
 
 logger = logging.getLogger(__name__)
@@ -40,10 +41,8 @@ class SoonBack(Consumer):
             adopt_unknown(self.app, message)
         except Exception:
             logger.exception("A message of a task that nobody knows could not be stored.")
-        try:
+        with in_parent(str(message.headers.get("id"))):
             super().on_unknown_task(body, message, exc)
-        finally:
-            connection.close()  # this is the parent of the pool: no process may inherit it
 
     def on_invalid_task(self, body: Any, message: Any, exc: Any) -> None:
         """FAILURE of a run whose message no worker can read: it would be sent again and again."""

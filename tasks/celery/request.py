@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 from celery.exceptions import InvalidTaskError, WorkerLostError
@@ -12,6 +13,7 @@ from celery.worker.request import Request
 from django.db import connection
 
 from tasks import runs
+from tasks.runs import DatabaseAway
 from tasks.runs.worker import identity
 
 from .errors import unwrapped
@@ -82,17 +84,24 @@ class TrackedRequest(Request):
         with contextlib.suppress(NotImplementedError):
             super().cancel(pool, *args, **kwargs)
 
-    # What these two record, they record in the parent of the pool: no process may inherit its connection.
-
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Celery's."""
-        try:
+        with in_parent(self.id):
             super().on_timeout(soft, timeout)
-        finally:
-            connection.close()
 
     def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
-        try:
+        with in_parent(self.id):
             super()._announce_revoked(reason, terminated, signum, expired)  # type: ignore[misc]  # private
-        finally:
-            connection.close()
+
+
+@contextlib.contextmanager
+def in_parent(task_id: str) -> Iterator[None]:
+    """Around what the parent of the pool records: no process may inherit its connection, and a database that is away
+    does not end the worker. The sweep finds a run that is STARTED here without a process; a message that was not
+    acknowledged comes again."""
+    try:
+        yield
+    except DatabaseAway:
+        logger.exception("The end of %s could not be recorded now.", task_id)
+    finally:
+        connection.close()

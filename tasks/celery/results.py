@@ -81,7 +81,7 @@ class RunBackend(WaitingBackend):
                 values["error"] = runs.CANCELLED
         attempt = _attempt_of(request, task_id)
         who: dict[str, Any] = {"attempt": attempt} if attempt else {"worker": identity()}
-        if not self._is_run(task_id, request):
+        if not with_retries(lambda: self._is_run(task_id, request)):
             with_retries(lambda: end_untracked(task_id, _name_of(request), state, request, values))
             return result
         started = children.as_tuples(getattr(request, "children", None) or ()) if attempt else []

@@ -153,7 +153,6 @@ class Stack:
         }
         if url := os.environ.get("TEST_DATABASE_URL"):
             self.env["DATABASE_URL"] = postgres.fresh(url)
-            self.env["DATABASE_POOL"] = str(POOL)  # as django_starter.serve.web sets it
         self.valkey = Valkey(folder / "valkey", **self._process("valkey"))
         self.env["REDIS_URL"] = self.valkey.url
         self.processes.append(self.valkey)
@@ -223,7 +222,8 @@ class Stack:
     def start_web(self, server: str = "daphne", *, env: dict[str, str] | None = None, wait: bool = True) -> WebServer:
         """A web server at `self.url`, always the same: the one before has to be stopped or killed first."""
         assert not (self.web and self.web.alive), "the address is taken by the running web server"
-        self.web = WebServer(server, self.port, **self._process(f"web-{server}", env))
+        pool = {"DATABASE_POOL": str(POOL)} if "DATABASE_URL" in self.env else {}  # as django_starter.serve.web sets it
+        self.web = WebServer(server, self.port, **self._process(f"web-{server}", {**pool, **(env or {})}))
         self.processes.append(self.web)
         self.web.start(wait=wait)
         return self.web
