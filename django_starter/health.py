@@ -55,8 +55,11 @@ def ready(request: HttpRequest) -> HttpResponse:
 
 def database() -> str:
     """The database answers."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    finally:
+        connection.close()  # it is asked in a thread of its own, which ends with the answer
     return ""
 
 
