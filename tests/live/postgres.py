@@ -40,16 +40,22 @@ def create(url: str) -> None:
 
 def drop(url: str) -> None:
     """Remove it, whoever is still connected. One in a server of the test's own goes with that."""
-    if os.environ.get("TEST_DATABASE_URL"):
+    if _is_given(url):
         _execute(url, f'DROP DATABASE IF EXISTS "{_name(url)}" WITH (FORCE)')
 
 
 def _execute(url: str, sql: str) -> None:
     import psycopg  # only where it is asked for
 
-    server_url = os.environ.get("TEST_DATABASE_URL") or urlunsplit(urlsplit(url)._replace(path="/postgres"))
+    given = urlunsplit(urlsplit(url)._replace(path="/postgres"))
+    server_url = os.environ["TEST_DATABASE_URL"] if _is_given(url) else given
     with psycopg.connect(server_url, autocommit=True) as server:
         server.execute(sql.encode())
+
+
+def _is_given(url: str) -> bool:
+    """True if the server is the one that TEST_DATABASE_URL names, not a test's own."""
+    return urlsplit(url).netloc == urlsplit(os.environ.get("TEST_DATABASE_URL", "")).netloc
 
 
 def _name(url: str) -> str:

@@ -151,7 +151,7 @@ class Stack:
             "REMAP_SIGTERM": "SIGQUIT",
             **(env or {}),
         }
-        if url := os.environ.get("TEST_DATABASE_URL"):
+        if (url := os.environ.get("TEST_DATABASE_URL")) and "DATABASE_URL" not in (env or {}):
             self.env["DATABASE_URL"] = postgres.fresh(url)
         self.valkey = Valkey(folder / "valkey", **self._process("valkey"))
         self.env["REDIS_URL"] = self.valkey.url
