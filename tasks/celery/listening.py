@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
@@ -133,13 +133,13 @@ class Ears:
                 for event in events:
                     event.set()
 
-    def _is_news(self, message: dict[str, Any]) -> bool:
+    def _is_news(self, message: Mapping[str, object]) -> bool:
         if message["type"] == "subscribe":
             return True
         if message["type"] != "message":
             return False
         try:
-            return bool(self._layer.deserialize(message["data"]).get("final"))
+            return bool(self._layer.deserialize(cast(bytes, message["data"])).get("final"))
         except Exception:
             return True  # it cannot be read: look
 
