@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import cast
 
 from kombu import compression
 from kombu.serialization import registry as serializers  # type: ignore[attr-defined]  # not in its types
@@ -47,12 +48,8 @@ def check_headers(headers: Mapping[str, object]) -> None:
         value = headers.get(name)
         if value is not None and not _is(kind, value):
             raise TypeError(f"The header {name} must be {kind}, but got {value!r}"[:300])
-    limits = headers.get("timelimit") or (None, None)
-    if (
-        not isinstance(limits, (list, tuple))
-        or len(limits) != 2
-        or not all(one is None or _is(NUMBER, one) for one in limits)
-    ):
+    limits = cast("tuple[object, ...]", headers.get("timelimit") or (None, None))
+    if len(limits) != 2 or not all(one is None or _is(NUMBER, one) for one in limits):
         raise TypeError(f"The header timelimit must be two numbers, but got {limits!r}"[:300])
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Literal, cast
 
 from django.db.models import Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
@@ -175,10 +175,10 @@ def _count(rows: QuerySet[TaskRun, object]) -> Coalesce:
     return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
 
 
-def _size(members: Any) -> int | None:
+def _size(members: object) -> int | None:
     """How many tasks are in `GroupResult.as_tuple()`, those of inner groups included; None for what is none."""
     try:
-        (_, _), inner = members
+        (_, _), inner = cast("tuple[tuple[object, object], list[object] | None]", members)
         return 1 if inner is None else sum(_size(one) or 0 for one in inner)
     except (TypeError, ValueError):
         return None
