@@ -67,7 +67,7 @@ THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 
 DATABASE_SCHEMES = ("sqlite", "postgres", "postgresql")
 #: A machine that is gone says nothing; without these libpq waits for it for two hours. Seconds, the last in ms.
-POSTGRESQL_OPTIONS: dict[str, Any] = {
+POSTGRESQL_OPTIONS: dict[str, object] = {
     "connect_timeout": 3,
     "keepalives_idle": 5,
     "keepalives_interval": 2,

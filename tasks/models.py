@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import TypeVar
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+
+from progress.types import JSON
+
+T = TypeVar("T")
 
 
 def new_id() -> str:
@@ -111,17 +115,17 @@ class TaskRun(models.Model):
         return self.state in FINAL
 
     @property
-    def args(self) -> list[Any]:
+    def args(self) -> list[JSON]:
         """The positional arguments, as JSON."""
         return [*_part(self.message, "args", list)]
 
     @property
-    def kwargs(self) -> dict[str, Any]:
+    def kwargs(self) -> dict[str, JSON]:
         """The keyword arguments, as JSON."""
         return {**_part(self.message, "kwargs", dict)}
 
 
-def _part(message: Any, name: str, kind: type[Any]) -> Any:
+def _part(message: object, name: str, kind: type[T]) -> T:
     """That part of a message, empty where another program has written something else."""
     value = message.get(name) if isinstance(message, dict) else None
     return value if isinstance(value, kind) else kind()

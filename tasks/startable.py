@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Protocol, TypeVar, cast
 
 from django import forms
 from django.core.exceptions import ImproperlyConfigured
@@ -19,17 +19,39 @@ from django.core.exceptions import ImproperlyConfigured
 T = TypeVar("T")
 
 
+class Accepted(Protocol):
+    """What a start gives back (Celery: AsyncResult)."""
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+
+
+class Task(Protocol):
+    """A task that can be started (Celery: ours)."""
+
+    @property
+    def name(self) -> str:
+        """With its module."""
+
+    def delay(self, **kwargs: object) -> Accepted:
+        """Start it with these arguments."""
+
+    def apply_async(self, *, kwargs: dict[str, object], idempotency_key: str) -> Accepted:
+        """The same; the same key from the same owner within 24 h gives the same run."""
+
+
 @dataclass(frozen=True, slots=True)
 class Startable:
     """A task, and the form that asks for its arguments."""
 
-    task: Any
+    task: Task
     form: type[forms.Form]
 
     @property
     def name(self) -> str:
         """What it is called in Start Task: the task's name without its module."""
-        return str(self.task.name).rpartition(".")[2]
+        return self.task.name.rpartition(".")[2]
 
 
 _registered: list[Startable] = []
@@ -41,7 +63,7 @@ def startable(form: type[forms.Form] = forms.Form) -> Callable[[T], T]:
         raise ImproperlyConfigured(f"{form.__name__} may not have a field `task`: Start Task has one itself.")
 
     def register(task: T) -> T:
-        _registered.append(Startable(task, form))
+        _registered.append(Startable(cast(Task, task), form))
         return task
 
     return register

@@ -7,6 +7,7 @@ from typing import Any
 from amqp.exceptions import NotFound
 from celery import current_app
 from django.conf import settings
+from kombu import Connection
 from kombu.transport.redis import Channel as RedisChannel
 
 from tasks.runs.ask import LastAnswer
@@ -58,7 +59,7 @@ class _Line:
     """One connection, kept from look to look: a broker writes into its log who comes and goes."""
 
     def __init__(self) -> None:
-        self._connection: Any = None
+        self._connection: Connection | None = None
 
     def answers(self) -> bool:
         if self._connection is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from typing import Any
+from typing import cast
 
 import redis
 from celery import current_app
@@ -22,12 +22,14 @@ from kombu.utils.json import loads as kombu_loads
 from progress.child_count import add_ended, expect
 from progress.messages import Changing, TaskError
 from progress.record import get_record
+from progress.types import JSON
 from tasks import runs
 from tasks.models import State, TaskGroup, TaskRun
 from tasks.runs import DatabaseAway, barrier
 
 from .message import decoded
 from .start import behind, following, is_following
+from .types import Result, Signature
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +39,7 @@ def remember_group(result: GroupResult) -> None:
     TaskGroup.objects.update_or_create(pk=result.id, defaults={"members": _plain(result.as_tuple())})
 
 
-def remember_chord(header: GroupResult, body: Any) -> None:
+def remember_chord(header: GroupResult, body: Signature) -> None:
     """Store the header's members and the body, and write the body's rows: its id is known from now on."""
     ids = _ids(header)
     # Where it is called, all begin; in a chain whose turn has come, a part may have ended before.
@@ -45,7 +47,7 @@ def remember_chord(header: GroupResult, body: Any) -> None:
     _remember(str(header.id), parts, header.as_tuple(), body)
 
 
-def remember_growing_chord(group_id: str, body: Any) -> None:
+def remember_growing_chord(group_id: str, body: Signature) -> None:
     """`remember_chord` for a header whose parts come one by one: its generator is consumed while the first run."""
     _remember(group_id, barrier.UNKNOWN, ((group_id, None), []), body)
 
@@ -58,7 +60,7 @@ def count_chord(group_id: str, parts: int) -> None:
         _expect(group_id, parts, TaskRun.objects.filter(after=group_id, held=True).values_list("pk", flat=True).first())
 
 
-def _remember(group_id: str, parts: int, members: Any, body: Any) -> None:
+def _remember(group_id: str, parts: int, members: object, body: Signature) -> None:
     starts, _ = behind([body], group_id)
     with transaction.atomic():
         runs.hold(starts, None)
@@ -106,11 +108,11 @@ def forget_ignored(run: TaskRun) -> None:
     run.result = None
 
 
-def add_to_group(group_id: str, result: Any) -> None:
+def add_to_group(group_id: str, result: Result) -> None:
     """One more part of a chord whose header runs."""
     with transaction.atomic():
         group = TaskGroup.objects.select_for_update().get(pk=group_id)
-        members: Any = result_from_tuple(group.members, current_app)
+        members = cast(GroupResult, result_from_tuple(group.members, current_app))
         members.add(result)
         TaskGroup.objects.filter(pk=group_id).update(members=_plain(members.as_tuple()), left=group.left + 1)
 
@@ -120,7 +122,7 @@ def restore_group(group_id: str) -> GroupResult | None:
     stored = TaskGroup.objects.filter(pk=group_id).first()
     if stored is None:
         return None
-    result: Any = result_from_tuple(stored.members, current_app)
+    result = result_from_tuple(stored.members, current_app)
     return result if isinstance(result, GroupResult) else None
 
 
@@ -131,12 +133,12 @@ def forget_group(group_id: str) -> None:
 
 def complete(group: TaskGroup) -> None:
     """Start the body with the results of the header, or end it with the first error among them."""
-    header: Any = result_from_tuple(group.members, current_app)
+    header = cast("Result | GroupResult", result_from_tuple(group.members, current_app))
     if isinstance(header, GroupResult) and not header.results:
         header = _grown(group)
     ids = _ids(header)
     parts = {run.pk: run for run in TaskRun.objects.filter(pk__in=ids).defer("message", "traceback")}
-    body: Any = maybe_signature(kombu_loads(json.dumps(group.body)), app=current_app)
+    body: Signature = maybe_signature(kombu_loads(json.dumps(group.body)), app=current_app)
     if group.left > barrier.UNKNOWN // 2:
         message = "The parts after the first ones were never sent."
         _end_body(group.pk, body, State.FAILURE, {"type": "PartGone", "message": message})
@@ -170,7 +172,7 @@ def _grown(group: TaskGroup) -> GroupResult:
     return GroupResult(group.pk, [current_app.AsyncResult(run.pk) for run in rows])
 
 
-def _end_body(group_id: str, body: Any, state: str, error: TaskError) -> None:
+def _end_body(group_id: str, body: Signature, state: str, error: TaskError) -> None:
     """What waits for the header ends as it did; the body's error callbacks are called."""
     leaves = {one.options.get("task_id"): one for one in _leaves(body)}
     waiting = list(TaskRun.objects.filter(after=group_id, held=True).values_list("pk", flat=True))
@@ -190,7 +192,7 @@ def _end_body(group_id: str, body: Any, state: str, error: TaskError) -> None:
             current_app.backend.chord_error_from_stack(body, broken_off)
 
 
-def _leaves(signature: Any) -> list[Any]:
+def _leaves(signature: Signature) -> list[Signature]:
     """The single tasks of a frozen signature: of a chain its links, of a group its members, of a chord both parts."""
     inner = getattr(signature, "tasks", None)
     if inner is None:
@@ -201,18 +203,19 @@ def _leaves(signature: Any) -> list[Any]:
     return [leaf for one in inner for leaf in _leaves(maybe_signature(one, app=current_app))]
 
 
-def _ids(result: Any) -> list[str]:
+def _ids(result: Result | GroupResult) -> list[str]:
     """The ids of all tasks in a group, and in the groups within it."""
     if isinstance(result, GroupResult):
         return [one for part in result.results or () for one in _ids(part)]
     return [result.id]
 
 
-def _results(result: Any, parts: dict[str, TaskRun]) -> Any:
+def _results(result: Result | GroupResult, parts: dict[str, TaskRun]) -> object:
     if isinstance(result, GroupResult):
         return [_results(part, parts) for part in result.results or ()]
     return kombu_loads(json.dumps(parts[result.id].result))
 
 
-def _plain(value: Any) -> Any:
-    return json.loads(kombu_dumps(value))
+def _plain(value: object) -> JSON:
+    plain: JSON = json.loads(kombu_dumps(value))
+    return plain

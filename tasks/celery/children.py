@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
 
 from kombu.utils.json import dumps as kombu_dumps
 
+from progress.types import JSON
 from tasks.models import TaskRun
+
+from .types import Result
 
 #: So many are noted with the run that started them.
 MAX_CHILDREN = 1_000
 
 
-def as_tuples(results: Iterable[Any]) -> list[Any]:
+def as_tuples(results: Iterable[Result | None]) -> list[JSON]:
     """Celery's form of results, as JSON."""
     found = [one for one in results if one is not None][:MAX_CHILDREN]
     return [json.loads(kombu_dumps(one.as_tuple())) for one in found]
 
 
-def add(run: TaskRun, results: Iterable[Any]) -> None:
+def add(run: TaskRun, results: Iterable[Result | None]) -> None:
     """Note further children of an ended run."""
     if more := as_tuples(results):
         known = run.progress.get("children") or []

@@ -8,7 +8,6 @@ import os
 import signal
 import threading
 import time
-from typing import Any
 
 from billiard import active_children
 from celery import signals
@@ -23,7 +22,7 @@ COLD_END_WITHIN = 2.0
 
 
 @signals.worker_shutting_down.connect
-def _end_in_time(how: str, **_: Any) -> None:
+def _end_in_time(how: str, **_: object) -> None:
     # Celery's last words (its own heartbeat, messages to give back) wait without end for a broker that is away.
     if how == "Cold":
         threading.Thread(target=_end_by_force, name="tasks-last-resort", daemon=True).start()
@@ -44,6 +43,6 @@ def _end_by_force() -> None:
         os._exit(1)
 
 
-def kills(pool: Any) -> bool:
+def kills(pool: object) -> bool:
     """True if nothing of the pool's work goes on after its `terminate`: its processes are gone."""
     return pool is not None and type(pool).__module__.endswith("prefork")

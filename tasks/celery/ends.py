@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import TypedDict, Unpack, cast
 
 from django.db import transaction
 from django.utils import timezone
 
 from progress.active import current
+from progress.messages import Changing, TaskError, TaskState
+from progress.messages import State as StateName
+from progress.types import JSON
 from tasks import runs
 from tasks.models import TaskRun
 from tasks.runs.state import public_state, shown_error
 
 from . import canvas
+from .types import TaskRequest
+
+
+class Holder(TypedDict, total=False):
+    """Who ends the run: see `runs.end`."""
+
+    attempt: int
+    worker: str
+
+
+class Outcome(TypedDict, total=False):
+    """What an end leaves in the row."""
+
+    result: JSON
+    error: TaskError
+    traceback: str
 
 
 def end(
@@ -22,9 +41,9 @@ def end(
     *,
     attempt: int | None = None,
     worker: str | None = None,
-    children: Sequence[Any] = (),
+    children: Sequence[JSON] = (),
     ignored: bool = False,
-    **values: Any,
+    **values: Unpack[Outcome],
 ) -> bool:
     """Record an end and tell it once it is committed; False when the attempt holds the run no longer.
 
@@ -36,9 +55,9 @@ def end(
     numbers = reporter.state() if reporter is not None else None
     quietly = reporter is not None
     if children:
-        numbers = cast(Any, {**(numbers or {}), "children": list(children)})
+        numbers = cast(Changing, {**(numbers or {}), "children": list(children)})
     if ignored:
-        numbers = cast(Any, {**(numbers or {}), "ignored": True})
+        numbers = cast(Changing, {**(numbers or {}), "ignored": True})
     with transaction.atomic():
         run = runs.end(task_id, state, attempt=attempt, worker=worker, numbers=numbers, quietly=quietly, **values)
         if run is None:
@@ -49,17 +68,19 @@ def end(
     if reporter is None:
         return True
     whole = public_state(run)
-    changes: Any = {"state": state, "rate": None, "eta": None, "step": None}
-    changes.update(started_at=whole["started_at"], finished_at=whole["finished_at"])
-    changes["result" if state == "SUCCESS" else "error"] = run.result if state == "SUCCESS" else shown_error(run.error)
+    changes: TaskState = {"state": cast(StateName, state), "rate": None, "eta": None, "step": None}
+    changes["started_at"], changes["finished_at"] = whole["started_at"], whole["finished_at"]
     if state == "SUCCESS":
-        changes.update(percent=100.0, error=None)  # None: the attempt before may have told one
+        changes["result"], changes["percent"] = run.result, 100.0
+        changes["error"] = None  # the attempt before may have told one
+    else:
+        changes["error"] = shown_error(run.error)
     told = reporter
     transaction.on_commit(lambda: told.end(changes), robust=True)
     return True
 
 
-def end_untracked(task_id: str, name: str, state: str, request: Any, values: dict[str, Any]) -> None:
+def end_untracked(task_id: str, name: str, state: str, request: TaskRequest, values: Outcome) -> None:
     """Keep the end of a task that is no run (`tracked = False`, `base=celery.Task`), for those who ask for it."""
     run = TaskRun.objects.filter(pk=task_id).first()
     if run is None:

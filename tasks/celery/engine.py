@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from bisect import bisect
-from typing import Any
+from typing import cast
 
 from amqp.exceptions import AMQPError
 from celery import current_app
@@ -26,6 +26,7 @@ from . import broker, canvas, children, errors
 from .message import decoded
 from .options import check
 from .start import following, start_of
+from .types import CeleryTask, Result, Signature
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class CeleryEngine:
             options["eta"] = eta
         if run.expires is not None:
             options["expires"] = run.expires
-        task: Any = current_app.tasks.get(run.name)
+        task: CeleryTask = current_app.tasks.get(run.name)
         if task is None or not hasattr(task, "publish"):  # this process does not know the task; a worker will
             current_app.send_task(run.name, message["args"], message["kwargs"], task_id=run.pk, **options)
             return
@@ -76,7 +77,7 @@ class CeleryEngine:
         command: str = settings.TASKS_START_WORKER
         return command if queue == current_app.conf.task_default_queue else f"{command} -Q {queue}"
 
-    def arguments(self, run: TaskRun) -> tuple[list[Any], dict[str, Any]]:
+    def arguments(self, run: TaskRun) -> tuple[list[object], dict[str, object]]:
         """With dates, decimals and ids as they were given."""
         return kombu_loads(json.dumps(run.args)), kombu_loads(json.dumps(run.kwargs))
 
@@ -100,18 +101,18 @@ class CeleryEngine:
         given = {"parent_id": run.pk, "root_id": options.get("root_id") or run.pk}
         if current_app.conf.task_inherit_parent_priority:
             given["priority"] = options.get("priority")
-        started: list[Any] = []
+        started: list[Result] = []
         for one in callbacks:
             try:
                 with transaction.atomic(), following():
-                    callback: Any = maybe_signature(one, app=current_app)
+                    callback: Signature = maybe_signature(one, app=current_app)
                     started.append(callback.apply_async((result,), **given))
             except runs.DatabaseAway:
                 raise
             except Exception as error:
                 logger.error("A callback of %s is not started: %s", run, error)
         if chain:
-            signature: Any = maybe_signature(chain[-1], app=current_app)
+            signature: Signature = maybe_signature(chain[-1], app=current_app)
             try:
                 with transaction.atomic(), following():
                     started.append(signature.apply_async((result,), chain=chain[:-1], **given))
@@ -146,7 +147,7 @@ class CeleryEngine:
         if settings.BROKER.queue_type == "quorum":
             first = Q(priority__gt=4)
             return (Q(pk__in=()), first) if (priority or 0) > 4 else (first, ~first | Q(priority=None))
-        given: Any = settings.BROKER.transport_options.get("priority_steps")
+        given = cast("list[int] | None", settings.BROKER.transport_options.get("priority_steps"))
         steps = sorted(given or DEFAULT_PRIORITY_STEPS)
         number = max(bisect(steps, priority or 0) - 1, 0)
         before, same = Q(priority__lt=steps[number]), Q(priority__gte=steps[number])
@@ -159,7 +160,7 @@ class CeleryEngine:
         return before | Q(priority=None), same
 
 
-def _as_list(value: Any) -> list[Any]:
+def _as_list(value: Signature) -> list[Signature]:
     if not value:
         return []
     return list(value) if isinstance(value, (list, tuple)) else [value]

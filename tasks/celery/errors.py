@@ -7,9 +7,10 @@ import importlib
 import json
 import logging
 import sys
-from typing import Any, NotRequired, TypedDict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 
-from billiard import einfo
+from billiard.einfo import ExceptionWithTraceback as Parcel  # type: ignore[attr-defined]  # not in its types
 from celery import current_app, group
 from celery import exceptions as celery_exceptions
 from celery.app.task import Context
@@ -21,10 +22,15 @@ from kombu.utils.json import dumps as kombu_dumps
 from kombu.utils.json import loads as kombu_loads
 
 from progress.messages import TaskError
+from progress.types import JSON
 from tasks.models import State, TaskRun
 from tasks.runs.message import MAX_ERROR, plain, storable
 
 from . import children
+from .types import Options, Signature
+
+if TYPE_CHECKING:
+    from .results import RunBackend
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +47,7 @@ class Raised(TypedDict, total=False):
 
     module: str | None
     name: str
-    args: list[Any]
+    args: list[JSON]
     repr: str
     cause: Raised
 
@@ -52,10 +58,7 @@ class StoredError(TaskError):
     raised: NotRequired[Raised]
 
 
-_Parcel: Any = einfo.ExceptionWithTraceback  # type: ignore[attr-defined]  # not in its types
-
-
-def describe(exception: Any, limits: tuple[float | None, float | None] = (None, None)) -> StoredError:
+def describe(exception: object, limits: tuple[float | None, float | None] = (None, None)) -> StoredError:
     """What is stored of an exception: what a viewer may read of it, and under "raised" what makes it anew.
 
     `limits`: the task's hard and soft time limit in seconds, which Celery's exceptions do not name. Celery's own
@@ -86,7 +89,7 @@ def describe(exception: Any, limits: tuple[float | None, float | None] = (None, 
     return {"type": type(exception).__name__, "message": text, "raised": _bounded(_parts(exception), text)}
 
 
-def _parts(exception: Any, depth: int = 0) -> Raised:
+def _parts(exception: object, depth: int = 0) -> Raised:
     """What makes the exception anew: its class, its arguments, and what it was raised from."""
     cls = type(exception)
     parts: Raised = {
@@ -101,9 +104,9 @@ def _parts(exception: Any, depth: int = 0) -> Raised:
     return parts
 
 
-def _kept_args(args: list[Any]) -> list[Any]:
+def _kept_args(args: Iterable[object]) -> list[JSON]:
     """Each argument as JSON, or, where it is none, as Python shows it."""
-    kept: list[Any] = []
+    kept: list[JSON] = []
     for one in args:
         try:
             kept.append(storable(kombu_dumps(one)))
@@ -123,16 +126,16 @@ def _bounded(raised: Raised, text: str) -> Raised:
     return raised
 
 
-def _short(text: Any) -> str:
+def _short(text: object) -> str:
     return plain(_text(text))[:MAX_ERROR]
 
 
-def unwrapped(exception: Any) -> Any:
+def unwrapped(exception: object) -> object:
     """The exception within billiard's parcel of one and its traceback."""
-    return exception.exc if isinstance(exception, _Parcel) else exception
+    return exception.exc if isinstance(exception, Parcel) else exception
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """`str(value)`, whatever its `__str__` does."""
     try:
         return str(value)
@@ -142,7 +145,7 @@ def _text(value: Any) -> str:
 
 def rebuilt(run: TaskRun) -> BaseException:
     """The exception of a run that ended badly: its class, its arguments and its cause, as far as they can be made."""
-    error: Any = run.error or {"type": "Error", "message": ""}
+    error = cast(StoredError, run.error or {"type": "Error", "message": ""})
     raised = error.get("raised")
     if run.state == State.REVOKED and not raised:
         return TaskRevokedError(REASONS.get(error["type"], error["message"]))
@@ -163,7 +166,7 @@ def _made(raised: Raised) -> BaseException:
     if module and module not in sys.modules and module != "__main__":
         with contextlib.suppress(Exception):
             importlib.import_module(module)
-    made: Any = current_app.backend.exception_to_python(
+    made: BaseException = current_app.backend.exception_to_python(
         {"exc_type": name.rpartition("<locals>.")[2], "exc_message": args, "exc_module": module or None}
     )
     if type(made) is Exception and name != "Exception":  # its class does not take its own arguments
@@ -173,10 +176,10 @@ def _made(raised: Raised) -> BaseException:
             made.args = args
     if cause := raised.get("cause"):
         made.__cause__ = _made(cause)
-    return made  # type: ignore[no-any-return]
+    return made
 
 
-def call_back(run: TaskRun, errbacks: list[Any], options: dict[str, Any]) -> None:
+def call_back(run: TaskRun, errbacks: list[Signature], options: Options) -> None:
     """Call the run's error callbacks, each once, as Celery does: with a task's id, or with request, error, traceback.
 
     Those of the second kind run here, after the commit; those of the first are runs of their own.
@@ -194,19 +197,19 @@ def call_back(run: TaskRun, errbacks: list[Any], options: dict[str, Any]) -> Non
         is_eager=False,
     )
     exception, traceback = rebuilt(run), run.traceback or None
-    backend: Any = current_app.backend
-    at_once: list[Any] = []
-    later: list[Any] = []
+    backend = cast("RunBackend", current_app.backend)
+    at_once: list[Signature] = []
+    later: list[Signature] = []
     for one in errbacks:
         (at_once if backend.is_called_at_once(one) else later).append(one)
-    given: dict[str, Any] = {"parent_id": run.pk, "root_id": options.get("root_id") or run.pk}
+    given: Options = {"parent_id": run.pk, "root_id": options.get("root_id") or run.pk}
     for one in later:
         try:
             with transaction.atomic():
-                errbacks_group: Any = group([current_app.signature(one)], app=current_app)
+                errbacks_group = group([current_app.signature(one)], app=current_app)
                 children.add(run, [errbacks_group.apply_async((run.pk,), add_to_parent=False, **given)])
         except Exception:
             logger.exception("An error callback of %s could not be started.", run)
     if at_once:
         now = Context(request.__dict__, errbacks=at_once)
-        transaction.on_commit(lambda: backend._call_task_errbacks(now, exception, traceback), robust=True)
+        transaction.on_commit(lambda: backend.call_errbacks(now, exception, traceback), robust=True)

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 import threading
-from typing import Any
 
 import redis
 from celery import bootsteps, signals
@@ -29,6 +28,7 @@ from tasks.runs.sweep import Sweep
 from tasks.runs.worker import identity, take_identity
 
 from . import ending
+from .types import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ for _lock in (_beat_lock, _sweep_lock):
 
 
 @signals.worker_init.connect
-def _take_identity(sender: Any, **_: Any) -> None:
+def _take_identity(sender: Worker, **_: object) -> None:
     if refused := [
         str(found) for found in run_checks(tags=["tasks"])
     ]:  # Celery asks the checks and does not look at the answer
@@ -53,7 +53,7 @@ def _take_identity(sender: Any, **_: Any) -> None:
 
 
 @signals.worker_process_shutdown.connect
-def _last_words(**_: Any) -> None:
+def _last_words(**_: object) -> None:
     get_flusher().drain(2.0)
     counts.counts.flush()
 
@@ -61,7 +61,7 @@ def _last_words(**_: Any) -> None:
 class CeleryPool:
     """See `runs.worker.Pool`."""
 
-    def __init__(self, worker: Any) -> None:
+    def __init__(self, worker: Worker) -> None:
         self._worker = worker
 
     def active(self) -> set[str]:
@@ -88,12 +88,12 @@ class Heart(bootsteps.StartStopStep):
 
     requires = ("celery.worker.components:Pool",)
 
-    def __init__(self, parent: Any, **kwargs: Any) -> None:
+    def __init__(self, parent: Worker, **kwargs: object) -> None:
         super().__init__(parent, **kwargs)
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
 
-    def start(self, parent: Any) -> None:
+    def start(self, parent: Worker) -> None:
         """Begin to beat and to sweep."""
         pool = CeleryPool(parent)
         sweep = Sweep(make_client(settings.REDIS_URL), pool)
@@ -103,13 +103,13 @@ class Heart(bootsteps.StartStopStep):
         for thread in self._threads:
             thread.start()
 
-    def stop(self, parent: Any) -> None:
+    def stop(self, parent: Worker) -> None:
         """The worker ends when its tasks have: until then it beats, and nothing is given back."""
         if parent.pool is not None:
             parent.pool.stop()
         self._end(frozenset())
 
-    def terminate(self, parent: Any) -> None:
+    def terminate(self, parent: Worker) -> None:
         """The worker ends at once, and its pool before anything is given back."""
         pool = CeleryPool(parent)
         if parent.pool is not None:
@@ -135,7 +135,7 @@ class Heart(bootsteps.StartStopStep):
         finally:
             connection.close()
 
-    def _beat(self, parent: Any, pool: CeleryPool, sweep: Sweep) -> None:
+    def _beat(self, parent: Worker, pool: CeleryPool, sweep: Sweep) -> None:
         client = make_client(settings.REDIS_URL)
         trouble = False
         known = False
@@ -171,7 +171,7 @@ class Heart(bootsteps.StartStopStep):
                         connection.close()
 
 
-def _describe(worker: Any, pool: CeleryPool) -> beats.Worker:
+def _describe(worker: Worker, pool: CeleryPool) -> beats.Worker:
     return beats.Worker(
         id=identity(),
         hostname=worker.hostname,

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, cast
+from typing import Any, Protocol, TypedDict, cast
 
 import redis
 from channels.layers import get_channel_layer
@@ -34,13 +34,33 @@ IDLE = 30.0
 AT_ONCE = 1_000
 
 
+class Heard(TypedDict):
+    """What comes out of a subscription: "subscribe", "unsubscribe", or a "message" with its data."""
+
+    type: str
+    channel: bytes | str
+    data: bytes
+
+
+class Subscription(Protocol):
+    """Redis' PubSub, which has no types."""
+
+    def subscribe(self, *channels: str) -> object: ...
+
+    def unsubscribe(self, *channels: str) -> object: ...
+
+    def get_message(self, *, timeout: float) -> Heard | None: ...
+
+    def close(self) -> None: ...
+
+
 class Ears:
     """The process's subscription. Its thread lives while somebody waits, and a while longer."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: dict[str, set[threading.Event]] = {}
-        self._pubsub: Any = None
+        self._pubsub: Subscription | None = None
         self._thread: threading.Thread | None = None
         self._rest_until = 0.0
         self._layer = cast(ProgressChannelLayer, get_channel_layer())
@@ -133,7 +153,7 @@ class Ears:
                 for event in events:
                     event.set()
 
-    def _is_news(self, message: dict[str, Any]) -> bool:
+    def _is_news(self, message: Heard) -> bool:
         if message["type"] == "subscribe":
             return True
         if message["type"] != "message":

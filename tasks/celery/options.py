@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import cast
 
-from kombu import compression, serialization
+from kombu import compression
+from kombu.serialization import registry as serializers  # type: ignore[attr-defined]  # not in its types
 
-_serializers: Any = serialization.registry  # type: ignore[attr-defined]  # not in its types
+from .types import Options
 
 NUMBER, TEXT, LIST, SIGNATURES = "a number", "a text", "a list", "a signature or a list of them"
 
@@ -27,31 +29,31 @@ HEADERS = {
 }
 
 
-def check(options: dict[str, Any]) -> None:
+def check(options: Options) -> None:
     """Raises TypeError or ValueError that names the option, what it must be, and what came."""
     for name, kind in KINDS.items():
         value = options.get(name)
         if value is not None and not _is(kind, value):
             raise TypeError(f"The option {name} must be {kind}, but got {value!r}"[:300])
 
-    for name, known in (("serializer", _serializers.name_to_type), ("compression", compression.encoders())):
+    for name, known in (("serializer", serializers.name_to_type), ("compression", compression.encoders())):
         value = options.get(name)
         if value is not None and value not in known:
             raise ValueError(f"The option {name} must be one of {', '.join(sorted(known))}, but got {value!r}"[:300])
 
 
-def check_headers(headers: dict[str, Any]) -> None:
+def check_headers(headers: Mapping[str, object]) -> None:
     """The same for what a worker's main process reads of a message that any program may have sent."""
     for name, kind in HEADERS.items():
         value = headers.get(name)
         if value is not None and not _is(kind, value):
             raise TypeError(f"The header {name} must be {kind}, but got {value!r}"[:300])
-    limits = headers.get("timelimit") or (None, None)
+    limits = cast("tuple[object, ...]", headers.get("timelimit") or (None, None))
     if len(limits) != 2 or not all(one is None or _is(NUMBER, one) for one in limits):
         raise TypeError(f"The header timelimit must be two numbers, but got {limits!r}"[:300])
 
 
-def _is(kind: str, value: Any) -> bool:
+def _is(kind: str, value: object) -> bool:
     if kind == NUMBER:
         return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if kind == TEXT:

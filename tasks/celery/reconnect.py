@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import redis
 from celery.worker.consumer import Consumer
 from django.db import connection
+from kombu import Connection, Message
 from kombu.transport.redis import Channel
 
 from progress.messages import TaskError
@@ -28,14 +30,14 @@ RETRY_START, RETRY_STEP, RETRY_MAX = 0.5, 0.5, 2.0
 class SoonBack(Consumer):
     """Celery's consumer with short pauses between its tries."""
 
-    def ensure_connected(self, conn: Any) -> Any:
+    def ensure_connected(self, conn: Any) -> Connection:
         """Connect, however long it takes."""
         conn.ensure_connection = partial(
             conn.ensure_connection, interval_start=RETRY_START, interval_step=RETRY_STEP, interval_max=RETRY_MAX
         )
         return super().ensure_connected(conn)
 
-    def on_unknown_task(self, body: Any, message: Any, exc: Any) -> None:
+    def on_unknown_task(self, body: object, message: Message, exc: Exception) -> None:
         """FAILURE, also of what waits for it: all that the message carries is stored first."""
         try:
             adopt_unknown(self.app, message)
@@ -44,17 +46,17 @@ class SoonBack(Consumer):
         with in_parent(str(message.headers.get("id"))):
             super().on_unknown_task(body, message, exc)
 
-    def on_invalid_task(self, body: Any, message: Any, exc: Any) -> None:
+    def on_invalid_task(self, body: object, message: Message, exc: Exception) -> None:
         """FAILURE of a run whose message no worker can read: it would be sent again and again."""
         self._record_unreadable(message, exc)
         super().on_invalid_task(body, message, exc)
 
-    def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Message], object]:
         """Celery's. What breaks it is thrown away: it would end this worker, and then every other one that gets it."""
         handle = super().create_task_handler(*args, **kwargs)
         away = (OSError, MemoryError, *self.connection_errors, *self.conninfo.channel_errors)  # type: ignore[attr-defined]
 
-        def received(message: Any) -> Any:
+        def received(message: Message) -> object:
             try:
                 return handle(message)
             except away:
@@ -63,11 +65,12 @@ class SoonBack(Consumer):
                 logger.exception("A message that cannot be read is thrown away.")
                 self._record_unreadable(message, error)
                 message.reject_log_error(logger, self.connection_errors)  # type: ignore[attr-defined]
+                return None
 
         return received
 
     @staticmethod
-    def _record_unreadable(message: Any, error: Exception) -> None:
+    def _record_unreadable(message: Message, error: Exception) -> None:
         try:
             task_id = (message.headers or {}).get("id")
             told: TaskError = {"type": "InvalidMessage", "message": runs.plain(str(error))[: runs.MAX_ERROR]}
@@ -83,7 +86,7 @@ RedisChannel: Any = Channel  # what follows is private to kombu, and in no type
 _connparams = RedisChannel._connparams
 
 
-def _connparams_or_error(channel: Any, asynchronous: bool = False) -> Any:
+def _connparams_or_error(channel: Channel, asynchronous: bool = False) -> object:
     # kombu 5.7 closes a lost connection, and then its channel gives back or acknowledges messages over it:
     # AttributeError: 'NoneType' object has no attribute 'hostname'. That ended the worker ("Unrecoverable error") when
     # Redis refused connections while a task ran. As a lost connection it is handled everywhere.

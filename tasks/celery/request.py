@@ -7,11 +7,15 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+from billiard.einfo import ExceptionInfo
+from celery.concurrency.base import BasePool
 from celery.exceptions import InvalidTaskError, WorkerLostError
 from celery.worker import state as worker_state
 from celery.worker.request import Request
 from django.db import connection
+from kombu import Message
 
+from progress.messages import TaskError
 from tasks import runs
 from tasks.runs import DatabaseAway
 from tasks.runs.worker import identity
@@ -30,7 +34,7 @@ class OutOfMemory(Exception):
 class TrackedRequest(Request):
     """Celery's, and the loss of a process is recorded before the message goes back."""
 
-    def __init__(self, message: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, message: Message, *args: Any, **kwargs: Any) -> None:
         # Celery meets what is wrong there when the task has begun, and then the worker ends, and each one after it.
         try:
             check_headers(kwargs.get("headers") or message.headers)
@@ -38,7 +42,7 @@ class TrackedRequest(Request):
             raise InvalidTaskError(str(error)) from error
         super().__init__(message, *args, **kwargs)
 
-    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
+    def on_failure(self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False) -> None:
         """Record the loss before Celery gives the message back, so that the next attempt may claim it."""
         exception = unwrapped(exc_info.exception)
         ending = worker_state.should_terminate is not None  # then the run is given back, not lost
@@ -60,13 +64,13 @@ class TrackedRequest(Request):
         except (TypeError, ValueError, AttributeError, LookupError) as error:
             logger.exception("The failure of %s cannot be read as Celery does.", self.id)
             try:
-                what = {"type": "InvalidMessage", "message": runs.plain(str(error))[: runs.MAX_ERROR]}
-                runs.end(self.id, "FAILURE", worker=identity(), error=what)  # type: ignore[arg-type]
+                what: TaskError = {"type": "InvalidMessage", "message": runs.plain(str(error))[: runs.MAX_ERROR]}
+                runs.end(self.id, "FAILURE", worker=identity(), error=what)
             finally:
                 connection.close()
                 self.acknowledge()
 
-    def terminate(self, pool: Any, signal: Any = None) -> None:
+    def terminate(self, pool: BasePool, signal: Any = None) -> None:
         """Celery's; in a pool that cannot kill, the run is asked to end: Celery's own error would end the worker."""
         try:
             super().terminate(pool, signal)
@@ -79,17 +83,17 @@ class TrackedRequest(Request):
             finally:
                 connection.close()
 
-    def cancel(self, pool: Any, *args: Any, **kwargs: Any) -> None:
+    def cancel(self, pool: BasePool, signal: int | None = None, emit_retry: bool = True) -> None:
         """Celery's, when the worker ends at once: in a pool that cannot kill, what it is at ends with the process."""
         with contextlib.suppress(NotImplementedError):
-            super().cancel(pool, *args, **kwargs)
+            super().cancel(pool, signal, emit_retry)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Celery's."""
         with in_parent(self.id):
             super().on_timeout(soft, timeout)
 
-    def _announce_revoked(self, reason: str, terminated: bool, signum: Any, expired: bool) -> None:
+    def _announce_revoked(self, reason: str, terminated: bool, signum: object, expired: bool) -> None:
         with in_parent(self.id):
             super()._announce_revoked(reason, terminated, signum, expired)  # type: ignore[misc]  # private
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 import logging
 from functools import partial
-from typing import Any
 
-from celery import current_app, states
+from celery import Celery, current_app, states
 from celery.exceptions import Ignore, Retry
 from celery.result import GroupResult
 from celery.utils.functional import regen
@@ -21,6 +20,7 @@ from kombu.utils.json import loads as kombu_loads
 from progress.active import current
 from progress.celery import show_meta
 from progress.messages import Changing
+from progress.types import JSON
 from tasks import runs
 from tasks.models import FINAL, State, TaskRun
 from tasks.runs import with_retries
@@ -29,9 +29,10 @@ from tasks.runs.waiting import retry_waiting
 from tasks.runs.worker import identity
 
 from . import canvas, children, errors, told
-from .ends import end, end_untracked
+from .ends import Holder, Outcome, end, end_untracked
 from .message import decoded
 from .start import is_tracked
+from .types import Meta, Result, Signature, TaskRequest
 from .waiting import WaitingBackend, is_forgotten
 
 regen_type = type(regen(iter(())))
@@ -51,18 +52,18 @@ class RunBackend(WaitingBackend):
 
     persistent = True
     supports_autoexpire = True  # `manage.py prune_runs`, which the sweep calls once a day
-    app: Any
+    app: Celery
 
     def store_result(
         self,
         task_id: str,
-        result: Any,
+        result: object,
         state: str,
         traceback: str | None = None,
-        request: Any = None,
+        request: TaskRequest = None,
         ignored: bool = False,
-        **_: Any,
-    ) -> Any:
+        **_: object,
+    ) -> object:
         """Record the end of an attempt. STARTED is the claim's, and a state that Celery does not know is progress."""
         if state == states.STARTED:
             return result
@@ -74,13 +75,13 @@ class RunBackend(WaitingBackend):
             told.keep(task_id, state, self.encode_result(result, state), _attempt_of(request, task_id))
             return result
         if state == states.SUCCESS:
-            values: dict[str, Any] = {"result": _as_json(self.prepare_value(result))}
+            values: Outcome = {"result": _as_json(self.prepare_value(result))}
         else:
             values = {"error": errors.describe(result, _time_limits(request)), "traceback": traceback or ""}
             if state == states.REVOKED:
                 values["error"] = runs.CANCELLED
         attempt = _attempt_of(request, task_id)
-        who: dict[str, Any] = {"attempt": attempt} if attempt else {"worker": identity()}
+        who: Holder = {"attempt": attempt} if attempt else {"worker": identity()}
         if not with_retries(lambda: self._is_run(task_id, request)):
             with_retries(lambda: end_untracked(task_id, _name_of(request), state, request, values))
             return result
@@ -89,7 +90,7 @@ class RunBackend(WaitingBackend):
         return result
 
     @staticmethod
-    def _is_run(task_id: str, request: Any) -> bool:
+    def _is_run(task_id: str, request: TaskRequest) -> bool:
         """True if the task has a row that it did not write itself at its end."""
         if getattr(request, "attempt", None):
             return True
@@ -98,7 +99,7 @@ class RunBackend(WaitingBackend):
             return False
         return TaskRun.objects.filter(pk=task_id).exists()
 
-    def _show_retry(self, task_id: str, exception: Any) -> None:
+    def _show_retry(self, task_id: str, exception: object) -> None:
         """`runs.postpone` has moved the row; tell the viewers."""
         run = TaskRun.objects.filter(pk=task_id, state=State.RETRY).first()
         if run is None:
@@ -117,7 +118,12 @@ class RunBackend(WaitingBackend):
     # same, or it would look STARTED for ever.
 
     def mark_as_done(
-        self, task_id: str, result: Any, request: Any = None, store_result: bool = True, state: str = states.SUCCESS
+        self,
+        task_id: str,
+        result: object,
+        request: TaskRequest = None,
+        store_result: bool = True,
+        state: str = states.SUCCESS,
     ) -> None:
         """SUCCESS."""
         if _is_here_and_now(request):
@@ -128,9 +134,9 @@ class RunBackend(WaitingBackend):
     def mark_as_failure(
         self,
         task_id: str,
-        exc: Any,
+        exc: Exception,
         traceback: str | None = None,
-        request: Any = None,
+        request: TaskRequest = None,
         store_result: bool = True,
         call_errbacks: bool = True,
         state: str = states.FAILURE,
@@ -146,7 +152,7 @@ class RunBackend(WaitingBackend):
         self,
         task_id: str,
         reason: str = "",
-        request: Any = None,
+        request: TaskRequest = None,
         store_result: bool = True,
         state: str = states.REVOKED,
     ) -> None:
@@ -157,9 +163,9 @@ class RunBackend(WaitingBackend):
             return
         self.store_result(task_id, Ignore(reason), state, request=request)
 
-    def is_called_at_once(self, errback: Any) -> bool:
+    def is_called_at_once(self, errback: Signature) -> bool:
         """True for an error callback that Celery calls where the failure is recorded, instead of starting it."""
-        signature = self.app.signature(errback)
+        signature: Signature = self.app.signature(errback)
         if not signature._app:
             signature._app = self.app
         try:
@@ -169,9 +175,13 @@ class RunBackend(WaitingBackend):
         takes_more = self._errback_arity_greater  # type: ignore[attr-defined]  # private
         return header is not None and not isinstance(header, partial) and bool(takes_more(signature, 1))
 
+    def call_errbacks(self, request: TaskRequest, error: BaseException, traceback: str | None) -> None:
+        """Call those that are `is_called_at_once`, as Celery does."""
+        self._call_task_errbacks(request, error, traceback)  # type: ignore[attr-defined]  # private
+
     # --- groups and chords: see `canvas` ------------------------------------------------------------------------------
 
-    def apply_chord(self, header_result_args: Any, body: Any, **_: Any) -> None:
+    def apply_chord(self, header_result_args: tuple[str, list[Result]], body: Signature, **_: object) -> None:
         """Remember the chord before its header is sent. A generator is not consumed for it."""
         group_id, parts = header_result_args
         if isinstance(parts, regen_type):
@@ -183,34 +193,34 @@ class RunBackend(WaitingBackend):
         """All but the last part are sent."""
         canvas.count_chord(group_id, chord_size)
 
-    def add_to_chord(self, chord_id: str, result: Any) -> None:
+    def add_to_chord(self, chord_id: str, result: Result) -> None:
         """One more part of a header that runs."""
         canvas.add_to_group(chord_id, result)
 
-    def on_chord_part_return(self, request: Any, state: str, result: Any, **_: Any) -> None:
+    def on_chord_part_return(self, request: TaskRequest, state: str, result: object, **_: object) -> None:
         """Nothing: the end of a part is counted where it is recorded."""
 
-    def _save_group(self, group_id: str, result: Any) -> Any:
+    def _save_group(self, group_id: str, result: GroupResult) -> GroupResult:
         canvas.remember_group(result)
         return result
 
-    def _restore_group(self, group_id: str) -> dict[str, Any] | None:
+    def _restore_group(self, group_id: str) -> Meta | None:
         result = canvas.restore_group(group_id)
         return None if result is None else {"task_id": group_id, "result": result}
 
     def _delete_group(self, group_id: str) -> None:
         canvas.forget_group(group_id)
 
-    def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
+    def _get_task_meta_for(self, task_id: str) -> Meta:
         run = TaskRun.objects.filter(pk=task_id).first()
         return self._meta(task_id, run)
 
-    def _meta(self, task_id: str, run: TaskRun | None) -> dict[str, Any]:
+    def _meta(self, task_id: str, run: TaskRun | None) -> Meta:
         """What Celery wants to know of a task. One that nobody knows is PENDING, as in Celery."""
         if run is None or is_forgotten(run):
             return {"task_id": task_id, "status": states.PENDING, "result": None}
         message = decoded(run)
-        meta: dict[str, Any] = {
+        meta: Meta = {
             "task_id": run.pk,
             "status": str(run.state),
             "result": kombu_loads(json.dumps(run.result)),
@@ -237,7 +247,7 @@ class RunBackend(WaitingBackend):
         forget(task_id)
 
 
-def _attempt_of(request: Any, task_id: str) -> int | None:
+def _attempt_of(request: TaskRequest, task_id: str) -> int | None:
     """The attempt that `request` holds of this task; None of another one's."""
     if getattr(request, "id", None) not in (None, task_id):
         return None
@@ -250,17 +260,17 @@ def forget(task_id: str) -> None:
         TaskRun.objects.filter(pk=task_id).update(progress={**run.progress, "forgotten": True})
 
 
-def _is_here_and_now(request: Any) -> bool:
+def _is_here_and_now(request: TaskRequest) -> bool:
     """True for `task.apply()` and `task_always_eager`: that is Celery's alone, which stores nothing unless it is told
     to."""
     return bool(getattr(request, "is_eager", False))
 
 
-def _name_of(request: Any) -> str:
+def _name_of(request: TaskRequest) -> str:
     return str(getattr(request, "task", None) or getattr(request, "name", None) or "")
 
 
-def _as_json(result: Any) -> Any:
+def _as_json(result: object) -> JSON:
     try:
         text = kombu_dumps(result)
         stored = runs.storable(text)
@@ -271,7 +281,7 @@ def _as_json(result: Any) -> Any:
     return stored
 
 
-def _time_limits(request: Any) -> tuple[float | None, float | None]:
+def _time_limits(request: TaskRequest) -> tuple[float | None, float | None]:
     """(hard, soft) in seconds, of the message or else of the task."""
     task = current_app.tasks.get(_name_of(request))
     hard, soft = getattr(request, "timelimit", None) or (None, None)

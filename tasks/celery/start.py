@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from celery import current_app
+from celery import Celery, current_app
 from celery.app.task import Context
 from celery.canvas import maybe_signature
 from django.utils import timezone
-from kombu import serialization
+from kombu import Message
 from kombu.exceptions import EncodeError
+from kombu.serialization import registry as serializers  # type: ignore[attr-defined]  # not in its types
 from kombu.utils.json import dumps as kombu_dumps
 
+from progress.types import JSON
 from tasks import runs
 from tasks.models import new_id
 from tasks.runs import NotAccepted, Start, trace
 from tasks.runs.message import stored_message
 
-_serializers: Any = serialization.registry  # type: ignore[attr-defined]  # not in its types
+from .types import CeleryTask, Options, Signature, TaskRequest
 
 #: Options of apply_async that make sense in the caller's process only.
 CALLERS_OPTIONS = frozenset(
@@ -38,12 +39,19 @@ class NotEncodable(NotAccepted, EncodeError):
     """Arguments that are no JSON."""
 
 
-def is_tracked(task: Any) -> bool:
+def is_tracked(task: object) -> bool:
     """True if the starts of `task` are runs."""
     return bool(getattr(task, "tracked", False))
 
 
-def start_of(task: Any, args: Any, kwargs: Any, options: dict[str, Any], *, task_id: str | None = None) -> Start:
+def start_of(
+    task: CeleryTask,
+    args: Sequence[object] | None,
+    kwargs: Mapping[str, object] | None,
+    options: Options,
+    *,
+    task_id: str | None = None,
+) -> Start:
     """What is to be stored of `task.apply_async(args, kwargs, **options)`. Raises `NotAccepted`."""
     options = dict(options)
     eta = moment(options.pop("eta", None)) or moment(options.pop("countdown", None))
@@ -96,7 +104,7 @@ def is_following() -> bool:
     return _follows.get()
 
 
-def behind(signatures: list[Any], after: str, group_id: str | None = None) -> tuple[list[Start], str]:
+def behind(signatures: list[Signature], after: str, group_id: str | None = None) -> tuple[list[Start], str]:
     """What waits one after the other for `after`: the starts, and the id of the last one, a part of `group_id`."""
     found: list[Start] = []
     for number, one in enumerate(signatures, 1):
@@ -106,7 +114,7 @@ def behind(signatures: list[Any], after: str, group_id: str | None = None) -> tu
     return found, after
 
 
-def _held(signature: Any, after: str, group_id: str | None = None) -> tuple[list[Start], str]:
+def _held(signature: Signature, after: str, group_id: str | None = None) -> tuple[list[Start], str]:
     """The starts of one frozen signature that waits for `after`, and the id that its own followers wait for.
 
     `group_id`: the group that waits for the last of them, or `FOLLOWED`.
@@ -134,7 +142,7 @@ def _held(signature: Any, after: str, group_id: str | None = None) -> tuple[list
     return found, last
 
 
-def _parts(tasks: Any) -> Iterator[Any]:
+def _parts(tasks: Signature) -> Iterator[Signature]:
     """The parts of a group, of groups within it as well."""
     for one in _members(tasks):
         if one.get("subtask_type") == "group":
@@ -143,7 +151,7 @@ def _parts(tasks: Any) -> Iterator[Any]:
             yield one
 
 
-def _leaf(signature: Any, after: str, group_id: str | None) -> tuple[list[Start], str]:
+def _leaf(signature: Signature, after: str, group_id: str | None) -> tuple[list[Start], str]:
     task_id, task = signature.options.get("task_id"), current_app.tasks.get(signature.task)
     if not task_id:
         return [], after
@@ -161,12 +169,12 @@ def _leaf(signature: Any, after: str, group_id: str | None) -> tuple[list[Start]
     return [start], task_id
 
 
-def _members(tasks: Any) -> list[Any]:
-    inner = getattr(tasks, "tasks", tasks)
+def _members(tasks: Signature) -> list[Signature]:
+    inner: Signature = getattr(tasks, "tasks", tasks)
     return [maybe_signature(one, app=current_app) for one in inner]
 
 
-def _group_id(tasks: Any, default: str) -> str:
+def _group_id(tasks: Signature, default: str) -> str:
     """The id of a chord's header: that of its group, or of the members that were frozen with it."""
     options = getattr(tasks, "options", None)
     if options and options.get("task_id"):
@@ -177,7 +185,7 @@ def _group_id(tasks: Any, default: str) -> str:
     return default
 
 
-def adopted(task: Any, request: Any) -> Start:
+def adopted(task: CeleryTask, request: TaskRequest) -> Start:
     """What is to be stored of a message that another program has sent: all that it carries."""
     delivery = request.delivery_info or {}
     options = {
@@ -208,10 +216,10 @@ class UnknownTask:
     """A task that nobody here knows, as far as its message says."""
 
     name: str
-    app: Any
+    app: Celery
 
 
-def adopt_unknown(app: Any, message: Any) -> None:
+def adopt_unknown(app: Celery, message: Message) -> None:
     """Store the run of a message whose task no code here knows, with all that waits for it."""
     headers = message.headers
     args, kwargs, embed = message.decode()
@@ -219,12 +227,14 @@ def adopt_unknown(app: Any, message: Any) -> None:
     runs.adopt(adopted(UnknownTask(headers["task"], app), request))
 
 
-def message_of(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> dict[str, Any]:
+def message_of(
+    task: CeleryTask, args: Sequence[object] | None, kwargs: Mapping[str, object] | None, options: Options
+) -> dict[str, JSON]:
     """`{"args", "kwargs", "options"}` as JSON. Raises `NotAccepted`."""
     kept = {key: value for key, value in options.items() if key not in CALLERS_OPTIONS and value is not None}
     name = kept.get("serializer")
-    if name is not None and name not in _serializers.name_to_type:
-        known = ", ".join(sorted(_serializers.name_to_type))
+    if name is not None and name not in serializers.name_to_type:
+        known = ", ".join(sorted(serializers.name_to_type))
         raise NotAccepted(f"The serializer of {task.name} must be one of {known}, but got {name!r}.")
     if "queue" in kept:
         kept["queue"] = str(getattr(kept["queue"], "name", kept["queue"]))
@@ -236,7 +246,7 @@ def message_of(task: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> di
     return stored_message(task.name, text)
 
 
-def moment(value: Any) -> datetime | None:
+def moment(value: datetime | str | float | None) -> datetime | None:
     """An eta, or a number of seconds from now, as a time."""
     if value is None or isinstance(value, datetime):
         return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
@@ -245,7 +255,7 @@ def moment(value: Any) -> datetime | None:
     return timezone.now() + timedelta(seconds=float(value))
 
 
-def queue_of(task: Any, options: dict[str, Any]) -> str:
+def queue_of(task: CeleryTask, options: Options) -> str:
     """The name of the queue that the task's message goes to."""
     queue = options.get("queue")
     if queue is not None:
@@ -255,18 +265,20 @@ def queue_of(task: Any, options: dict[str, Any]) -> str:
     return str(getattr(queue, "name", None) or task.app.conf.task_default_queue)
 
 
-def running_request() -> Any:
+def running_request() -> TaskRequest:
     """The request of the task that is running here, if one is."""
     task = current_app.current_worker_task
     return task.request if task is not None and task.request.id else None
 
 
-def _priority(task: Any, options: dict[str, Any]) -> int | None:
+def _priority(task: CeleryTask, options: Options) -> int | None:
     priority = options.get("priority", getattr(task, "priority", None))
     return priority if isinstance(priority, int) and not isinstance(priority, bool) else None
 
 
-def _active_values(task: Any, args: Any, kwargs: Any) -> Any:
+def _active_values(
+    task: CeleryTask, args: Sequence[object] | None, kwargs: Mapping[str, object] | None
+) -> list[JSON] | None:
     """The values of the arguments in `one_while_active`, defaults included; None where the task has none."""
     names = getattr(task, "one_while_active", ())
     if not names:
@@ -276,5 +288,5 @@ def _active_values(task: Any, args: Any, kwargs: Any) -> Any:
     return [_plain(given.arguments.get(name)) for name in names]
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> JSON:
     return value if isinstance(value, (str, int, float, bool, type(None))) else kombu_dumps(value)

@@ -11,12 +11,12 @@ from datetime import datetime
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from celery import Task, signals
+from celery import Celery, Task, signals
 from celery.exceptions import Ignore, Reject, Retry, WorkerShutdown, WorkerTerminate
-from celery.result import AsyncResult
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
 from django.utils import timezone
+from kombu import Producer
 
 from progress.active import activate, current
 from progress.errors import Cancelled
@@ -31,6 +31,7 @@ from tasks.runs.worker import identity
 from .ends import end
 from .left_open import LeftOpen, close_left_open
 from .start import adopted, following, moment, start_of
+from .types import Args, Kwargs, Option, Options, Result, Signature, TaskRequest
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
     tracked = True
 
     @classmethod
-    def on_bound(cls, app: Any) -> None:
+    def on_bound(cls, app: Celery) -> None:
         """Celery's own housekeeping is no run; what it makes of `map`, `chunks`, `group(…)` in a chord is."""
         if (cls.name or "") in ("celery.backend_cleanup", "celery.chord_unlock"):
             cls.tracked = False
@@ -63,16 +64,16 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
 
     def apply_async(
         self,
-        args: Any = None,
-        kwargs: Any = None,
+        args: Args | None = None,
+        kwargs: Kwargs | None = None,
         task_id: str | None = None,
-        producer: Any = None,
-        link: Any = None,
-        link_error: Any = None,
+        producer: Producer | None = None,
+        link: Signature = None,
+        link_error: Signature = None,
         shadow: str | None = None,
         idempotency_key: str | None = None,
-        **options: Any,
-    ) -> AsyncResult[Any]:
+        **options: Option,
+    ) -> Result:
         """Accept a run; see `celery.Task.apply_async` for the arguments.
 
         `idempotency_key`: the same key from the same owner within 24 h gives the same run. Raises
@@ -88,7 +89,7 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
             raise ValueError("soft_time_limit must be less than or equal to time_limit")
         if self.typing:
             self.__header__(*(args or ()), **(kwargs or {}))  # type: ignore[attr-defined]
-        shadow = shadow or self.shadow_name(args, kwargs, options)  # type: ignore[func-returns-value]
+        shadow = shadow or self.shadow_name(args, kwargs, options)  # type: ignore[arg-type, func-returns-value]
         options = {**self._get_exec_options(), **options}  # type: ignore[attr-defined]
         options.setdefault("ignore_result", self.ignore_result)
         given = (("link", link), ("link_error", link_error), ("shadow", shadow))
@@ -105,50 +106,50 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
             raise SynchronousOnlyOperation(
                 f"{self.name} is started inside an event loop: use `await {self.__name__}.adelay(…)` there."
             ) from None
-        result: AsyncResult[Any] = (result_cls or self.AsyncResult)(run.pk)
+        result: Result = (result_cls or self.AsyncResult)(run.pk)
         result.ignored = bool(options["ignore_result"])
         parent = self.app.current_worker_task if add_to_parent else None
         if parent is not None:
             parent.add_trail(result)
         return result
 
-    async def aapply_async(self, *args: Any, **options: Any) -> AsyncResult[Any]:
+    async def aapply_async(self, *args: Option, **options: Option) -> Result:
         """`apply_async` for callers inside an event loop."""
         return await sync_to_async(self.apply_async)(*args, **options)
 
-    async def adelay(self, *args: Any, **kwargs: Any) -> AsyncResult[Any]:
+    async def adelay(self, *args: object, **kwargs: object) -> Result:
         """`delay` for callers inside an event loop."""
         return await self.aapply_async(args, kwargs)
 
-    def publish(self, args: Any, kwargs: Any, task_id: str, **options: Any) -> None:
+    def publish(self, args: Args, kwargs: Kwargs, task_id: str, **options: Option) -> None:
         """Send the message as Celery does. Only `runs` calls this, for a run that is stored."""
         super().apply_async(args, kwargs, task_id=task_id, add_to_parent=False, **options)
 
-    def _ask_again(self, request: Any, args: Any, kwargs: Any, options: dict[str, Any]) -> None:
+    def _ask_again(self, request: TaskRequest, args: Args | None, kwargs: Kwargs | None, options: Options) -> None:
         """`self.retry()`: remembered until the task's function is left, whose own transaction may be rolled back."""
         at = moment(options.pop("eta", None)) or moment(options.pop("countdown", None)) or moment(0)
         options.pop("countdown", None)
         start = start_of(self, args, kwargs, options, task_id=request.id)
-        values: dict[str, Any] = {"message": start.message, "queue": start.queue, "priority": start.priority}
+        values: dict[str, object] = {"message": start.message, "queue": start.queue, "priority": start.priority}
         if start.expires is not None:
             values["expires"] = start.expires
         request.next_attempt = (at, values)
 
-    def on_replace(self, sig: Any) -> Any:
+    def on_replace(self, sig: Signature) -> Any:
         """`self.replace()`: remembered until the task's function is left, like a retry."""
         if self.request.is_eager or not getattr(self.request, "attempt", None):
             return super().on_replace(sig)
-        request: Any = self.request
+        request: TaskRequest = self.request
         request.replacement = sig
         raise Dropped("Replaced by new task")
 
     # --- the worker's side --------------------------------------------------------------------------------------------
 
-    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+    def before_start(self, task_id: str, args: Args, kwargs: Kwargs) -> None:
         """Claim the run before working on it, or drop the message: it is a copy."""
         self._begin(self.request)
 
-    def _begin(self, request: Any) -> None:
+    def _begin(self, request: TaskRequest) -> None:
         if not self.tracked or request.is_eager or request.called_directly or getattr(request, "attempt", None):
             return
         try:
@@ -166,7 +167,7 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         logger.info("Attempt %s of %s begins.", run.attempt, run, extra={"task_id": run.pk, "attempt": run.attempt})
         activate(Reporter(run.pk, run.attempt, get_record()).open())
 
-    def _claim(self, request: Any, now: datetime) -> TaskRun | None:
+    def _claim(self, request: TaskRequest, now: datetime) -> TaskRun | None:
         waited_until = moment(request.eta)
         run = runs.claim(request.id, identity(), now, waited_until)
         if run is None:
@@ -174,9 +175,9 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
             run = runs.claim(request.id, identity(), now, waited_until)
         return run
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> object:
         """Run the task's function; in a worker, record how it ended where Celery would not."""
-        request: Any = self.request
+        request: TaskRequest = self.request
         self._begin(request)  # where a task has a before_start of its own
         attempt = int(getattr(request, "attempt", 0) or 0)
         if not attempt:
@@ -217,7 +218,7 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         request.callbacks = request.chain = None
         return result
 
-    def _run(self, request: Any, args: Any, kwargs: Any) -> Any:
+    def _run(self, request: TaskRequest, args: Args, kwargs: Kwargs) -> object:
         ended = False
         try:
             result = self.run(*args, **kwargs)
@@ -231,17 +232,17 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         return result
 
     @staticmethod
-    def _end(request: Any, state: str, error: TaskError) -> None:
+    def _end(request: TaskRequest, state: str, error: TaskError) -> None:
         with_retries(lambda: end(request.id, state, attempt=request.attempt, error=error))
 
     @staticmethod
-    def _postpone(request: Any) -> None:
+    def _postpone(request: TaskRequest) -> None:
         at, values = request.next_attempt
         if not with_retries(lambda: runs.postpone(request.id, request.attempt, at, values)):
             raise Dropped() from None
 
     @staticmethod
-    def _replace(request: Any) -> None:
+    def _replace(request: TaskRequest) -> None:
         """The run goes on as another task: it is held, and let go by the start of what replaces it."""
         signature = getattr(request, "replacement", None)
         if signature is None:
@@ -259,7 +260,7 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
             raise
 
     @staticmethod
-    def _rejected(request: Any, error: Any) -> None:
+    def _rejected(request: TaskRequest, error: Any) -> None:
         """With `requeue` Celery gives the message back: the next attempt may claim it. Without, the run has ended."""
         if error.requeue:
             with_retries(lambda: runs.give_back(request.id, request.attempt, send_again=False))
@@ -269,7 +270,7 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
 
 
 @signals.task_postrun.connect
-def _put_down_the_pen(**_: Any) -> None:
+def _put_down_the_pen(**_: object) -> None:
     trace.follow("")
     reporter = current()
     if reporter is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from functools import cache
-from typing import Any, cast
+from typing import cast
 
 import redis
 from django.conf import settings
@@ -19,6 +19,8 @@ from kombu.utils.json import loads as kombu_loads
 from progress.record import TTL
 from progress.redis import make_client
 from tasks.models import TaskRun
+
+from .types import Meta
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ def _key(task_id: str) -> str:
     return f"{settings.PROGRESS_PREFIX}:told:{task_id}"
 
 
-def keep(task_id: str, state: str, meta: Any, attempt: int | None) -> None:
+def keep(task_id: str, state: str, meta: object, attempt: int | None) -> None:
     """Keep what an attempt says; without one (somebody else says it of a task) it counts for whichever runs."""
     try:
         text = kombu_dumps([attempt, str(state), meta])
@@ -45,7 +47,7 @@ def keep(task_id: str, state: str, meta: Any, attempt: int | None) -> None:
         logger.debug("The state %r of %s could not be kept: %s", state, task_id, error)
 
 
-def read(run: TaskRun) -> dict[str, Any]:
+def read(run: TaskRun) -> Meta:
     """`{"status", "result"}` as the running attempt told them; {} where it told nothing."""
     try:
         text = cast("bytes | None", _client().get(_key(run.pk)))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import TypeAlias
 
 from celery.backends.base import BaseBackend
 from celery.exceptions import TimeoutError
@@ -13,6 +13,10 @@ from tasks.models import FINAL, State, TaskRun
 from tasks.runs.database import Patience
 
 from .listening import ears
+from .types import Meta
+
+#: Who wants to hear of each end.
+OnMessage: TypeAlias = Callable[[Meta], object]
 
 #: Seconds between two looks of a caller that waits, where nothing is heard.
 LOOK_EVERY = 0.5
@@ -25,7 +29,7 @@ class WaitingBackend(BaseBackend):
 
     supports_native_join = True
 
-    def _meta(self, task_id: str, run: TaskRun | None) -> dict[str, Any]:
+    def _meta(self, task_id: str, run: TaskRun | None) -> Meta:
         raise NotImplementedError
 
     def wait_for_pending(  # type: ignore[no-untyped-def]  # the caller's own interval and no_ack do not count here
@@ -52,14 +56,14 @@ class WaitingBackend(BaseBackend):
 
     def get_many(
         self,
-        task_ids: Any,
+        task_ids: Iterable[object],
         timeout: float | None = None,
         interval: float | None = 0.5,
         no_ack: bool = True,
-        on_message: Any = None,
-        on_interval: Any = None,
-        **_: Any,
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        on_message: OnMessage | None = None,
+        on_interval: Callable[[], object] | None = None,
+        **_: object,
+    ) -> Iterator[tuple[str, Meta]]:
         """(id, meta) of each task once it has ended, as they end. Raises Celery's TimeoutError.
 
         A database that is away is waited for as well, for as long as its callers wait for it everywhere.
@@ -85,8 +89,8 @@ class WaitingBackend(BaseBackend):
                     ears().renew()
 
     def _ended(
-        self, open_ids: dict[str, None], on_message: Any, patience: Patience
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        self, open_ids: dict[str, None], on_message: OnMessage | None, patience: Patience
+    ) -> Iterator[tuple[str, Meta]]:
         ids = list(open_ids)
         for at in range(0, len(ids), IDS_AT_ONCE):
             some = TaskRun.objects.filter(pk__in=ids[at : at + IDS_AT_ONCE], state__in=FINAL)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.files.storage import InvalidStorageError
@@ -13,7 +11,7 @@ from .source import check_template
 
 
 @register("downloads")
-def check_settings(**_: Any) -> list[CheckMessage]:
+def check_settings(**_: object) -> list[CheckMessage]:
     """E001: the source's address. E002: the storage of the files."""
     found: list[CheckMessage] = []
     try:

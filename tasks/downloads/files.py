@@ -7,9 +7,9 @@ import io
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import IO, Any
+from typing import IO, TypeAlias, TypedDict
 
 from django.conf import settings
 from django.core.files import File
@@ -38,6 +38,18 @@ CHUNK = 256 * 1024
 #: With these a spreadsheet takes a cell of a CSV for a formula. https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA = ("=", "+", "-", "@")
 
+#: A row of the table, in the order of `HEADER`.
+Line: TypeAlias = tuple[str, date, str, str, str, str, str, int, Decimal, int | None]
+
+
+class Shown(TypedDict):
+    """What a page or a result says of a file; `size` in bytes."""
+
+    kind: str
+    filename: str
+    size: int | None
+    expires_at: str
+
 
 def storage() -> Storage:
     """Where files are kept: STORAGES["downloads"], which no address serves."""
@@ -63,13 +75,13 @@ def ready(run_ids: Sequence[str]) -> dict[str, list[ReportFile]]:
     return found
 
 
-def offered(run_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+def offered(run_ids: Sequence[str]) -> dict[str, list[Shown]]:
     """`ready` as JSON."""
     return {run_id: [shown(file) for file in made] for run_id, made in ready(run_ids).items()}
 
 
-def shown(file: ReportFile) -> dict[str, Any]:
-    """What a page or a result says of a file; `size` in bytes."""
+def shown(file: ReportFile) -> Shown:
+    """A file, as JSON."""
     return {
         "kind": file.kind,
         "filename": file.filename,
@@ -117,7 +129,7 @@ def _write_both(wanted: Wanted, saved: set[Key], records: int, plain: IO[bytes],
     text.detach()
 
 
-def _rows(wanted: Wanted, saved: set[Key]) -> Iterator[tuple[Any, ...]]:
+def _rows(wanted: Wanted, saved: set[Key]) -> Iterator[Line]:
     """In the order of the columns, seller by seller, day by day."""
     views = Traffic.objects.filter(
         seller_id=OuterRef("seller_id"), day=OuterRef("day"), product_id=OuterRef("product_id")

@@ -25,7 +25,7 @@ class DayField(forms.Field):
 
     widget = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
 
-    def to_python(self, value: Any) -> date | None:
+    def to_python(self, value: object) -> date | None:
         """The day; None for nothing."""
         text = str(value or "").strip()
         if not text:
@@ -91,7 +91,7 @@ class DownloadForm(forms.Form):
             raise forms.ValidationError("Launcher has characters that cannot be shown.")
         return name
 
-    def clean(self) -> dict[str, Any]:
+    def clean(self) -> dict[str, object]:
         """The days together."""
         start, end = self.cleaned_data.get("start_date"), self.cleaned_data.get("end_date")
         today = timezone.localdate()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from typing import Any
+from typing import TypedDict
 
 from django.conf import settings
 
@@ -25,13 +26,30 @@ GIVE_UP_AFTER = 40
 FETCH_WEIGHT, WRITE_WEIGHT = 9, 1
 
 
+class Failed(TypedDict):
+    """A report that could not be fetched, and why."""
+
+    report: str
+    why: str
+
+
+class Result(saving.Totals):
+    """What a download ends with. `failed` names some of the reports that `days_failed` counts."""
+
+    launcher: str
+    days_failed: int
+    failed: list[Failed]
+    seconds: float
+    files: list[files.Shown]
+
+
 class DownloadFailed(Exception):
     """Not one report could be fetched."""
 
 
 def download(
     wanted: Wanted, run_id: str, *, attempt: int = 0, continues: str | None = None, source: Source | None = None
-) -> dict[str, Any]:
+) -> Result:
     """Fetch and save what `run_id` has not saved yet, and make the files; returns the result.
 
     `continues`: the id of an earlier run for the same reports; what that one saved is not fetched again. Raises
@@ -59,7 +77,7 @@ def download(
     totals = saving.totals(run_id)
     with progress.step("Write the files", weight=WRITE_WEIGHT):
         made = files.write(wanted, run_id, attempt, saved, totals["records"])
-    result = {
+    result: Result = {
         "launcher": wanted.launcher,
         **totals,
         "days_failed": len(failed),
@@ -125,7 +143,7 @@ def _about(wanted: Wanted) -> str:
     return f"{first}{more}, {wanted.start} to {wanted.end}"
 
 
-def _summary(result: dict[str, Any]) -> str:
+def _summary(result: Mapping[str, object]) -> str:
     parts = [f"{result['records']:,} records", f"{result['days_done']:,} reports"]
     parts += [
         f"{result[name]:,} {word}"
@@ -135,7 +153,7 @@ def _summary(result: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _line_of_this_task() -> Any:
+def _line_of_this_task() -> Callable[[str, Level], None]:
     """Writes into the log of the task that runs here, called from any thread."""
     reporter = progress.current()
 

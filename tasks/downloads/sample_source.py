@@ -11,7 +11,6 @@ import io
 import random
 import time
 from datetime import date
-from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
@@ -74,7 +73,7 @@ def as_csv(seller_id: str, day: date, broken: float = 0.0) -> str:
     return text.getvalue()
 
 
-def rows(seller_id: str, day: date) -> list[list[Any]]:
+def rows(seller_id: str, day: date) -> list[list[str | int]]:
     """The figures, in the order of the report's columns. More on weekends; now and then a day without any sale."""
     luck = random.Random(f"{seller_id} {day}")
     if luck.random() < 0.03:
@@ -82,7 +81,7 @@ def rows(seller_id: str, day: date) -> list[list[Any]]:
     catalogue = random.Random(seller_id)
     prices = [catalogue.randint(199, 19_900) for _ in range(CATALOGUE)]  # in cents
     share = 0.75 if day.weekday() >= 5 else 0.55
-    found = []
+    found: list[list[str | int]] = []
     for number, price in enumerate(prices):
         if luck.random() > share:
             continue

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
-from typing import Any
+from decimal import Decimal
+from typing import Any, TypeAlias, TypedDict, cast
 
 from django.db import connection, models
 from django.db.models import Count, Q, Sum
@@ -24,6 +25,8 @@ BATCH_SECONDS = 0.25
 SLICE = 2_000
 
 Key = tuple[str, date]
+#: A value of a column.
+Cell: TypeAlias = str | int | Decimal | date | None
 
 
 class Saver:
@@ -82,7 +85,7 @@ SALES = (
 TRAFFIC = ("seller_id", "day", "product_id", "pageviews")
 
 
-def upsert(model: type[models.Model], names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+def upsert(model: type[models.Model], names: Sequence[str], rows: Sequence[tuple[Cell, ...]]) -> None:
     """Insert `rows` of the columns `names`; where the first three are there already, update the others.
 
     What `bulk_create(update_conflicts=True)` does, at an eighth of its price: no object is made for a row.
@@ -106,7 +109,7 @@ def upsert(model: type[models.Model], names: Sequence[str], rows: Sequence[tuple
         cursor.executemany(sql, prepared)
 
 
-def _adapter(field: Any) -> Any:
+def _adapter(field: object) -> Callable[..., Cell] | None:
     """How a value of `field` is handed to the database; None for as it is."""
     if isinstance(field, models.DateTimeField):
         return connection.ops.adapt_datetimefield_value
@@ -158,7 +161,16 @@ def saved_by(run_id: str) -> set[Key]:
     return set(SavedReport.objects.filter(run_id=run_id).values_list("seller_id", "day").iterator())
 
 
-def totals(run_id: str) -> dict[str, int]:
+class Totals(TypedDict):
+    """What a run has saved: rows, those that could not be read, and reports with and without rows."""
+
+    records: int
+    bad_rows: int
+    days_done: int
+    days_empty: int
+
+
+def totals(run_id: str) -> Totals:
     """Of all that the run has saved: `records`, `bad_rows`, `days_done` and `days_empty`."""
     found = SavedReport.objects.filter(run_id=run_id).aggregate(
         records=Sum("rows", default=0),
@@ -166,4 +178,4 @@ def totals(run_id: str) -> dict[str, int]:
         days_done=Count("pk", filter=Q(rows__gt=0)),
         days_empty=Count("pk", filter=Q(rows=0)),
     )
-    return {name: int(value) for name, value in found.items()}
+    return cast(Totals, {name: int(value) for name, value in found.items()})

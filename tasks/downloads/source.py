@@ -13,10 +13,11 @@ from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from itertools import islice
 from queue import Empty, SimpleQueue
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
+
+from progress.messages import Level
 
 from .report import BadReport, Report, read
 
@@ -90,7 +91,7 @@ class Source:
     def __init__(
         self,
         template: str,
-        say: Callable[[str, Any], None] = lambda text, level: None,
+        say: Callable[[str, Level], None] = lambda text, level: None,
         *,
         limits: Limits | None = None,
         transport: httpx.BaseTransport | None = None,

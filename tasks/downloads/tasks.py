@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
-from .job import DownloadFailed, download
+from tasks.celery.types import CeleryTask
+
+from .job import DownloadFailed, Result, download
 from .wanted import Wanted
 
 
@@ -22,8 +22,8 @@ from .wanted import Wanted
     throws=(DownloadFailed,),
 )
 def download_reports(
-    self: Any, start_date: str, end_date: str, sellers: list[str], launcher: str, continues: str | None = None
-) -> dict[str, Any]:
+    self: CeleryTask, start_date: str, end_date: str, sellers: list[str], launcher: str, continues: str | None = None
+) -> Result:
     """Download the reports of `sellers` for all days from `start_date` to `end_date` (YYYY-MM-DD)."""
     wanted = Wanted.from_arguments(start_date, end_date, sellers, launcher)
     return download(wanted, self.request.id, attempt=getattr(self.request, "attempt", 0), continues=continues)

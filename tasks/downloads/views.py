@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import IO
 
 from asgiref.sync import sync_to_async
 from django.contrib import messages
@@ -78,7 +78,7 @@ def fetch_missing(request: HttpRequest, task_id: str) -> HttpResponse:
 
 @require_safe
 @never_cache
-def download_file(request: HttpRequest, task_id: str, kind: str) -> Any:
+def download_file(request: HttpRequest, task_id: str, kind: str) -> StreamingHttpResponse:
     """A file of one's own run, as a stream. 404 for everybody else, and when it has expired."""
     if not own_runs(viewer_of(request)).filter(pk=task_id).exists():
         raise Http404("There is no such file, or it is not yours.")
@@ -95,7 +95,7 @@ def download_file(request: HttpRequest, task_id: str, kind: str) -> Any:
     return response
 
 
-async def _pieces(content: Any) -> AsyncIterator[bytes]:
+async def _pieces(content: IO[bytes]) -> AsyncIterator[bytes]:
     # Asynchronous: of an ordinary iterator Django's ASGI handler would first collect all of it in memory.
     try:
         while piece := await sync_to_async(content.read, thread_sensitive=False)(files.CHUNK):

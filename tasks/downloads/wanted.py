@@ -6,10 +6,19 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import TypedDict
 
 #: What a seller id may look like. It travels in the source's address and in file names: no slash, no leading dot.
 SELLER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Arguments(TypedDict):
+    """What travels through the queue; the days as YYYY-MM-DD."""
+
+    start_date: str
+    end_date: str
+    sellers: list[str]
+    launcher: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +38,7 @@ class Wanted:
                 raise ValueError(f"{seller_id!r} is no seller id.")
         return cls(date.fromisoformat(start_date), date.fromisoformat(end_date), tuple(sellers), launcher)
 
-    def as_arguments(self) -> dict[str, Any]:
+    def as_arguments(self) -> Arguments:
         """The same, for the queue."""
         return {
             "start_date": self.start.isoformat(),

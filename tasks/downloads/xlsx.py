@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from datetime import date
 from decimal import Decimal
 from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import IO
 
 import xlsxwriter
 
@@ -37,7 +37,7 @@ class Workbook:
                 "strings_to_numbers": False,
                 "strings_to_urls": False,
             }
-            self._book: Any = xlsxwriter.Workbook(self._file, options)
+            self._book = xlsxwriter.Workbook(self._file, options)
             self._book.use_zip64()
             self._head = self._book.add_format({"bold": True})
             self._date = self._book.add_format({"num_format": 14})
@@ -72,7 +72,7 @@ class Workbook:
         self._row += 1
 
     def _begin_sheet(self) -> None:
-        self._sheet: Any = self._book.add_worksheet()
+        self._sheet = self._book.add_worksheet()
         self._sheet.freeze_panes(1, 0)
         for column, width in enumerate(self._widths):
             self._sheet.set_column(column, column, width)

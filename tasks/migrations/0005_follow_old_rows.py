@@ -1,17 +1,20 @@
 """What waits for what, for the chains and chords that were accepted before this was stored."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.db import migrations
+
+#: A signature, or a `GroupResult.as_tuple()`, as it is stored.
+Stored: TypeAlias = Any
 
 FINAL = ("SUCCESS", "FAILURE", "REVOKED")
 
 
-def _id(signature: Any) -> Any:
+def _id(signature: Stored) -> str | None:
     return (signature.get("options") or {}).get("task_id")
 
 
-def _links(signature: Any) -> tuple[list[Any], Any, list[tuple[Any, Any]]]:
+def _links(signature: Stored) -> tuple[list[str], str | None, list[tuple[str, str | None]]]:
     """(ids that begin with this signature, the id that what follows it waits for, [(id, what it waits for)] within)."""
     kwargs, kind = signature.get("kwargs") or {}, signature.get("subtask_type")
     if kind == "chord":
@@ -25,8 +28,8 @@ def _links(signature: Any) -> tuple[list[Any], Any, list[tuple[Any, Any]]]:
     if kind == "group":
         return [one for member in kwargs.get("tasks", []) for one in _links(member)[0]], _id(signature), []
     if kind == "chain":
-        begins: Any = None
-        after: Any = None
+        begins: list[str] | None = None
+        after: str | None = None
         within = []
         for one in kwargs.get("tasks", []):
             first, last, more = _links(one)
@@ -37,10 +40,11 @@ def _links(signature: Any) -> tuple[list[Any], Any, list[tuple[Any, Any]]]:
             within += more
             after = last
         return begins or [], after, within
-    return ([_id(signature)] if _id(signature) else []), _id(signature), []
+    task_id = _id(signature)
+    return ([task_id] if task_id else []), task_id, []
 
 
-def _ids(result: Any) -> list[str]:
+def _ids(result: Stored) -> list[str]:
     """The ids in `GroupResult.as_tuple()`."""
     (task_id, _), children = result
     if children is None:
@@ -48,10 +52,10 @@ def _ids(result: Any) -> list[str]:
     return [one for child in children for one in _ids(child)]
 
 
-def follow(apps: Any, schema_editor: Any) -> None:
+def follow(apps: Any, schema_editor: object) -> None:
     runs, groups = apps.get_model("tasks", "TaskRun"), apps.get_model("tasks", "TaskGroup")
 
-    def wait(task_id: str, after: str) -> None:
+    def wait(task_id: str, after: str | None) -> None:
         runs.objects.filter(pk=task_id, held=True, after=None).update(after=after)
 
     for run in runs.objects.exclude(state__in=FINAL).filter(held=False).only("message").iterator():

@@ -8,13 +8,13 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from progress.messages import ID_PATTERN
+from progress.types import JSON
 from tasks.models import FINAL, State, TaskRun, new_id
 
 from . import counts
@@ -40,7 +40,7 @@ class Start:
     """
 
     name: str
-    message: dict[str, Any]
+    message: dict[str, JSON]
     queue: str
     id: str | None = None
     max_attempts: int = 3
@@ -49,7 +49,7 @@ class Start:
     expires: datetime | None = None
     parent_id: str | None = None
     group_id: str | None = None
-    one_while_active: Any = None
+    one_while_active: object = None
     after: str | None = None
     anew: bool = False
     behind: Sequence[Start] = field(default_factory=tuple)
@@ -204,7 +204,7 @@ def _let_go(run: TaskRun, wanted: TaskRun) -> bool:
     return bool(free.update(held=wanted.held, after=wanted.after, sent_at=None, **known))
 
 
-def _active_key(run: TaskRun, value: Any) -> str:
+def _active_key(run: TaskRun, value: object) -> str:
     """The key under which only one run of this owner may be active."""
     digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
     return f"{run.owner_id or run.session_key}:{run.name}:{digest}"[-200:]

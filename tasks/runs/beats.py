@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any, cast
+from typing import TypedDict, cast
 
 import redis
 from django.conf import settings
@@ -52,6 +52,16 @@ for i = 1, #beats, 2 do
 end
 return found
 """
+
+
+class Said(TypedDict, total=False):
+    """What a worker says of itself in a beat."""
+
+    hostname: str
+    queues: list[str]
+    concurrency: int
+    active: list[str]
+    reserved: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +121,10 @@ def look(client: redis.Redis) -> list[Worker]:
     return workers
 
 
-def _described(worker_id: bytes, data: bytes) -> dict[str, Any]:
+def _described(worker_id: bytes, data: bytes) -> Said:
     """What a worker says of itself; one of another release may say more, or less, than this one knows."""
     try:
         said = json.loads(data)
-        return {key: said[key] for key in ("hostname", "queues", "concurrency", "active", "reserved") if key in said}
+        return cast(Said, {key: said[key] for key in Said.__annotations__ if key in said})
     except (ValueError, TypeError):
         return {"hostname": worker_id.decode(errors="replace")}

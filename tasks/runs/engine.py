@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from django.db.models import Q
 
@@ -41,7 +41,7 @@ class Engine(Protocol):
     def start_command(self, queue: str) -> str:
         """The command that starts a worker for `queue`."""
 
-    def arguments(self, run: TaskRun) -> tuple[list[Any], dict[str, Any]]:
+    def arguments(self, run: TaskRun) -> tuple[list[object], dict[str, object]]:
         """The run's arguments as the task gets them."""
 
     def again(self, run: TaskRun) -> Start:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any, Literal
+from datetime import datetime, timedelta
+from typing import Literal, cast
 
 from django.db.models import Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from progress.held import Since
+from progress.messages import Changing
 from progress.record import get_record
 from tasks.models import CLAIMABLE, FINAL, State, TaskGroup, TaskRun
 
@@ -169,15 +170,15 @@ def _counted() -> Found:
             yield pk, f"The group waits for {left} parts, but {still} have not ended."
 
 
-def _count(rows: QuerySet[TaskRun, Any]) -> Coalesce:
+def _count(rows: QuerySet[TaskRun, object]) -> Coalesce:
     counted = rows.annotate(number=Count("pk")).values("number")
     return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
 
 
-def _size(members: Any) -> int | None:
+def _size(members: object) -> int | None:
     """How many tasks are in `GroupResult.as_tuple()`, those of inner groups included; None for what is none."""
     try:
-        (_, _), inner = members
+        (_, _), inner = cast("tuple[tuple[object, object], list[object] | None]", members)
         return 1 if inner is None else sum(_size(one) or 0 for one in inner)
     except (TypeError, ValueError):
         return None
@@ -258,7 +259,7 @@ def _withdrawn(queue: str, wanted: int) -> int:
     return len(ended.order_by("-accepted_at").values_list("pk", flat=True)[:wanted])
 
 
-def _newest_claimed(queue: str) -> Any:
+def _newest_claimed(queue: str) -> datetime | None:
     claimed = TaskRun.objects.filter(queue=queue, attempt__gt=0, eta=None).order_by("-accepted_at")
     return claimed.values_list("accepted_at", flat=True).first()
 
@@ -321,10 +322,10 @@ def _told() -> Found:
                 yield run.pk, f"Another {what} was told than is recorded."
 
 
-def _told_ends(ids: list[str]) -> dict[str, dict[str, Any]]:
+def _told_ends(ids: list[str]) -> dict[str, Changing]:
     try:
         record = get_record()
-        told = {pk: dict(record.read(pk, Since(log=False)).changing) for pk in ids}
+        told = {pk: record.read(pk, Since(log=False)).changing for pk in ids}
     except Exception as error:
         raise CannotSay(f"Redis does not say what was told: {error}"[:300]) from error
     return {pk: said for pk, said in told.items() if said.get("state") in FINAL}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import cast
+
+from progress.types import JSON
 
 from .engine import NotAccepted
 
@@ -19,7 +21,7 @@ MAX_TRACEBACK = 20_000
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
-def storable(text: str) -> Any:
+def storable(text: str) -> JSON:
     """The value of a JSON text, if every database can hold it.
 
     Raises ValueError for NaN, infinity, NUL and half a character (a lone surrogate: a file name that is not UTF-8 has
@@ -29,7 +31,7 @@ def storable(text: str) -> Any:
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is not JSON")
 
-    value = json.loads(text, parse_constant=refuse)
+    value: JSON = json.loads(text, parse_constant=refuse)
     if _NUL.search(text):
         raise ValueError("a text may not contain the character NUL")
     if "\\ud" in text or "\\uD" in text or not text.isascii():
@@ -40,10 +42,10 @@ def storable(text: str) -> Any:
     return value
 
 
-def stored_message(task_name: str, text: str) -> dict[str, Any]:
+def stored_message(task_name: str, text: str) -> dict[str, JSON]:
     """The message in a JSON text. Raises `NotAccepted` for what no database holds and for what is too large."""
     try:
-        message: dict[str, Any] = storable(text)
+        message = cast(dict[str, JSON], storable(text))
     except ValueError as error:
         raise NotAccepted(f"The arguments of {task_name} must be JSON: {error}") from error
     if len(text) > MAX_MESSAGE:
@@ -58,7 +60,7 @@ def plain(text: str) -> str:
     return text.replace("\x00", "�").encode("utf-8", "replace").decode()
 
 
-def sayable(value: Any) -> Any:
+def sayable(value: JSON) -> JSON:
     """A JSON value of a row as every page and frame can carry it: halves of characters, and NUL, are replaced."""
     if value is None or isinstance(value, (bool, int, float)):
         return value

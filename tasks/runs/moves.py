@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
@@ -85,7 +84,7 @@ def begin_again(wanted: TaskRun) -> bool:
     """
     names = [*("name", "message", "queue", "group_id", "parent_id", "eta", "expires", "priority", "max_attempts")]
     names += ["held", "after", "accepted_at"]
-    values: dict[str, Any] = {name: getattr(wanted, name) for name in names}
+    values: dict[str, object] = {name: getattr(wanted, name) for name in names}
     values |= {"state": State.PENDING, "worker": "", "lost": 0, "unfollowed": False, "progress": {}, "traceback": ""}
     empty = ("sent_at", "started_at", "finished_at", "next_retry_at", "cancel_requested_at", "result", "error")
     values |= dict.fromkeys(empty)
@@ -111,11 +110,11 @@ def end(
     *,
     attempt: int | None = None,
     worker: str | None = None,
-    result: Any = None,
+    result: object = None,
     error: TaskError | None = None,
     traceback: str = "",
     numbers: Changing | None = None,
-    others: Mapping[str, Any] | None = None,
+    others: Mapping[str, object] | None = None,
     quietly: bool = False,
 ) -> TaskRun | None:
     """Record the end of a run, once, and free or end what waits for it. None: somebody else holds it; nothing written.
@@ -131,7 +130,7 @@ def end(
         mine = Q(state=State.STARTED, worker=worker) | waiting
     else:
         mine = Q(state=State.STARTED) | waiting
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "state": state,
         "finished_at": timezone.now(),
         "result": result,
@@ -151,7 +150,7 @@ def end(
     return run
 
 
-def _end(mine: Q, task_id: str, values: dict[str, Any], *, quietly: bool = False) -> TaskRun | None:
+def _end(mine: Q, task_id: str, values: Mapping[str, object], *, quietly: bool = False) -> TaskRun | None:
     """The door. One transaction: the end, and what waits for it."""
     with transaction.atomic():
         if not TaskRun.objects.filter(mine, pk=task_id).update(**values):
@@ -217,7 +216,7 @@ def expire(task_id: str) -> bool:
 # --- between two attempts ---------------------------------------------------------------------------------------------
 
 
-def postpone(task_id: str, attempt: int, at: datetime, values: dict[str, Any]) -> bool:
+def postpone(task_id: str, attempt: int, at: datetime, values: Mapping[str, object]) -> bool:
     """The running attempt asks for another one at `at`, with these columns of its message. False from a stale one."""
     mine = TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED)
     moved = mine.filter(cancel_requested_at=None).update(
@@ -262,7 +261,7 @@ def lost(task_id: str, worker: str, *, send_again: bool, why: str = "") -> str |
         }
         others = {"lost": F("lost") + 1}
         return State.FAILURE if end(task_id, State.FAILURE, attempt=run.attempt, error=error, others=others) else None
-    again: dict[str, Any] = {"lost": F("lost") + 1}
+    again: dict[str, object] = {"lost": F("lost") + 1}
     if send_again:
         again["sent_at"] = None  # should the broker be away, the sweep sends it as soon as that is back
     return State.RETRY if _give_back(run, again, send_again=send_again) else None
@@ -290,7 +289,7 @@ def release(worker: str, *, quietly: bool = False, but: frozenset[str] = frozens
     return count
 
 
-def _give_back(run: TaskRun, values: dict[str, Any], *, send_again: bool, quietly: bool = False) -> bool:
+def _give_back(run: TaskRun, values: Mapping[str, object], *, send_again: bool, quietly: bool = False) -> bool:
     """RETRY at once, or REVOKED where a cancel was asked for."""
     mine = TaskRun.objects.filter(pk=run.pk, state=State.STARTED, attempt=run.attempt)
     moved = mine.filter(cancel_requested_at=None).update(

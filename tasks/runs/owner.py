@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import contextvars
 from dataclasses import dataclass
-from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.base import SessionBase
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
     """The person behind a request. Nothing is read or written before `key` is asked."""
 
-    user: Any
-    session: Any
+    user: AbstractBaseUser | AnonymousUser
+    session: SessionBase
 
-    def key(self) -> tuple[Any, str]:
+    def key(self) -> tuple[int | None, str]:
         """(user id, session key) that a run of this person is stored with; an anonymous one gets a session here."""
         if self.user.is_authenticated:
             return self.user.pk, ""
         if not self.session.session_key:
             self.session.create()
         self.session.modified = True
-        return None, self.session.session_key
+        return None, self.session.session_key or ""
 
 
 _owner: contextvars.ContextVar[Owner | None] = contextvars.ContextVar("tasks_owner", default=None)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 
 from progress.held import Held, Since
 from progress.messages import Changing, LogLine, TaskError, TaskState, Waiting
+from progress.messages import State as StateName
 from progress.record import get_record
 from progress.state import merge
 from tasks.models import FINAL, State, TaskRun
@@ -44,9 +45,9 @@ def public_state(run: TaskRun, waiting: Waiting | None = None) -> TaskState:
 
 def changing(run: TaskRun, waiting: Waiting | None = None) -> Changing:
     """The changing part, from the row alone: the last numbers of an ended run, none of a waiting one."""
-    numbers = _numbers(run.progress) if run.state in FINAL else {}
+    numbers: Changing = _numbers(run.progress) if run.state in FINAL else {}
     state: Changing = {
-        "state": cast(Any, run.state),
+        "state": cast(StateName, run.state),
         "attempt": run.attempt,
         "current": numbers.get("current"),
         "total": numbers.get("total"),
@@ -66,16 +67,17 @@ def changing(run: TaskRun, waiting: Waiting | None = None) -> Changing:
     return state
 
 
-def _numbers(stored: Any) -> dict[str, Any]:
+def _numbers(stored: object) -> Changing:
     """Of the last numbers those that are what they should be: a row may have been written by another program."""
     if not isinstance(stored, dict):
         return {}
-    kinds: dict[str, Any] = dict.fromkeys(("current", "total", "percent"), (int, float))
+    kinds: dict[str, type | tuple[type, ...]] = dict.fromkeys(("current", "total", "percent"), (int, float))
     kinds |= {"unit": str, "message": str, "steps": list}
-    return {key: sayable(stored[key]) for key, kind in kinds.items() if isinstance(stored.get(key), kind)}
+    found = {key: sayable(stored[key]) for key, kind in kinds.items() if isinstance(stored.get(key), kind)}
+    return cast(Changing, found)
 
 
-def shown_error(stored: Any) -> TaskError | None:
+def shown_error(stored: object) -> TaskError | None:
     """Type and message: what else an engine keeps of an error is its own."""
     if stored is None:
         return None

@@ -9,12 +9,11 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any
 
 import redis
 from django.conf import settings
 from django.db import close_old_connections, transaction
-from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, Max, Model, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from tasks.models import CLAIMABLE, FINAL, State, TaskGroup, TaskRun
@@ -274,7 +273,7 @@ class Sweep:
 
         self._each(self._twice("orphans", held), end)
 
-    def _twice(self, name: str, found: QuerySet[Any]) -> list[str]:
+    def _twice(self, name: str, found: QuerySet[Model]) -> list[str]:
         """Those that were found by the look before as well: between two statements of another process all is unsure."""
         now = set(found.values_list("pk", flat=True)[:MAX_MOVES])
         both = now & self._before.get(name, set())

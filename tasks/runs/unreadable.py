@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from django.db import transaction
 
@@ -21,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 def end_unreadable(task_id: str, error: TaskError) -> None:
     """FAILURE of a row that cannot be read as what it should be: what is wrong in it is emptied."""
-    emptied: dict[str, Any] = {"message": {}, "eta": None, "expires": None, "progress": {}}
+    emptied: dict[str, object] = {"message": {}, "eta": None, "expires": None, "progress": {}}
     end(task_id, State.FAILURE, error=error, others=emptied)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from django import template
 from django.conf import settings
@@ -35,7 +34,7 @@ def mark(state: str | None) -> str:
 
 
 @register.inclusion_tag("tasks/_strip.html", takes_context=True)
-def what_runs(context: template.Context) -> dict[str, Any]:
+def what_runs(context: template.Context) -> dict[str, object]:
     """The strip of every page; where a login is required, it is for those who are in."""
     if settings.TASKS_REQUIRE_LOGIN and not getattr(context.get("user"), "is_authenticated", False):
         return {}

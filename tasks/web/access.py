@@ -6,7 +6,6 @@ The owner may, and staff. To everybody else a run that exists and one that does 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -18,7 +17,7 @@ from tasks.models import TaskRun
 class Viewer:
     """Who looks: a user id or a session key (or neither: nobody), and whether they are staff."""
 
-    user_id: Any = None
+    user_id: int | None = None
     session_key: str = ""
     is_staff: bool = False
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import user_passes_test
@@ -201,7 +201,9 @@ def _seconds(wait: float) -> str:
     return f"{wait:.1f} s" if wait >= 1 else f"{wait * 1000:.0f} ms"
 
 
-def _plot(title: str, minutes: dict[Any, float], now: datetime, written: Any, note: str) -> Plot:
+def _plot(
+    title: str, minutes: dict[datetime, float], now: datetime, written: Callable[[float], str], note: str
+) -> Plot:
     last = now.replace(second=0, microsecond=0)
     values = [minutes.get(last - timedelta(minutes=back), 0) for back in range(59, -1, -1)]
     most = max(values)

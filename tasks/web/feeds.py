@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+
+from progress.types import JSON
 
 from .access import Viewer, own_runs, viewer_of
 from .services import status
@@ -16,17 +17,17 @@ from .services import status
 HOME_RUNS = 50
 
 
-def mine(viewer: Viewer) -> dict[str, list[str]]:
+def mine(viewer: Viewer) -> dict[str, JSON]:
     """The viewer's newest runs, the newest first."""
-    return {"task_ids": list(own_runs(viewer).values_list("pk", flat=True)[:HOME_RUNS])}
+    return {"task_ids": [*own_runs(viewer).values_list("pk", flat=True)[:HOME_RUNS]]}
 
 
-def look(asked: Sequence[tuple[Viewer, str]]) -> list[Any]:
+def look(asked: Sequence[tuple[Viewer, str]]) -> list[JSON]:
     """`progress.source.Source.feeds`."""
     return [_FEEDS[name](viewer) if name in _FEEDS else None for viewer, name in asked]
 
 
-_FEEDS: dict[str, Callable[[Viewer], Any]] = {"mine": mine, "status": lambda viewer: status()}
+_FEEDS: dict[str, Callable[[Viewer], JSON]] = {"mine": mine, "status": lambda viewer: status()}
 
 
 @require_safe

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from django import forms
 
-from tasks.startable import startables
+from tasks.startable import Accepted, startables
 
 
 class StartForm(forms.Form):
@@ -17,7 +17,7 @@ class StartForm(forms.Form):
 
     task = forms.ChoiceField(required=False)
 
-    def __init__(self, data: Any = None, *, chosen: str = "") -> None:
+    def __init__(self, data: Mapping[str, object] | None = None, *, chosen: str = "") -> None:
         super().__init__(data)
         self._offered = startables()
         default = next(iter(self._offered))
@@ -33,13 +33,13 @@ class StartForm(forms.Form):
         task.initial = self.chosen
         task.error_messages["invalid_choice"] = f"task must be one of {', '.join(self._offered)}, but got %(value)s."
 
-    def clean(self) -> dict[str, Any]:
+    def clean(self) -> dict[str, object]:
         """The arguments of the chosen task, with their errors."""
         part = self.parts[self.chosen]
         self.errors.update(part.errors)
         return dict(part.cleaned_data)
 
-    def start(self, idempotency_key: str | None) -> Any:
+    def start(self, idempotency_key: str | None) -> Accepted:
         """Start what the valid form says; returns Celery's AsyncResult."""
         kwargs = {name: value for name, value in self.cleaned_data.items() if value is not None}
         task = self._offered[self.chosen].task

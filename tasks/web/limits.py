@@ -9,10 +9,10 @@ import logging
 import time
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache
+from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -38,7 +38,7 @@ def limit_starts(view: View) -> View:
     """Decorator of a view that starts tasks: beyond `TASKS_STARTS_PER_MINUTE` it answers 429 with Retry-After."""
 
     @wraps(view)
-    def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def limited(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
         allowed = settings.TASKS_STARTS_PER_MINUTE
         wait = _count(client_of(request), allowed) if allowed else 0
         return _too_many(request, allowed, wait) if wait else view(request, *args, **kwargs)
@@ -72,7 +72,7 @@ def _count(client: str, allowed: int) -> int:
     return WINDOW - passed if count > allowed else 0
 
 
-def _increment(counter: Any, key: str) -> int:
+def _increment(counter: BaseCache, key: str) -> int:
     counter.add(key, 0, timeout=2 * WINDOW)
     try:
         return int(counter.incr(key))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
@@ -12,6 +12,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from tasks.runs.owner import Owner, enter, leave
 
 from .requests import wants_json
+
+View: TypeAlias = Callable[..., HttpResponseBase]
 
 
 class OwnerMiddleware:
@@ -32,14 +34,14 @@ class LoginWhereRequired(LoginRequiredMiddleware):
     """With `TASKS_REQUIRE_LOGIN` every view asks for a signed-in user, unless it says that it needs none."""
 
     def process_view(
-        self, request: HttpRequest, view_func: Any, view_args: Any, view_kwargs: Any
+        self, request: HttpRequest, view_func: View, view_args: tuple[object, ...], view_kwargs: dict[str, object]
     ) -> HttpResponseBase | None:
         """The way to the login page, or 401 for a script."""
         if not settings.TASKS_REQUIRE_LOGIN:
             return None
         return super().process_view(request, view_func, view_args, view_kwargs)
 
-    def handle_no_permission(self, request: HttpRequest, view_func: Any) -> Any:
+    def handle_no_permission(self, request: HttpRequest, view_func: View) -> Any:
         """A script cannot follow a redirect to a form."""
         if wants_json(request) or request.path.startswith("/api/"):
             return JsonResponse({"error": "Log in first.", "errors": {"login": ["Log in first."]}}, status=401)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.forms import Form
 from django.http import HttpRequest
@@ -27,16 +26,16 @@ class RunFragment:
     """What is shown under each run: `find` gives its content by the run's id, for many runs at once."""
 
     template: str
-    find: Callable[[Sequence[str]], dict[str, Any]]
+    find: Callable[[Sequence[str]], Mapping[str, object]]
 
 
 @dataclass(frozen=True, slots=True)
 class Additions:
     """The fragments of some runs."""
 
-    found: Sequence[tuple[str, dict[str, Any]]]
+    found: Sequence[tuple[str, Mapping[str, object]]]
 
-    def of(self, run_id: str) -> list[dict[str, Any]]:
+    def of(self, run_id: str) -> list[dict[str, object]]:
         """`[{"template", "content"}]` of one run; content is None where there is none."""
         return [{"template": template, "content": found.get(run_id)} for template, found in self.found]
 

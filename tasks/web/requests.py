@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from collections.abc import Mapping
 
 from django.http import HttpRequest, JsonResponse
 from django.http.multipartparser import MultiPartParserError
@@ -46,7 +46,7 @@ def idempotency_key(request: HttpRequest) -> str | None:
     return key
 
 
-def read_body(request: HttpRequest, max_body: int = MAX_BODY) -> Any:
+def read_body(request: HttpRequest, max_body: int = MAX_BODY) -> Mapping[str, object]:
     """The fields of the request: a QueryDict of a form, or the dict of a JSON object of up to `max_body` bytes.
 
     Raises `BadBody`.

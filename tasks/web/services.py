@@ -5,13 +5,13 @@ from __future__ import annotations
 import http.client
 import threading
 import time
-from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
 
+from progress.types import JSON
 from tasks.models import TaskRun
 from tasks.runs.ask import LastAnswer
 from tasks.runs.waiting import due, pulse
@@ -24,7 +24,7 @@ FLOWER_EVERY = 3.0
 FLOWER_ANSWERS_WITHIN = 0.5
 
 
-def status() -> dict[str, dict[str, Any]]:
+def status() -> dict[str, JSON]:
     """Each part's `{"ok", "text", "hint"}` and its figures. Never raises, and waits for half a second at most."""
     now = pulse()
     alive = [worker for worker in now.workers if worker.alive]
@@ -60,7 +60,7 @@ def flower_url(task_id: str = "") -> str:
     return f"{url.rstrip('/')}/task/{task_id}" if task_id else url
 
 
-def _part(ok: bool, text: str, hint: str, *, missing: str = "not running") -> dict[str, Any]:
+def _part(ok: bool, text: str, hint: str, *, missing: str = "not running") -> dict[str, JSON]:
     """`hint`, the command that starts it, is told also while it runs: the page shows it once the server is gone."""
     return {"ok": ok, "text": text if ok else missing, "hint": hint}
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.contrib.sessions.models import Session
 from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from progress.messages import TaskState
 from progress.source import Handshake
+from progress.types import JSON
 from tasks import runs
 from tasks.models import TaskRun
 from tasks.runs.state import public_state
@@ -55,11 +56,11 @@ class RunSource:
             return False
         return runs.cancel(task_id)
 
-    def viewer_of(self, request: Any) -> Viewer:
+    def viewer_of(self, request: HttpRequest) -> Viewer:
         """Who sends this HTTP request."""
         return viewer_of(request)
 
-    def feeds(self, asked: Sequence[tuple[Viewer, str]]) -> Sequence[Any]:
+    def feeds(self, asked: Sequence[tuple[Viewer, str]]) -> Sequence[JSON]:
         """What pages hear beside single runs."""
         return feeds.look(asked)
 
@@ -90,7 +91,7 @@ def _viewers(session_keys: Sequence[str]) -> list[Viewer]:
         if data is None:
             viewers.append(Viewer())
             continue
-        user: Any = users.get(str(data.get(SESSION_KEY)))
+        user = users.get(str(data.get(SESSION_KEY)))
         if user is None:
             viewers.append(Viewer(session_key="" if settings.TASKS_REQUIRE_LOGIN else key))
         elif user.is_active and constant_time_compare(data.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash()):

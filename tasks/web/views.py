@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from django.contrib import messages
 from django.forms import Form
@@ -88,7 +87,7 @@ def run(request: HttpRequest, task_id: str) -> HttpResponse:
     return render(request, "tasks/run.html", context)
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     """As people read it, and as a page can carry it."""
     return runs.plain(json.dumps(value, indent=2, ensure_ascii=False))
 
@@ -136,7 +135,7 @@ def home_page(
     """The home page, with what was typed into one of its forms (`form`, or those `sent` by name) and is wrong there."""
     mine = list(own_runs(viewer_of(request))[:HOME_RUNS])
     added = additions([one.pk for one in mine])
-    listed: list[dict[str, Any]] = [
+    listed: list[dict[str, object]] = [
         {**state, "url": reverse("run", args=[state["id"]]), "additions": added.of(state["id"])}
         for state in live_states(mine, explain(mine))
     ]

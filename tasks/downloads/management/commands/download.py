@@ -27,7 +27,7 @@ class Command(BaseCommand):
         parser.add_argument("sellers", nargs="+", metavar="SELLER")
         parser.add_argument("--launcher", required=True, help="your name")
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         fields = {name: options[name] for name in ("start_date", "end_date", "launcher")}
         form = DownloadForm({**fields, "seller_id": ",".join(options["sellers"])})
         if not form.is_valid():
