@@ -59,7 +59,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "tasks.web.middleware.LoginWhereRequired",
-    "tasks.web.middleware.OwnerMiddleware",  # a task started in a view belongs to who asked
+    "tasks.web.middleware.OwnerMiddleware",  # a task started in a view belongs to its caller
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]

@@ -18,7 +18,7 @@ Cell = str | int | Decimal | date | None
 
 
 class Workbook:
-    """A context manager; `header` stands on top of every sheet, `widths` are those of its columns in characters."""
+    """A context manager; `header` is on top of every sheet, `widths` are those of its columns in characters."""
 
     def __init__(self, file: IO[bytes], header: Sequence[str], widths: Sequence[int]) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""Whose is what is started here: a signed-in user's, or an anonymous visitor's, who is known by the session."""
+"""Whose is what is started here: a signed-in user's, or an anonymous viewer's, who is known by the session."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ HOUR_FRESH = 5.0
 LONGEST = timedelta(days=1)
 #: What the filter offers as "since".
 SINCE = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
-#: The owner of runs that visitors without an account have started.
+#: The owner of runs that viewers without an account have started.
 ANONYMOUS = "anonymous"
 
 

@@ -1,6 +1,6 @@
-"""How many tasks one visitor may start. The count stands in the cache, for all web machines together.
+"""How many tasks one viewer may start. The count is kept in the cache, for all web machines together.
 
-A visitor is a signed-in user, else an address: an anonymous visitor gets a new session for the asking.
+A viewer is a signed-in user, else an address: an anonymous one gets a new session for the asking.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from .services import flower_url
 @never_cache
 @ensure_csrf_cookie
 def home(request: HttpRequest) -> HttpResponse:
-    """Start Task, Download reports, and the visitor's own runs, newest first."""
+    """Start Task, Download reports, and the viewer's own runs, newest first."""
     owner = current_owner()
     if owner is not None:
         owner.key()  # a session from the first page on: a second tab sees what this one starts
