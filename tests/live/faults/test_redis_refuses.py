@@ -64,6 +64,7 @@ def test_a_refusal_is_waited_for(kind, site, fault):
     fault.took(30, "everything ended after")
 
     assert [worker.alive for worker in (*workers, late)] == [True] * 5
+    late.kill()  # now that it holds nothing
     assert [worker.pid for worker in workers] == pids
     table.assert_ended_once(everything)
     table.assert_effects_once(everything)
