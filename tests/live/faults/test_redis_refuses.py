@@ -27,18 +27,15 @@ def site(make_stack):
     """A stack with a worker of every pool, for all refusals one after the other."""
     stack = make_stack(env={"STARTS_PER_MINUTE": "0"}, breaks_broker=True)
     stack.valkey.command += ["--enable-protected-configs", "yes"]
-    table = None
-    try:
+    with contextlib.ExitStack() as ends:
+        ends.callback(stack.close)
         stack.start(workers=0)
         for pool, concurrency in POOLS.items():
             stack.start_worker(pool, concurrency=concurrency, pool=pool)
         table = Rows(stack.env, stack.folder)
+        ends.callback(table.close)
         yield stack, table
         invariants.assert_hold(stack)
-    finally:
-        if table:
-            table.close()
-        stack.close()
 
 
 @pytest.mark.parametrize("kind", REFUSALS)
