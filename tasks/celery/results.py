@@ -274,8 +274,9 @@ def _as_json(result: object) -> JSON:
     try:
         text = kombu_dumps(result)
         stored = runs.storable(text)
-    except (TypeError, ValueError) as error:
-        raise EncodeError(f"The result must be JSON, but got {type(result).__name__}: {error}") from error
+    except Exception as error:  # also one that is nested too deep, and what an object's own idea of JSON raises
+        what = f"{type(error).__name__}: {errors.text_of(error)}"
+        raise EncodeError(f"The result must be JSON, but got {type(result).__name__}: {what}") from error
     if len(text) > runs.MAX_RESULT:
         raise EncodeError(f"A result may have {runs.MAX_RESULT:,} bytes of JSON, this one has {len(text):,}.")
     return stored
