@@ -58,6 +58,7 @@ class Start:
 
     def row(self, now: datetime) -> TaskRun:
         """The row, without an owner. Raises `NotAccepted` for what has no room in it."""
+        check_id(self.id)
         for name in ("name", "queue", "parent_id", "group_id"):
             most: int = TaskRun._meta.get_field(name).max_length  # type: ignore[union-attr, assignment]
             if (given := len(getattr(self, name) or "")) > most:
@@ -89,7 +90,6 @@ def accept(
     The same id, or the same owner's `idempotency_key` within 24 h, gives the run that is there. Raises `NotAccepted`
     for what cannot be stored.
     """
-    check_id(start.id)
     again = start if start.id is not None else replace(start, id=new_id())
     now = timezone.now()
     try:
@@ -161,7 +161,6 @@ def adopt(start: Start) -> None:
 
     Raises `NotAccepted` for what has no room in a row.
     """
-    check_id(start.id)
     if TaskRun.objects.filter(pk=start.id).exists():
         return
     run = start.row(timezone.now())

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from celery import Task as CelerysTask
-from celery import current_app, shared_task
+from celery import chain, current_app, shared_task
 from celery.app.task import Context
 from celery.exceptions import InvalidTaskError
 from django.utils import timezone as clock
@@ -35,7 +35,7 @@ REFUSED: dict[str, Any] = {
     "countdown": [1e12, float("nan"), float("inf"), "soon", [1]],
     "eta": ["soon", 1e30, datetime.max.replace(tzinfo=timezone(-timedelta(hours=1))), {}],
     "expires": ["never", -1e30, datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))],
-    "serializer": ["nope", 7],
+    "serializer": ["nope", 7, "pickle", "yaml", "msgpack"],
     "compression": ["nope", 7],
     "queue": [7, "q" * 101],
     "priority": ["high", 10**6, float("nan")],
@@ -59,6 +59,30 @@ REFUSED: dict[str, Any] = {
 def test_an_option_of_the_wrong_kind_is_refused_by_its_name(name, value):
     with pytest.raises(runs.NotAccepted, match=name):
         demo_task.apply_async(**{name: value})
+    assert not TaskRun.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"compression": name} for name in ("gzip", "zlib", "bzip2", "application/x-gzip")),
+        {"serializer": "json"},
+        {"priority": 9, "time_limit": 7.5, "soft_time_limit": 5, "shadow": "s", "headers": {"a": 1}},
+        {"countdown": 1.5, "expires": 3600},
+        {"eta": "2026-01-02T03:04:05", "expires": datetime(2126, 1, 1, tzinfo=UTC)},
+        {"queue": "another", "routing_key": "another"},
+    ],
+    ids=str,
+)
+def test_what_is_in_order_is_sent(here: Here, options):  # noqa: F811
+    result = demo_task.apply_async(**options)
+    assert [message.headers["id"] for _, message in here.messages] == [result.id]
+
+
+@pytest.mark.parametrize("options", [{"task_id": "a b"}, {"queue": "q" * 101}])
+def test_a_later_link_that_has_no_room_is_refused_with_the_whole_chain(options):
+    with pytest.raises(runs.NotAccepted):
+        chain(demo_task.si(), demo_task.si(), demo_task.si().set(**options)).apply_async()
     assert not TaskRun.objects.exists()
 
 
