@@ -62,9 +62,18 @@ def describe(exception: object, limits: tuple[float | None, float | None] = (Non
     """What is stored of an exception: what a viewer may read of it, and under "raised" what makes it anew.
 
     `limits`: the task's hard and soft time limit in seconds, which Celery's exceptions do not name. Celery's own
-    description of one (`{"exc_type", "exc_message"}`) is taken as well.
+    description of one (`{"exc_type", "exc_message"}`) is taken as well. Never raises: an end is recorded.
     """
     exception = unwrapped(exception)
+    try:
+        return _described(exception, limits)
+    except Exception:
+        name = type(exception).__name__
+        logger.exception("An error of the class %s cannot be described.", name)
+        return {"type": name, "message": f"({name}, which cannot be described)"}
+
+
+def _described(exception: object, limits: tuple[float | None, float | None]) -> StoredError:
     if isinstance(exception, dict) and "exc_type" in exception:
         message = exception.get("exc_message", "")
         args = list(message) if isinstance(message, (list, tuple)) else [message]
@@ -79,7 +88,7 @@ def describe(exception: object, limits: tuple[float | None, float | None] = (Non
         text = plain(", ".join(map(text_of, args)) or name)[:MAX_ERROR]
         raised = {"module": _short(exception.exc_module), "name": name, "args": _kept_args(args)}
         return {"type": name, "message": text, "raised": _bounded({**raised, "repr": _short(exception)}, text)}
-    if isinstance(exception, TimeLimitExceeded):
+    if isinstance(exception, TimeLimitExceeded) and isinstance((*exception.args, None)[0], (int, float)):
         text = f"The task was ended at its time limit of {exception.args[0]:g} s."
     elif isinstance(exception, SoftTimeLimitExceeded) and limits[1]:
         text = f"The task ran into its soft time limit of {limits[1]:g} s."

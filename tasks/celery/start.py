@@ -16,6 +16,7 @@ from django.utils import timezone
 from kombu import Message
 from kombu.exceptions import EncodeError
 from kombu.utils.json import dumps as kombu_dumps
+from kombu.utils.json import loads as kombu_loads
 
 from progress.types import JSON
 from tasks import runs
@@ -245,6 +246,8 @@ def message_of(
     message = {"args": list(args or ()), "kwargs": dict(kwargs or {}), "options": kept}
     try:
         text = kombu_dumps(message)
+        if '"__type__"' in text:
+            kombu_loads(text)  # a value that says of itself what it is not could not be sent
     except Exception as error:  # also what an argument's own idea of JSON raises, and one that is nested too deep
         raise NotEncodable(f"The arguments of {task.name} must be JSON: {type(error).__name__}: {error}") from error
     return stored_message(task.name, text)

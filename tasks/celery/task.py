@@ -33,7 +33,7 @@ from tasks.runs.worker import identity
 from .ends import end
 from .errors import text_of
 from .left_open import LeftOpen, close_left_open
-from .start import adopted, following, moment, start_of
+from .start import adopted, following, moment, start_of, time_of
 from .types import Args, Kwargs, Option, Options, Result, Signature, TaskRequest
 
 logger = logging.getLogger(__name__)
@@ -133,8 +133,8 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
 
     def _ask_again(self, request: TaskRequest, args: Args | None, kwargs: Kwargs | None, options: Options) -> None:
         """`self.retry()`: remembered until the task's function is left, whose own transaction may be rolled back."""
-        at = moment(options.pop("eta", None)) or moment(options.pop("countdown", None)) or moment(0)
-        options.pop("countdown", None)
+        eta, countdown = time_of(options, "eta"), time_of(options, "countdown")
+        at = eta or countdown or moment(0)
         start = start_of(self, args, kwargs, options, task_id=request.id)
         values: dict[str, object] = {"message": start.message, "queue": start.queue, "priority": start.priority}
         if start.expires is not None:
@@ -205,7 +205,10 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         except Dropped:
             self._replace(request)
             raise
-        except Retry:
+        except Retry as error:
+            if not getattr(request, "next_attempt", None):
+                # Nobody has asked for another attempt: in Celery it would wait for ever.
+                raise RuntimeError("The task raised Retry itself: self.retry() asks for another attempt.") from error
             self._postpone(request)
             raise
         except Reject as error:

@@ -108,6 +108,7 @@ class OwnJSON:
         {"steps": ["half \ud800"]},
         {"steps": {"NUL \x00": 1}},
         {"steps": float("nan")},
+        {"steps": {"__type__": "nobody's", "__value__": 1}},
         {"steps": "x" * 300_000},
         {"steps": 10**5_000},
     ],

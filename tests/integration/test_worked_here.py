@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 from celery import chain, chord, group, shared_task
-from celery.exceptions import Ignore, Reject, WorkerShutdown, WorkerTerminate
+from celery.exceptions import (
+    Ignore,
+    Reject,
+    Retry,
+    TimeLimitExceeded,
+    WorkerLostError,
+    WorkerShutdown,
+    WorkerTerminate,
+)
+from django.db import OperationalError
 
 from tasks.celery.task import TrackedTask
 from tasks.models import FINAL, State, TaskGroup, TaskRun
@@ -30,6 +39,12 @@ class Own(BaseException):
     pass
 
 
+class Secretive(Exception):
+    @property
+    def args(self) -> Any:  # type: ignore[override]
+        raise ValueError("no arguments")
+
+
 class Speechless(BaseException):
     def __str__(self) -> str:
         raise ValueError("no text")
@@ -39,6 +54,12 @@ def deep() -> Any:
     value: Any = []
     for _ in range(100_000):
         value = [value]
+    return value
+
+
+def circle() -> Any:
+    value: list[Any] = []
+    value.append(value)
     return value
 
 
@@ -72,6 +93,12 @@ ERRORS: dict[str, Callable[[], BaseException]] = {
     "MemoryError": MemoryError,
     "RecursionError": RecursionError,
     "Reject": lambda: Reject("no"),
+    "Retry that nobody asked for": Retry,
+    "a time limit without a number": TimeLimitExceeded,
+    "a time limit that is none": lambda: TimeLimitExceeded("x"),
+    "arguments that cannot be asked for": Secretive,
+    "a lost worker": lambda: WorkerLostError("x"),
+    "a database that is away": lambda: OperationalError("gone"),
     "a group": lambda: ExceptionGroup("many", [ValueError("one")]),
     "half a character": lambda: ValueError("half \ud800", "a\x00b"),
     "names that are none": lambda: named("half \ud800 \x00"),
@@ -85,7 +112,10 @@ RESULTS: dict[str, Callable[[], Any]] = {
     "NUL": lambda: ["a\x00"],
     "long number": lambda: 10**5_000,
     "not a number": lambda: float("nan"),
-    "a set in a list": lambda: [object()],
+    "a set in a list": lambda: [{1}],
+    "a circle": circle,
+    "keys that are none": lambda: {(1, 2): 3},
+    "a type that is none": lambda: {"__type__": "nobody's", "__value__": 1},
 }
 
 
@@ -257,6 +287,24 @@ def test_an_error_callback_that_fails_itself_keeps_no_other_from_being_called(he
     chain(good.si(), fail.si().set(link_error=errbacks), good.si()).apply_async()
     here.work()
     assert sorted(calls) == sorted(["good", "fail", "at once", "later", kind])
+    assert not TaskRun.objects.exclude(state__in=FINAL).exists()
+
+
+CALLBACKS: dict[str, Callable[[], Any]] = {
+    "a task": lambda: good.si(role="last"),
+    "a chain": lambda: chain(good.si(), good.si(role="last")),
+    "a group": lambda: group(good.si(), good.si(role="last")),
+    "a chord": lambda: chord([good.si()], good.si(role="last")),
+    "a list": lambda: [good.si(), group(good.si(), good.si(role="last"))],
+}
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+@pytest.mark.parametrize("kind", ["link", "link_error"])
+def test_every_shape_may_be_a_callback(here: Here, kind, name):  # noqa: F811
+    {"link": good, "link_error": fail}[kind].si().apply_async(**{kind: CALLBACKS[name]()})
+    here.work()
+    assert calls.count("last") == 1
     assert not TaskRun.objects.exclude(state__in=FINAL).exists()
 
 
