@@ -20,6 +20,7 @@ from tasks.models import FINAL, State, TaskRun, new_id
 from . import counts
 from .database import DatabaseAway, reconnect
 from .engine import NotAccepted
+from .message import plain
 from .moves import begin_again, end_cancelled
 from .owner import Owner, current_owner
 from .sending import send
@@ -124,6 +125,8 @@ def _accept(
     run.retry_of = retry_of
     above = _give_owner(run, owner or current_owner())
     if idempotency_key:
+        if plain(idempotency_key) != idempotency_key:
+            raise NotAccepted(f"idempotency_key must be a text that can be stored, but got {idempotency_key!r}."[:300])
         run.idempotency_key = f"{run.owner_id or run.session_key}:{idempotency_key}"[:200]
     if start.one_while_active is not None:
         run.active_key = _active_key(run, start.one_while_active)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db.models import F, Q
 from django.utils import timezone
@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 NOTICED = 2.0
 #: Clocks of two machines do not differ by so much: what happens only then happened before a clock was set back.
 FUTURE = timedelta(seconds=5)
+#: What waits till then keeps its time: no database goes far beyond the year 9999.
+NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 def long_ago(field: str, age: timedelta) -> Q:
@@ -45,7 +47,7 @@ class Countdowns:
         by = timedelta(seconds=now - self._seen)
         if abs(by.total_seconds()) >= NOTICED:
             waiting = TaskRun.objects.filter(sent_at=None)
-            spans = waiting.filter(state=State.PENDING, eta__isnull=False, message__options__has_key="countdown")
+            spans = waiting.filter(state=State.PENDING, eta__lt=NEVER, message__options__has_key="countdown")
             pauses = waiting.filter(state=State.RETRY, next_retry_at__isnull=False)
             count = spans.update(eta=F("eta") + by) + pauses.update(next_retry_at=F("next_retry_at") + by)
             logger.warning("The clock was set by %s; so were the times of %s waiting runs.", by, count)

@@ -51,6 +51,7 @@ REFUSED: dict[str, Any] = {
     "parent_id": ["p" * 65],
     "group_id": ["g" * 65],
     "root_id": [[1]],
+    "idempotency_key": ["half \ud800", "a\x00b"],
     "task_id": ["a b", "a/b", "", "x" * 65, "half \ud800"],
 }
 
