@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ from django.db import OperationalError
 
 from tasks.celery.task import TrackedTask
 from tasks.models import FINAL, State, TaskGroup, TaskRun
+from tasks.runs.invariants import check
 
 from .in_process import Here, here  # noqa: F401 - a fixture
 
@@ -93,6 +95,7 @@ ERRORS: dict[str, Callable[[], BaseException]] = {
     "MemoryError": MemoryError,
     "RecursionError": RecursionError,
     "Reject": lambda: Reject("no"),
+    "Ignore": Ignore,
     "Retry that nobody asked for": Retry,
     "a time limit without a number": TimeLimitExceeded,
     "a time limit that is none": lambda: TimeLimitExceeded("x"),
@@ -185,7 +188,7 @@ def test_every_error_is_recorded_once(here: Here, name):  # noqa: F811
     result = ends.delay("error", name)
     here.work()
     run = run_of(result)
-    assert (run.state, calls) == (State.FAILURE, ["begun"])
+    assert (run.state, calls) == (State.REVOKED if name == "Ignore" else State.FAILURE, ["begun"])
     text = json.dumps(run.error, ensure_ascii=False)
     assert text.encode().decode() == text
     assert "\\u0000" not in text.replace("\\\\", "")
@@ -369,3 +372,53 @@ def test_every_broken_shape_ends_and_nothing_follows_it(here: Here, name):  # no
     assert TaskRun.objects.filter(name="tests.here.total", state=State.FAILURE).count() == 1
     assert not TaskRun.objects.exclude(state__in=FINAL).exists()
     assert not TaskGroup.objects.filter(done=False, body__isnull=False).exists()
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("where", ["body", "first of the body", "part"])
+def test_the_error_callbacks_of_a_broken_chord_are_called_once_each(here: Here, where, several):  # noqa: F811
+    errbacks: Any = [later.s(), at_once.s()] if several else later.s()
+    body, part = total.s(), fail.si()
+    (part if where == "part" else body).set(link_error=errbacks)
+    chord([part, good.si()], chain(body, good.si()) if where == "first of the body" else body).apply_async()
+    here.work()
+    assert sorted(calls) == sorted(["fail", "good", "later", *(["at once"] if several else [])])
+    assert not TaskRun.objects.exclude(state__in=FINAL).exists()
+
+
+def random_canvas(dice: random.Random, depth: int) -> Any:
+    """A chain, group or chord of others, or a task that ends in one of many ways."""
+    kind = dice.choice(("leaf", "chain", "group", "chord")) if depth else "leaf"
+    if kind == "leaf":
+        way = dice.choice(("good", "good", "good", "replaced", "replaced", "retry", "fail", "death", "ignore"))
+        if way == "replaced":
+            return replaced.si(dice.choice(list(REPLACEMENTS)))
+        leaves = {"good": good.si(), "retry": retries.si(), "fail": fail.si().set(link_error=later.s())}
+        leaves |= {"death": ends.si("death", "SystemExit"), "ignore": ends.si("error", "Ignore")}
+        return leaves[way]
+    parts = [random_canvas(dice, depth - 1) for _ in range(dice.randint(1, 3))]
+    if kind == "chord":
+        return chord(parts, random_canvas(dice, depth - 1))
+    return chain(*parts) if kind == "chain" else group(*parts)
+
+
+def _retries(self: Any) -> int:
+    if not self.request.retries:
+        raise self.retry(countdown=0)
+    return 1
+
+
+retries: Any = shared_task(name="tests.here.retries", bind=True)(_retries)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_random_canvas_whose_parts_end_in_random_ways_ends(here: Here, seed):  # noqa: F811
+    dice = random.Random(seed)
+    random_canvas(dice, 3).apply_async()
+    here.work()
+    assert not TaskRun.objects.exclude(state__in=FINAL).exists()
+    assert not TaskGroup.objects.filter(done=False, body__isnull=False).exists()
+    assert not TaskRun.objects.filter(unfollowed=True).exists()
+    deaths = TaskRun.objects.filter(name="tests.here.ends", error__type="WorkerLost", attempt__gt=0)
+    assert all(run.attempt == 3 for run in deaths)
+    assert [one for one in check() if one.rule != "copies"] == []
