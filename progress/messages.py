@@ -58,9 +58,9 @@ class Step(TypedDict):
 
 
 class Waiting(TypedDict, total=False):
-    """Why a task waits, and the sentence that says what to do."""
+    """Why a task waits, and the sentence that says what to do. `cancel`: it runs on, and cannot be ended by force."""
 
-    reason: Literal["queued", "no_worker", "broker_down", "retry"]
+    reason: Literal["queued", "no_worker", "broker_down", "retry", "cancel"]
     hint: str
     position: int | None
     next_retry_at: str | None

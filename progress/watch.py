@@ -45,7 +45,7 @@ def from_server(address: str, cookie: str) -> Iterator[View]:
     view: View | None = None
     failures = 0
     while not _is_over(view):
-        held = urlencode({"epoch": view["epoch"], "seq": view["seq"]}) if view else ""
+        held = urlencode({"epoch": view["epoch"], "seq": view["complete"]}) if view else ""
         try:
             with connect(f"{url}?{held}", origin=Origin(origin), additional_headers=headers, max_size=None) as socket:
                 while not _is_over(view):
@@ -56,7 +56,7 @@ def from_server(address: str, cookie: str) -> Iterator[View]:
                         continue
                     before, view = view, apply(view, frame)
                     if view is not None and view["resync"]:
-                        socket.send(json.dumps({"type": "resync", "epoch": view["epoch"], "seq": view["seq"]}))
+                        socket.send(json.dumps({"type": "resync", "epoch": view["epoch"], "seq": view["complete"]}))
                     elif view is not None and view is not before:
                         yield view
         except ConnectionClosed as closed:
@@ -109,7 +109,7 @@ def from_record(task_id: str) -> Iterator[View]:
             raise NothingToWatch(f"There is no task {task_id}.")
         held = Held(view["epoch"], view["seq"], recovered=True) if view else Held()
         with contextlib.suppress(redis.RedisError, OSError):  # then what is held is shown; the database tells the end
-            held = record.read(task_id, Since(held.epoch, held.seq))
+            held = record.read(task_id, Since(held.epoch, view["complete"] if view else 0))
         state = merge(stored, held.changing or (view["task"] if view else None))
         frame = snapshot(task_id, held.epoch, held.seq, state, held.log, recovered=held.recovered)
         before, view = view, apply(view, frame)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import TypeVar
 
 from django.conf import settings
@@ -113,6 +114,11 @@ class TaskRun(models.Model):
     def is_final(self) -> bool:
         """True if this is the end."""
         return self.state in FINAL
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When it may begin: between two attempts `eta` is over, whatever a clock that was set back says."""
+        return self.next_retry_at if self.state == State.RETRY else self.eta
 
     @property
     def args(self) -> list[JSON]:

@@ -71,7 +71,7 @@ def end(
     changes: TaskState = {"state": cast(StateName, state), "rate": None, "eta": None, "step": None}
     changes["started_at"], changes["finished_at"] = whole["started_at"], whole["finished_at"]
     if state == "SUCCESS":
-        changes["result"], changes["percent"] = run.result, 100.0
+        changes["result"], changes["percent"] = whole["result"], 100.0
         changes["error"] = None  # the attempt before may have told one
     else:
         changes["error"] = shown_error(run.error)

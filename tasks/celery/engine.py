@@ -18,6 +18,7 @@ from kombu.transport.redis import PRIORITY_STEPS as DEFAULT_PRIORITY_STEPS
 from kombu.utils.json import loads as kombu_loads
 from redis import RedisError
 
+from progress.types import JSON
 from tasks import runs
 from tasks.models import TaskGroup, TaskRun
 from tasks.runs import NotAccepted, Start
@@ -41,9 +42,8 @@ class CeleryEngine:
         check(options)
         for name in ("eta", "expires", "countdown"):  # the row's columns say when
             options.pop(name, None)
-        eta = run.next_retry_at if run.next_retry_at is not None else run.eta
-        if eta is not None:
-            options["eta"] = eta
+        if run.due_at is not None:
+            options["eta"] = run.due_at
         if run.expires is not None:
             options["expires"] = run.expires
         task: CeleryTask = current_app.tasks.get(run.name)
@@ -80,6 +80,10 @@ class CeleryEngine:
     def arguments(self, run: TaskRun) -> tuple[list[object], dict[str, object]]:
         """With dates, decimals and ids as they were given."""
         return kombu_loads(json.dumps(run.args)), kombu_loads(json.dumps(run.kwargs))
+
+    def value(self, stored: JSON) -> object:
+        """With dates, decimals and ids as they were given."""
+        return kombu_loads(json.dumps(stored))
 
     def again(self, run: TaskRun) -> Start:
         """In the same queue, with the same priority."""

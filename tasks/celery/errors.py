@@ -62,29 +62,38 @@ def describe(exception: object, limits: tuple[float | None, float | None] = (Non
     """What is stored of an exception: what a viewer may read of it, and under "raised" what makes it anew.
 
     `limits`: the task's hard and soft time limit in seconds, which Celery's exceptions do not name. Celery's own
-    description of one (`{"exc_type", "exc_message"}`) is taken as well.
+    description of one (`{"exc_type", "exc_message"}`) is taken as well. Never raises: an end is recorded.
     """
     exception = unwrapped(exception)
+    try:
+        return _described(exception, limits)
+    except Exception:
+        name = type(exception).__name__
+        logger.exception("An error of the class %s cannot be described.", name)
+        return {"type": name, "message": f"({name}, which cannot be described)"}
+
+
+def _described(exception: object, limits: tuple[float | None, float | None]) -> StoredError:
     if isinstance(exception, dict) and "exc_type" in exception:
         message = exception.get("exc_message", "")
         args = list(message) if isinstance(message, (list, tuple)) else [message]
         module = exception.get("exc_module")
-        name = plain(_text(exception["exc_type"]))
-        text = plain(", ".join(map(_text, args)))[:MAX_ERROR]
-        raised = _bounded({"module": module and _text(module), "name": name, "args": _kept_args(args)}, text)
+        name = plain(text_of(exception["exc_type"]))
+        text = plain(", ".join(map(text_of, args)))[:MAX_ERROR]
+        raised = _bounded({"module": module and _short(module), "name": name, "args": _kept_args(args)}, text)
         return {"type": name.rpartition(".")[2], "message": text, "raised": raised}
     if isinstance(exception, UnpickleableExceptionWrapper):
-        name = plain(_text(exception.exc_cls_name))
+        name = plain(text_of(exception.exc_cls_name))
         args = list(exception.exc_args or ())
-        text = plain(", ".join(map(_text, args)) or name)[:MAX_ERROR]
-        raised = {"module": _text(exception.exc_module), "name": name, "args": _kept_args(args)}
+        text = plain(", ".join(map(text_of, args)) or name)[:MAX_ERROR]
+        raised = {"module": _short(exception.exc_module), "name": name, "args": _kept_args(args)}
         return {"type": name, "message": text, "raised": _bounded({**raised, "repr": _short(exception)}, text)}
-    if isinstance(exception, TimeLimitExceeded):
+    if isinstance(exception, TimeLimitExceeded) and isinstance((*exception.args, None)[0], (int, float)):
         text = f"The task was ended at its time limit of {exception.args[0]:g} s."
     elif isinstance(exception, SoftTimeLimitExceeded) and limits[1]:
         text = f"The task ran into its soft time limit of {limits[1]:g} s."
     else:
-        text = _text(exception) or type(exception).__name__
+        text = text_of(exception) or type(exception).__name__
     text = plain(text)[:MAX_ERROR]
     return {"type": type(exception).__name__, "message": text, "raised": _bounded(_parts(exception), text)}
 
@@ -93,8 +102,8 @@ def _parts(exception: object, depth: int = 0) -> Raised:
     """What makes the exception anew: its class, its arguments, and what it was raised from."""
     cls = type(exception)
     parts: Raised = {
-        "module": cls.__module__,
-        "name": getattr(cls, "__qualname__", cls.__name__),
+        "module": _short(cls.__module__),
+        "name": _short(cls.__qualname__),
         "args": _kept_args(list(getattr(exception, "args", ()))),
         "repr": _short(safe_repr(exception)),
     }
@@ -127,7 +136,7 @@ def _bounded(raised: Raised, text: str) -> Raised:
 
 
 def _short(text: object) -> str:
-    return plain(_text(text))[:MAX_ERROR]
+    return plain(text_of(text))[:MAX_ERROR]
 
 
 def unwrapped(exception: object) -> object:
@@ -135,7 +144,7 @@ def unwrapped(exception: object) -> object:
     return exception.exc if isinstance(exception, Parcel) else exception
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
     """`str(value)`, whatever its `__str__` does."""
     try:
         return str(value)
@@ -210,6 +219,13 @@ def call_back(run: TaskRun, errbacks: list[Signature], options: Options) -> None
                 children.add(run, [errbacks_group.apply_async((run.pk,), add_to_parent=False, **given)])
         except Exception:
             logger.exception("An error callback of %s could not be started.", run)
+
+    def call_at_once() -> None:
+        for one in at_once:
+            try:
+                backend.call_errbacks(Context(request.__dict__, errbacks=[one]), exception, traceback)
+            except BaseException:  # sys.exit() in one of them is no reason to leave out the others
+                logger.exception("An error callback of %s failed.", run)
+
     if at_once:
-        now = Context(request.__dict__, errbacks=at_once)
-        transaction.on_commit(lambda: backend.call_errbacks(now, exception, traceback), robust=True)
+        transaction.on_commit(call_at_once, robust=True)

@@ -274,8 +274,11 @@ def _as_json(result: object) -> JSON:
     try:
         text = kombu_dumps(result)
         stored = runs.storable(text)
-    except (TypeError, ValueError) as error:
-        raise EncodeError(f"The result must be JSON, but got {type(result).__name__}: {error}") from error
+        if '"__type__"' in text:
+            kombu_loads(text)  # a value that says of itself what it is not would reach nobody
+    except Exception as error:  # also one that is nested too deep, and what an object's own idea of JSON raises
+        what = f"{type(error).__name__}: {errors.text_of(error)}"
+        raise EncodeError(f"The result must be JSON, but got {type(result).__name__}: {what}") from error
     if len(text) > runs.MAX_RESULT:
         raise EncodeError(f"A result may have {runs.MAX_RESULT:,} bytes of JSON, this one has {len(text):,}.")
     return stored

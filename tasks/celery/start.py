@@ -15,8 +15,8 @@ from celery.canvas import maybe_signature
 from django.utils import timezone
 from kombu import Message
 from kombu.exceptions import EncodeError
-from kombu.serialization import registry as serializers  # type: ignore[attr-defined]  # not in its types
 from kombu.utils.json import dumps as kombu_dumps
+from kombu.utils.json import loads as kombu_loads
 
 from progress.types import JSON
 from tasks import runs
@@ -24,11 +24,12 @@ from tasks.models import new_id
 from tasks.runs import NotAccepted, Start, trace
 from tasks.runs.message import stored_message
 
+from .options import check
 from .types import CeleryTask, Options, Signature, TaskRequest
 
 #: Options of apply_async that make sense in the caller's process only.
 CALLERS_OPTIONS = frozenset(
-    {"producer", "connection", "publisher", "router", "add_to_parent", "task_type", "result_cls", "countdown"}
+    {"producer", "connection", "publisher", "router", "add_to_parent", "task_type", "result_cls"}
 )
 
 
@@ -51,11 +52,21 @@ def start_of(
     options: Options,
     *,
     task_id: str | None = None,
+    sent: bool = False,
 ) -> Start:
-    """What is to be stored of `task.apply_async(args, kwargs, **options)`. Raises `NotAccepted`."""
+    """What is to be stored of `task.apply_async(args, kwargs, **options)`. Raises `NotAccepted`.
+
+    `sent`: its message is there already, with whatever options.
+    """
     options = dict(options)
-    eta = moment(options.pop("eta", None)) or moment(options.pop("countdown", None))
-    expires = moment(options.pop("expires", None))
+    eta, countdown = time_of(options, "eta"), time_of(options, "countdown")
+    expires = time_of(options, "expires")
+    if eta is None and countdown is not None:
+        options["countdown"] = round((countdown - timezone.now()).total_seconds(), 3)  # a span: see `runs.countdown`
+    if "queue" in options:
+        options["queue"] = getattr(options["queue"], "name", options["queue"])
+    if not sent:
+        check_options(task.name, options)
     parent = running_request()
     if parent is not None:
         options.setdefault("parent_id", parent.id)
@@ -71,7 +82,7 @@ def start_of(
         queue=queue_of(task, options),
         max_attempts=getattr(task, "max_attempts", 3),
         priority=_priority(task, options),
-        eta=eta,
+        eta=eta or countdown,
         expires=expires,
         parent_id=options.get("parent_id"),
         group_id=options.get("group_id"),
@@ -208,7 +219,7 @@ def adopted(task: CeleryTask, request: TaskRequest) -> Start:
     options = {key: value for key, value in options.items() if value is not None}
     if "queue" in options and options["queue"] not in current_app.amqp.queues:
         del options["queue"]
-    return start_of(task, request.args, request.kwargs, options, task_id=request.id)
+    return start_of(task, request.args, request.kwargs, options, task_id=request.id, sent=True)
 
 
 @dataclass(frozen=True)
@@ -232,24 +243,40 @@ def message_of(
 ) -> dict[str, JSON]:
     """`{"args", "kwargs", "options"}` as JSON. Raises `NotAccepted`."""
     kept = {key: value for key, value in options.items() if key not in CALLERS_OPTIONS and value is not None}
-    name = kept.get("serializer")
-    if name is not None and name not in serializers.name_to_type:
-        known = ", ".join(sorted(serializers.name_to_type))
-        raise NotAccepted(f"The serializer of {task.name} must be one of {known}, but got {name!r}.")
-    if "queue" in kept:
-        kept["queue"] = str(getattr(kept["queue"], "name", kept["queue"]))
     message = {"args": list(args or ()), "kwargs": dict(kwargs or {}), "options": kept}
     try:
         text = kombu_dumps(message)
-    except (TypeError, ValueError) as error:
-        raise NotEncodable(f"The arguments of {task.name} must be JSON: {error}") from error
+        if '"__type__"' in text:
+            kombu_loads(text)  # a value that says of itself what it is not could not be sent
+    except Exception as error:  # also what an argument's own idea of JSON raises, and one that is nested too deep
+        raise NotEncodable(f"The arguments of {task.name} must be JSON: {type(error).__name__}: {error}") from error
     return stored_message(task.name, text)
+
+
+def check_options(name: str, options: Options) -> None:
+    """Raises `NotAccepted` for an option with which no broker would take the message: it names it."""
+    try:
+        check(options)
+    except (TypeError, ValueError) as error:
+        raise NotAccepted(f"{name} cannot be started. {error}.") from error
+
+
+def time_of(options: Options, name: str) -> datetime | None:
+    """That option, taken out, as a time. Raises `NotAccepted` for what is none."""
+    value = options.pop(name, None)
+    try:
+        return moment(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        told = f"{name} must be a time, or a number of seconds from now, of the years 1 to 9999"
+        raise NotAccepted(f"{told}, but got {value!r}."[:300]) from error
 
 
 def moment(value: datetime | str | float | None) -> datetime | None:
     """An eta, or a number of seconds from now, as a time."""
-    if value is None or isinstance(value, datetime):
-        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+    if value is None:
+        return None
+    if isinstance(value, datetime):
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
     if isinstance(value, str):
         return moment(datetime.fromisoformat(value))
     return timezone.now() + timedelta(seconds=float(value))

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .accepting import Start, accept, adopt, hold
+    from .accepting import Start, accept, adopt, check_id, hold
     from .cancelling import cancel
     from .database import DatabaseAway, with_retries
     from .engine import Engine, NotAccepted, get_engine, register
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: Where each name is. Imported when it is asked for: what logs a line needs `trace` before Django has its models.
 _PLACES = {
-    "accepting": ("Start", "accept", "adopt", "hold"),
+    "accepting": ("Start", "accept", "adopt", "check_id", "hold"),
     "repeating": ("again",),
     "cancelling": ("cancel",),
     "database": ("DatabaseAway", "with_retries"),
@@ -51,6 +51,7 @@ __all__ = [
     "adopt",
     "again",
     "cancel",
+    "check_id",
     "claim",
     "end",
     "expire",

@@ -20,6 +20,7 @@ from tasks.models import FINAL, State, TaskRun, new_id
 from . import counts
 from .database import DatabaseAway, reconnect
 from .engine import NotAccepted
+from .message import plain
 from .moves import begin_again, end_cancelled
 from .owner import Owner, current_owner
 from .sending import send
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 #: Hours in which the same Idempotency-Key of the same owner means the same run.
 IDEMPOTENCY_WINDOW = timedelta(hours=24)
+#: Of either sign: what every database keeps in a small number. Brokers know ten steps, or 256.
+MAX_PRIORITY = 32_767
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,7 +58,14 @@ class Start:
     behind: Sequence[Start] = field(default_factory=tuple)
 
     def row(self, now: datetime) -> TaskRun:
-        """The row, without an owner."""
+        """The row, without an owner. Raises `NotAccepted` for what has no room in it."""
+        check_id(self.id)
+        for name in ("name", "queue", "parent_id", "group_id"):
+            most: int = TaskRun._meta.get_field(name).max_length  # type: ignore[union-attr, assignment]
+            if (given := len(getattr(self, name) or "")) > most:
+                raise NotAccepted(f"{name} may have {most} characters, but has {given}.")
+        if self.priority is not None and abs(self.priority) > MAX_PRIORITY:
+            raise NotAccepted(f"priority may be {MAX_PRIORITY:,} at most, but got {self.priority}.")
         return TaskRun(
             id=self.id or new_id(),
             name=self.name,
@@ -81,8 +91,6 @@ def accept(
     The same id, or the same owner's `idempotency_key` within 24 h, gives the run that is there. Raises `NotAccepted`
     for what cannot be stored.
     """
-    if start.id is not None and not ID_PATTERN.fullmatch(start.id):
-        raise NotAccepted(f"task_id must be 1 to 64 letters, digits, '.', '_' or '-', but got {start.id!r}.")
     again = start if start.id is not None else replace(start, id=new_id())
     now = timezone.now()
     try:
@@ -93,6 +101,13 @@ def accept(
         if not reconnect():
             raise
         return _accept(again, now, idempotency_key, retry_of, owner)
+
+
+def check_id(task_id: str | None) -> None:
+    """Raises `NotAccepted` for an id that cannot stand in an address. None: one is made."""
+    if task_id is not None and not ID_PATTERN.fullmatch(task_id):
+        text = f"task_id must be 1 to 64 letters, digits, '.', '_' or '-', but got {task_id!r}."
+        raise NotAccepted(text[:300])
 
 
 def _accept(
@@ -110,6 +125,8 @@ def _accept(
     run.retry_of = retry_of
     above = _give_owner(run, owner or current_owner())
     if idempotency_key:
+        if plain(idempotency_key) != idempotency_key:
+            raise NotAccepted(f"idempotency_key must be a text that can be stored, but got {idempotency_key!r}."[:300])
         run.idempotency_key = f"{run.owner_id or run.session_key}:{idempotency_key}"[:200]
     if start.one_while_active is not None:
         run.active_key = _active_key(run, start.one_while_active)
@@ -143,7 +160,10 @@ def _accepted(run: TaskRun) -> None:
 
 
 def adopt(start: Start) -> None:
-    """Write the row of a message that was sent past us, by another program, so that the same rules hold for it."""
+    """Write the row of a message that was sent past us, by another program, so that the same rules hold for it.
+
+    Raises `NotAccepted` for what has no room in a row.
+    """
     if TaskRun.objects.filter(pk=start.id).exists():
         return
     run = start.row(timezone.now())

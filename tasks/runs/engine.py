@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from django.db.models import Q
 
+from progress.types import JSON
+
 if TYPE_CHECKING:
     from tasks.models import TaskGroup, TaskRun
 
@@ -43,6 +45,9 @@ class Engine(Protocol):
 
     def arguments(self, run: TaskRun) -> tuple[list[object], dict[str, object]]:
         """The run's arguments as the task gets them."""
+
+    def value(self, stored: JSON) -> object:
+        """A stored argument or result as it was given: a date, a decimal, an id."""
 
     def again(self, run: TaskRun) -> Start:
         """A start with the arguments of an ended run. Raises `NotAccepted` when its task does not exist any more."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import cast
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
@@ -17,11 +18,12 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from progress.messages import Changing, TaskError
+from progress.types import JSON
 from tasks.models import CLAIMABLE, FINAL, State, TaskRun
 
 from . import barrier, counts
 from .engine import get_engine
-from .message import MAX_TRACEBACK, plain
+from .message import MAX_TRACEBACK, plain, sayable
 from .sending import send
 from .state import tell
 
@@ -44,7 +46,7 @@ def claim(
     now = at or timezone.now()
     soon = now + CLOCK_DIFFERENCE
     due = Q(next_retry_at=None) | Q(next_retry_at__lte=soon)
-    due &= Q(eta=None) | Q(eta__lte=soon) | Q(attempt__gt=0)
+    due &= Q(eta=None) | Q(eta__lte=soon) | Q(state=State.RETRY)
     if waited_until is not None:
         due |= Q(next_retry_at=waited_until) | Q(next_retry_at=None, eta=waited_until)
     due &= Q(expires=None) | Q(expires__gt=now)
@@ -134,7 +136,7 @@ def end(
         "state": state,
         "finished_at": timezone.now(),
         "result": result,
-        "error": error,
+        "error": error and sayable(cast(JSON, error)),
         "traceback": plain(traceback[-MAX_TRACEBACK:]),
         "next_retry_at": None,
         "held": False,

@@ -36,7 +36,7 @@ def send(run: TaskRun) -> bool:
 def try_to_send(run: TaskRun) -> bool:
     """`send`, for whoever deals with a run that can never be sent: raises `Unsendable`."""
     global _broker_rests_until
-    if run.eta is not None and run.eta - timezone.now() > settings.TASKS_LONGEST_COUNTDOWN:
+    if waits_here(run):
         return False
     if time.monotonic() < _broker_rests_until:
         return False
@@ -52,6 +52,11 @@ def try_to_send(run: TaskRun) -> bool:
         return False
     TaskRun.objects.filter(pk=run.pk).update(sent_at=timezone.now())
     return True
+
+
+def waits_here(run: TaskRun) -> bool:
+    """True if the run's time is so far off that it waits in the database, not in the broker."""
+    return run.due_at is not None and run.due_at - timezone.now() > settings.TASKS_LONGEST_COUNTDOWN
 
 
 def broker_rests() -> bool:

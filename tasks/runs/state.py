@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -12,6 +13,8 @@ from progress.messages import Changing, LogLine, TaskError, TaskState, Waiting
 from progress.messages import State as StateName
 from progress.record import get_record
 from progress.state import merge
+from progress.types import JSON
+from progress.values import plain_json
 from tasks.models import FINAL, State, TaskRun
 
 from .engine import get_engine
@@ -19,6 +22,8 @@ from .message import MAX_ERROR, plain, sayable
 
 logger = logging.getLogger(__name__)
 
+#: Of a run that does not hear its cancel, where its worker can end no single task.
+DEAF = "Its worker's pool cannot end it by force: it ends with its next progress call, or with the worker."
 #: Characters of the arguments that are shown.
 MAX_ARGS_TEXT = 300
 
@@ -61,7 +66,7 @@ def changing(run: TaskRun, waiting: Waiting | None = None) -> Changing:
         "waiting": waiting,
         "cancel_requested": run.cancel_requested_at is not None,
         "ts": (run.finished_at or run.started_at or run.accepted_at).timestamp(),
-        "result": sayable(run.result),
+        "result": readable(run.result),
         "error": shown_error(run.error),
     }
     return state
@@ -75,6 +80,16 @@ def _numbers(stored: object) -> Changing:
     kinds |= {"unit": str, "message": str, "steps": list}
     found = {key: sayable(stored[key]) for key, kind in kinds.items() if isinstance(stored.get(key), kind)}
     return cast(Changing, found)
+
+
+def readable(stored: JSON) -> JSON:
+    """A stored argument or result as people read it: a date or an id is its text, not how an engine has stored it."""
+    if isinstance(stored, (dict, list)) and '"__type__"' in json.dumps(stored):
+        try:
+            return plain_json(get_engine().value(stored))
+        except Exception:  # another program has written it
+            return sayable(stored)
+    return sayable(stored)
 
 
 def shown_error(stored: object) -> TaskError | None:
@@ -106,6 +121,17 @@ def tell(run: TaskRun) -> None:
         get_record().tell(run.pk, changing(run), final=run.is_final)
     except Exception as error:
         logger.debug("The state of %s could not be told: %s", run, error)
+
+
+def tell_deaf(run: TaskRun) -> None:
+    """Tell that a cancelled run, which does not listen, cannot be ended by force where it runs."""
+    try:
+        record = get_record()
+        state = {**changing(run), **record.read(run.pk, Since(log=False)).changing, "cancel_requested": True}
+        state |= {"state": run.state, "attempt": run.attempt, "waiting": {"reason": "cancel", "hint": DEAF}}
+        record.tell(run.pk, cast(Changing, state), final=False)
+    except Exception as error:
+        logger.debug("It could not be told that %s is deaf: %s", run, error)
 
 
 def _held(found: Sequence[TaskRun]) -> dict[str, Held]:

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import partial
 
 import redis
 from django.conf import settings
@@ -20,11 +21,13 @@ from tasks.models import CLAIMABLE, FINAL, State, TaskGroup, TaskRun
 
 from . import barrier, beats, counts, moves, unreadable
 from .cancelling import request_cancel
+from .clock import Countdowns, long_ago
 from .database import DatabaseAway
 from .engine import get_engine
 from .missing import Missing
 from .prune import KEEP_RUNS, parse_age, prune
-from .sending import Unsendable, try_to_send
+from .sending import Unsendable, try_to_send, waits_here
+from .state import tell_deaf
 from .waiting import due
 from .worker import Pool, identity
 
@@ -72,6 +75,7 @@ class Sweep:
         self._unheard: dict[str, int] = {}
         self._said: set[str] = set()
         self._missing = Missing()
+        self._countdowns = Countdowns()
         self._troubled: set[str] = set()
         self._pruned_at = float("-inf")
 
@@ -90,10 +94,11 @@ class Sweep:
         if workers is None:
             return
         for step in (
-            lambda: self._lost_workers(workers),
+            self._countdowns.keep,
+            partial(self._lost_workers, workers),
             self._late_retries,
             self._unsent,
-            lambda: self._out_of_queue(workers),
+            partial(self._out_of_queue, workers),
             self._expired,
             self._unfollowed,
             self._orphans,
@@ -105,9 +110,7 @@ class Sweep:
 
     def _try(self, step: Callable[[], None]) -> None:
         """A step that fails is said once an outage, and the next one is made."""
-        name = getattr(step, "__name__", "step")
-        if name == "<lambda>":
-            name = step.__code__.co_names[0] if step.__code__.co_names else name
+        name = getattr(step, "func", step).__name__
         try:
             step()
             self._troubled.discard(name)
@@ -142,7 +145,10 @@ class Sweep:
         if identity() not in living:
             self.disconnected()  # Redis has lost its data since the last beat: who is missing may live
             return None
-        return workers if min(living) == identity() else None
+        if min(living) == identity():
+            return workers
+        self._countdowns.forget()
+        return None
 
     # --- this worker's own --------------------------------------------------------------------------------------------
 
@@ -170,11 +176,15 @@ class Sweep:
         active = self._pool.active()
         for pk in found:
             request_cancel(pk)  # the first word may have been lost with Redis
-            late = now - self._asked[pk] > HARD_CANCEL_AFTER
-            if late and pk in active and pk not in self._killed and self._pool.can_kill():
+            if now - self._asked[pk] <= HARD_CANCEL_AFTER or pk not in active or pk in self._killed:
+                continue
+            self._killed.add(pk)
+            if self._pool.can_kill():
                 logger.warning("%s does not react to its cancel; its process is ended.", pk)
-                self._killed.add(pk)
                 self._pool.kill(pk)
+            else:
+                logger.warning("%s does not react to its cancel, and this pool cannot end it by force.", pk)
+                tell_deaf(TaskRun.objects.get(pk=pk))
 
     # --- everybody's --------------------------------------------------------------------------------------------------
 
@@ -208,7 +218,7 @@ class Sweep:
         countdown = settings.TASKS_LONGEST_COUNTDOWN
         is_due = Q(eta=None) | Q(eta__lte=now + countdown)
         # What was to wait in the database has no sender but this one.
-        nobodys = Q(accepted_at__lt=now - UNSENT_AFTER) | Q(eta__gt=F("accepted_at") + countdown)
+        nobodys = long_ago("accepted_at", UNSENT_AFTER) | Q(eta__gt=F("accepted_at") + countdown)
         self._send(TaskRun.objects.filter(is_due, nobodys, state=State.PENDING, held=False, sent_at=None))
 
     def _out_of_queue(self, workers: list[beats.Worker]) -> None:
@@ -236,7 +246,7 @@ class Sweep:
     def _unfollowed(self) -> None:
         """Ends whose followers have not heard: children of a cancelled parent, followers that could not be stored."""
         # Without the states, which are FINAL: SQLite would read the index of all that ever ended (0.5 s of a million).
-        late = TaskRun.objects.filter(unfollowed=True, finished_at__lt=timezone.now() - FOLLOW_AFTER)
+        late = TaskRun.objects.filter(long_ago("finished_at", FOLLOW_AFTER), unfollowed=True)
         found = list(late.order_by("finished_at").values_list("pk", flat=True)[:MAX_MOVES])
         self._unheard = {pk: tries for pk, tries in self._unheard.items() if pk in found}
         self._each(found, self._follow)
@@ -262,10 +272,8 @@ class Sweep:
         # A chord further down a chain: its group is stored when its turn comes, its parts are held until then.
         part = TaskRun.objects.filter(Q(unfollowed=True) | ~Q(state__in=FINAL), group_id=OuterRef("after"))
         part = part.exclude(held=True, after=OuterRef("after"))  # a body that says it is one
-        held = TaskRun.objects.filter(held=True, state=State.PENDING)
-        held = held.filter(
-            ~Exists(alive), ~Exists(group), ~Exists(part), accepted_at__lt=timezone.now() - ORPHANED_AFTER
-        )
+        held = TaskRun.objects.filter(long_ago("accepted_at", ORPHANED_AFTER), held=True, state=State.PENDING)
+        held = held.filter(~Exists(alive), ~Exists(group), ~Exists(part))
         error = "What it waited for has ended, or is gone, without starting it."
 
         def end(pk: str) -> None:
@@ -295,7 +303,7 @@ class Sweep:
         gone = TaskGroup.objects.filter(~Exists(part), ~Exists(ended), done=False, body__isnull=False, untracked=False)
         if not get_engine().tracks_everything():
             return
-        gone = gone.filter(created_at__lt=timezone.now() - ORPHANED_AFTER)
+        gone = gone.filter(long_ago("created_at", ORPHANED_AFTER))
         late = timezone.now() - UNFINISHED_AFTER
         growing = TaskRun.objects.filter(group_id=OuterRef("pk"), accepted_at__gt=late)
         gone = gone.exclude(Q(left__gt=barrier.UNKNOWN // 2) & (Exists(growing) | Q(created_at__gt=late)))
@@ -324,7 +332,7 @@ class Sweep:
         def send(pk: str) -> None:
             nonlocal resting
             run = TaskRun.objects.get(pk=pk)
-            if resting or run.state not in CLAIMABLE:
+            if resting or run.state not in CLAIMABLE or waits_here(run):
                 return
             try:
                 resting = not try_to_send(run)

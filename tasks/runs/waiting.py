@@ -88,7 +88,7 @@ def _reason(run: TaskRun, now: Pulse) -> Waiting:
         return {"reason": "queued", "position": None, "hint": "Waits for the tasks before it."}
     if run.state == State.RETRY and run.next_retry_at is not None and run.next_retry_at > timezone.now():
         return retry_waiting(run)
-    if run.eta is not None and run.eta > later:
+    if run.state == State.PENDING and run.eta is not None and run.eta > later:
         hint = f"Starts at {_clock(run.eta)}."
         return {"reason": "queued", "position": None, "next_retry_at": _iso(run.eta), "hint": hint}
     if not now.broker:
@@ -111,7 +111,7 @@ def due(now: datetime) -> Q:
     """A filter of runs that wait for a worker now: neither for a time, nor for another run."""
     return (
         Q(state__in=CLAIMABLE, held=False)
-        & (Q(eta=None) | Q(eta__lte=now))
+        & (Q(eta=None) | Q(eta__lte=now) | Q(state=State.RETRY))
         & (Q(next_retry_at=None) | Q(next_retry_at__lte=now))
     )
 

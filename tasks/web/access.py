@@ -5,11 +5,13 @@ The owner may, and staff. To everybody else a run that exists and one that does 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from progress.messages import ID_PATTERN
 from tasks.models import TaskRun
 
 
@@ -46,6 +48,11 @@ def own_runs(viewer: Viewer) -> QuerySet[TaskRun]:
     if viewer.session_key:
         return TaskRun.objects.filter(owner=None, session_key=viewer.session_key)
     return TaskRun.objects.none()
+
+
+def shown(found: Iterable[TaskRun]) -> list[TaskRun]:
+    """Those of them that have an address; to one whose id another program has chosen, none may lead."""
+    return [run for run in found if ID_PATTERN.fullmatch(run.pk)]
 
 
 def viewer_of(request: HttpRequest) -> Viewer:

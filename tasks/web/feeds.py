@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 
 from progress.types import JSON
 
-from .access import Viewer, own_runs, viewer_of
+from .access import Viewer, own_runs, shown, viewer_of
 from .services import status
 
 #: Runs that the home page shows.
@@ -19,7 +19,8 @@ HOME_RUNS = 50
 
 def mine(viewer: Viewer) -> dict[str, JSON]:
     """The viewer's newest runs, the newest first."""
-    return {"task_ids": [*own_runs(viewer).values_list("pk", flat=True)[:HOME_RUNS]]}
+    newest = own_runs(viewer).only("pk")[:HOME_RUNS]
+    return {"task_ids": [run.pk for run in shown(newest)]}
 
 
 def look(asked: Sequence[tuple[Viewer, str]]) -> list[JSON]:

@@ -17,10 +17,10 @@ from django.views.decorators.http import require_POST, require_safe
 from tasks import runs
 from tasks.models import TaskRun
 from tasks.runs.owner import current_owner
-from tasks.runs.state import live_log, live_states, public_state
+from tasks.runs.state import live_log, live_states, public_state, readable
 from tasks.runs.waiting import explain
 
-from .access import own_runs, viewer_of, visible_runs
+from .access import own_runs, shown, viewer_of, visible_runs
 from .feeds import HOME_RUNS
 from .forms import StartForm
 from .limits import limit_starts
@@ -75,12 +75,13 @@ def run(request: HttpRequest, task_id: str) -> HttpResponse:
         "stored": found,
         "task": live_states([found], explain([found]))[0],
         "url": reverse("run", args=[found.pk]),
-        "args_json": _json(found.args),
-        "kwargs_json": _json(found.kwargs),
-        "result_json": None if found.result is None else _json(found.result),
+        "args_json": _json(readable([*found.args])),
+        "kwargs_json": _json(readable({**found.kwargs})),
+        "result_json": None if found.result is None else _json(readable(found.result)),
         "traceback": found.traceback if viewer_of(request).is_staff else "",
         "log": live_log(found),
-        "again": TaskRun.objects.filter(retry_of=found.pk).order_by("accepted_at").values_list("pk", flat=True),
+        "before": shown(TaskRun.objects.filter(pk=found.retry_of).only("pk")),
+        "again": shown(TaskRun.objects.filter(retry_of=found.pk).order_by("accepted_at").only("pk")),
         "flower_url": flower_url(found.pk),
         "additions": additions([found.pk] if viewer_of(request).owns(found) else []).of(found.pk),
     }
@@ -133,7 +134,7 @@ def home_page(
     request: HttpRequest, *, form: StartForm | None = None, sent: Mapping[str, Form] | None = None, status: int = 200
 ) -> HttpResponse:
     """The home page, with what was typed into one of its forms (`form`, or those `sent` by name) and is wrong there."""
-    mine = list(own_runs(viewer_of(request))[:HOME_RUNS])
+    mine = shown(own_runs(viewer_of(request))[:HOME_RUNS])
     added = additions([one.pk for one in mine])
     listed: list[dict[str, object]] = [
         {**state, "url": reverse("run", args=[state["id"]]), "additions": added.of(state["id"])}

@@ -12,9 +12,10 @@ const SUBSCRIBE_MANY = 50; // ids a frame: the server refuses frames over 4 kB
 const comesBack = (code) => code !== 1000 && !(code >= 4400 && code <= 4999);
 const isFeed = (id) => id[0] === "@";
 
-// view: of a feed its data. resume: where the socket's own word ends, for a poll tells no log lines.
+// view: of a feed its data. resume: what to name when coming back. heard: where the socket's own word ends, for a poll
+// tells no log lines.
 // status: "ended" or "gone", whatever becomes of the connection
-const nothingYet = (id, src) => ({ id, src, view: null, resume: null, status: null, listeners: new Set() });
+const nothingYet = (id, src) => ({ id, src, view: null, resume: null, heard: null, status: null, listeners: new Set() });
 
 export class Connection {
   state = "connecting";
@@ -142,9 +143,9 @@ export class Connection {
     const asked = watched.view?.resync;
     this.#take(watched, frame);
     if (!watched.view) return;
-    const { epoch, seq, resync } = watched.view;
-    if (!resync) watched.resume = { epoch, seq };
-    else if (!asked) this.#send({ type: "resync", epoch, seq, ...(this.#list && { task_id: watched.id }) });
+    const { epoch, seq, complete, resync } = watched.view;
+    if (!resync) Object.assign(watched, { resume: { epoch, seq: complete }, heard: seq });
+    else if (!asked) this.#send({ type: "resync", epoch, seq: complete, ...(this.#list && { task_id: watched.id }) });
   }
 
   #take(watched, frame) {
@@ -182,8 +183,8 @@ export class Connection {
   /** What ended needs no socket, except for the last log lines where a poll told the end. */
   #wanted() {
     if (this.#running().length) return true;
-    const { view, resume, status } = this.#only ?? {};
-    return !this.#list && status === "ended" && resume?.seq < view.seq;
+    const { view, heard, status } = this.#only ?? {};
+    return !this.#list && status === "ended" && heard < view.seq;
   }
 
   #subscribe(ids) {

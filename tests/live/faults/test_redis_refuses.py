@@ -16,7 +16,7 @@ from .rows import Rows
 #: Seconds that a refusal lasts: long enough for beats, events and messages of each kind to meet it.
 LASTS = 6.0
 
-REFUSALS = ["MISCONF", "NOREPLICAS", "READONLY", "MASTERDOWN", "OOM", "NOPERM"]
+REFUSALS = ["MISCONF", "NOREPLICAS", "READONLY", "MASTERDOWN", "OOM", "NOPERM", "LOADING", "BUSY"]
 
 #: pool → how many tasks it runs at a time.
 POOLS = {"prefork": 2, "threads": 2, "gevent": 2, "solo": 1}
@@ -81,8 +81,32 @@ def refuse(stack, kind):
             client.execute_command("REPLICAOF", "127.0.0.1", nobodys_port())
         elif kind == "OOM":
             client.config_set("maxmemory", 1)
+        elif kind == "LOADING":  # it comes back, and reads its data for ten seconds
+            for _ in range(40):
+                with client.pipeline(transaction=False) as pipe:
+                    for number in range(1_000):
+                        pipe.set("much", number)
+                    pipe.execute()
+            stack.valkey.stop()
+            stack.valkey.command += ["--key-load-delay", "250"]
+            stack.valkey.start(wait=False)
+            wait_until(lambda: says(stack, redis.BusyLoadingError), 10)
+        elif kind == "BUSY":  # with a script that does not end
+            client.config_set("busy-reply-threshold", 10)
+            with socket.create_connection(("127.0.0.1", stack.valkey.port)) as forever:
+                forever.sendall(b'EVAL "while true do end" 0\r\n')
+                wait_until(lambda: says(stack, redis.ResponseError), 10)
         else:
             client.execute_command("ACL", "SETUSER", "default", "-@write")
+
+
+def says(stack, error):
+    try:
+        with stack.valkey.client() as client:
+            client.get("much")
+    except redis.RedisError as said:
+        return isinstance(said, error)
+    return False
 
 
 def saved(client):
@@ -102,6 +126,10 @@ def allow(stack, kind):
             client.execute_command("REPLICAOF", "NO", "ONE")
         elif kind == "OOM":
             client.config_set("maxmemory", 0)
+        elif kind == "LOADING":
+            stack.valkey.wait_ready()
+        elif kind == "BUSY":
+            client.script_kill()
         else:
             client.execute_command("ACL", "SETUSER", "default", "+@all")
 
