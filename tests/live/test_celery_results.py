@@ -48,6 +48,7 @@ def bare_answers(stack, folder):
         worker.wait(20)
 
 
+@pytest.mark.alone
 def test_who_waits_is_woken_within_20_ms_of_the_end(stack):
     code = (
         "import time\n"
