@@ -184,7 +184,7 @@ def hold(starts: Sequence[Start], run: TaskRun | None) -> None:
     # A row that was there before (a replaced task, the rest of its chain) waits for what it waits for from now on.
     for row in rows:
         waiting = TaskRun.objects.filter(pk=row.pk, held=True, state=State.PENDING)
-        waiting.update(after=row.after, group_id=row.group_id)
+        waiting.update(after=row.after, **({"group_id": row.group_id} if row.group_id else {}))
 
 
 def _flat(starts: Sequence[Start]) -> Iterator[Start]:
@@ -197,6 +197,7 @@ def _let_go(run: TaskRun, wanted: TaskRun) -> bool:
     """The turn of a held run has come; what is `wanted` of it is known now. False if it came before, or it ended."""
     names = ("name", "message", "queue", "group_id", "eta", "expires", "priority", "max_attempts")
     known = {name: getattr(wanted, name) for name in names}
+    known["group_id"] = run.group_id or wanted.group_id  # what was replaced is still the part that it was
     for name, value in known.items():
         setattr(run, name, value)
     run.held, run.after, run.sent_at = wanted.held, wanted.after, None

@@ -32,7 +32,7 @@ def answers(stack, whose, folder, env=None):
     command = [sys.executable, "-m", "tests.live.celery_questions", whose, str(folder)]
     done = subprocess.run(command, cwd=ROOT, env=env or stack.env, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
-    return dict(line.split(": ", 1) for line in done.stdout.splitlines() if ": " in line)
+    return dict(line.split(" => ", 1) for line in done.stdout.splitlines() if " => " in line)
 
 
 def bare_answers(stack, folder):

@@ -1,0 +1,5 @@
+"""Queues for `celery_control_questions`: one by its name, and one behind a topic exchange."""
+
+from kombu import Exchange, Queue
+
+QUEUES = [Queue("celery"), Queue("special"), Queue("video", Exchange("media", type="topic"), routing_key="media.#")]
