@@ -36,10 +36,10 @@ def _key(task_id: str) -> str:
     return f"{settings.PROGRESS_PREFIX}:told:{task_id}"
 
 
-def keep(task_id: str, state: str, meta: object, attempt: int | None) -> None:
+def keep(task_id: str, state: str | None, meta: object, attempt: int | None) -> None:
     """Keep what an attempt says; without one (somebody else says it of a task) it counts for whichever runs."""
     try:
-        text = kombu_dumps([attempt, str(state), meta])
+        text = kombu_dumps([attempt, state and str(state), meta])
         if len(text) <= MAX_META:
             _client().set(_key(task_id), text, ex=TTL)
     except Exception as error:  # no value of any type, and no server, may end the task that tells
@@ -53,6 +53,6 @@ def read(task_id: str, running: int | None = None) -> Meta:
         attempt, state, meta = json.loads(text) if text else (0, "", None)
     except (redis.RedisError, OSError, ValueError):
         return {}
-    if not state or attempt not in (None, running):
+    if not text or attempt not in (None, running):
         return {}
     return {"status": state, "result": kombu_loads(json.dumps(meta))}

@@ -34,6 +34,8 @@ REPLACED = (
     *("map", "starmap", "chunks", "chain of a group", "chord with a chain", "chord of chains", "empty group"),
     *("group that fails", "group in a group", "replaced", "a task with a link"),
 )
+#: Replacements of a chord's part after which Celery never starts its body.
+LOST_IN_A_CHORD = ("chain of a group", "chord with a chain")
 
 
 def ask_all(ask: Ask, app: Any, folder: Path) -> None:
@@ -154,7 +156,8 @@ def canvases(ask: Ask) -> None:
     for kind in REPLACED:
         ask(f"replaced by {kind}", partial(called, odd.replaced, kind))
         ask(f"replaced by {kind}, in a chain", partial(called, chain(odd.replaced.s(kind), same.s())))
-        ask(f"replaced by {kind}, in a chord", partial(called, chord([odd.replaced.s(kind)], same.s())))
+        if kind not in LOST_IN_A_CHORD:
+            ask(f"replaced by {kind}, in a chord", partial(called, chord([odd.replaced.s(kind)], same.s())))
 
 
 def made(make: Callable[[], Any]) -> Any:
@@ -352,8 +355,9 @@ def tasks(ask: Ask, app: Any, folder: Path) -> None:
     ask("a signature by name", lambda: got(app.signature("asked.add", (1, 2)).delay()))
     ask("a signature as a dict", lambda: got(app.signature(dict(add.s(1, 2))).delay()))
     ask("clone", lambda: got(add.s(1).clone(args=(2,)).delay()))
+    own = f"own-{folder.name}"
     ask(
         "an id of its own",
-        lambda: (add.apply_async((1, 1), task_id=f"own-{folder.name}").id, got(AsyncResult(f"own-{folder.name}"))),
+        lambda: (add.apply_async((1, 1), task_id=own).id == own, got(AsyncResult(own))),
     )
     ask("same in a chain of kwargs", lambda: got(chain(same.s(value=3), same.s())()))

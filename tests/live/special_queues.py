@@ -2,4 +2,7 @@
 
 from kombu import Exchange, Queue
 
-QUEUES = [Queue("celery"), Queue("special"), Queue("video", Exchange("media", type="topic"), routing_key="media.#")]
+QUEUES = [
+    *(Queue(name) for name in ("celery", "special", "recycled")),
+    Queue("video", Exchange("media", type="topic"), routing_key="media.#"),
+]
