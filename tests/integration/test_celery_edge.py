@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from kombu.utils.json import loads as kombu_loads
 from tasks import runs
 from tasks.celery import errors
 from tasks.celery.results import RunBackend
+from tasks.celery.task import TrackedTask
 from tasks.models import State, TaskGroup, TaskRun
 from tasks.runs import barrier
 from tasks.runs.state import public_state
@@ -273,6 +275,52 @@ def test_a_chord_that_was_never_sent_ends_with_what_came_before_it():
     runs.claim(first.id, "w1")
     runs.end(first.id, State.FAILURE, attempt=1, error=errors.describe(ValueError("no")))
     assert set(TaskRun.objects.values_list("state", flat=True)) == {State.FAILURE}
+
+
+def work_off() -> None:
+    """Every run whose turn has come is claimed, and succeeds, until there is none."""
+    while ready := list(TaskRun.objects.filter(held=False, state=State.PENDING).values_list("pk", flat=True)):
+        for pk in ready:
+            run = runs.claim(pk, "w1")
+            assert run is not None
+            runs.end(pk, State.SUCCESS, attempt=run.attempt, result=1)
+
+
+REPLACEMENTS = {
+    "a task": lambda: demo_task.si(),
+    "a chain": lambda: chain(demo_task.si(), demo_task.si()),
+    "a chord": lambda: group(demo_task.si(), demo_task.si()) | demo_task.si(),
+    "a chain with a chord": lambda: group(demo_task.si(), demo_task.si()) | demo_task.si() | demo_task.si(),
+    "a chord in a chain": lambda: demo_task.si() | group(demo_task.si(), demo_task.si()) | demo_task.si(),
+    "two chords": lambda: (
+        group(demo_task.si(), demo_task.si()) | demo_task.si() | group(demo_task.si(), demo_task.si()) | demo_task.si()
+    ),
+    "a generator's chord": lambda: chord((demo_task.si() for _ in range(2)), demo_task.si() | demo_task.si()),
+}
+
+
+@pytest.mark.parametrize("within", ["a chord", "a chain", "nothing"])
+@pytest.mark.parametrize("kind", REPLACEMENTS)
+def test_what_waits_for_a_task_waits_for_what_replaced_it(kind, within):
+    first: Any = demo_task.si().set(task_id="first")
+    last: Any = {
+        "a chord": lambda: chord([first, demo_task.si()])(demo_task.si()),
+        "a chain": lambda: chain(first, demo_task.si())(),
+        "nothing": lambda: first.delay(),
+    }[within]()
+    run = runs.claim("first", "w1")
+    assert run is not None
+    signature: Any = REPLACEMENTS[kind]()
+    signature.freeze("first")
+    message = run.message["options"]
+    signature.set(chord=message.get("chord"), group_id=message.get("group_id"), root_id="first")
+    for link in reversed(message.get("chain") or ()):
+        signature |= demo_task.app.signature(link)
+    TrackedTask._replace(SimpleNamespace(id="first", attempt=1, replacement=signature))
+    assert TaskRun.objects.get(pk="first").group_id == run.group_id
+    work_off()
+    assert set(TaskRun.objects.values_list("state", flat=True)) == {State.SUCCESS}
+    assert TaskRun.objects.filter(pk=last.id).exists()
 
 
 # --- chords over generators -------------------------------------------------------------------------------------------

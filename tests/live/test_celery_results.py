@@ -110,3 +110,50 @@ def test_a_part_that_is_replaced_by_a_chain_with_a_chord_still_counts(stack, kin
         f"print(chord([replaced.s({kind!r})], same.s())().get(timeout=20))"
     )
     assert stack.shell(code).split()[-1] == "[7]"
+
+
+#: Twenty threads wait in one process, whose subscription is cut three times while the tasks end.
+CUT = """
+import threading, time
+from django.conf import settings
+from progress.redis import make_client
+from tests.live.testjobs.asked import add
+from tests.live.testjobs.odd import wait_for
+from tests.waiting import wait_until
+client = make_client(settings.REDIS_URL)
+def subscriptions():
+    return {one["id"] for one in client.client_list(_type="pubsub")} - before
+before = set()
+before = subscriptions()
+held = [wait_for.delay(GATE) for _ in range(2)]
+got = []
+def wait(result): got.append(result.get(timeout=30))
+threads = [threading.Thread(target=wait, args=(one,)) for one in [*held, *(add.delay(n, n) for n in range(18))]]
+for one in threads: one.start()
+wait_until(subscriptions, 10)
+for _ in range(3):
+    time.sleep(0.2)
+    print("connections", len(subscriptions()))
+    for one in subscriptions(): client.client_kill_filter(_id=one)
+open(GATE, "w").close()
+for one in threads: one.join()
+print("got", len(got))
+"""
+
+
+def test_one_connection_serves_all_who_wait_and_its_loss_hides_no_end(stack, tmp_path):
+    said = stack.shell(f"GATE = {str(tmp_path / 'gate')!r}{CUT}").split("\n")
+    assert "got 20" in said
+    assert set(said) <= {"connections 1", "connections 0", "got 20", ""}
+    assert "connections 1" in said
+
+
+def test_who_waits_without_redis_still_gets_the_result(stack):
+    code = (
+        "from django.conf import settings\n"
+        "settings.PROGRESS_REDIS_URL = 'redis://127.0.0.1:1/0'\n"
+        "from celery import group\n"
+        "from tests.live.testjobs.asked import add\n"
+        "print(add.delay(1, 2).get(timeout=20), group(add.s(n, n) for n in range(3))().get(timeout=20))"
+    )
+    assert stack.shell(code).split("\n")[0] == "3 [0, 2, 4]"

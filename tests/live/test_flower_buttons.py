@@ -64,7 +64,7 @@ def test_revoke_ends_a_run_that_waits_and_leaves_one_that_runs(stack, flower, tm
     runs, waits = stack.start_job("hold", str(gate)), stack.start_job("echo", 1, options={"countdown": 2})
     stack.wait_state(runs, "STARTED")
     for one in (runs, waits):
-        assert flower.press(f"/api/task/revoke/{one}", terminate="") == {"message": f"Revoked '{one}'"}
+        assert flower.press(f"/api/task/revoke/{one}", terminate="false") == {"message": f"Revoked '{one}'"}
     assert stack.wait_state(waits, "SUCCESS", "REVOKED")["state"] == "REVOKED"
     assert stack.task(runs)["state"] == "STARTED"
     gate.touch()
