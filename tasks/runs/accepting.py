@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import CharField, Q, Value
-from django.db.models.functions import Coalesce
+from django.db.models import Q
 from django.utils import timezone
 
 from progress.messages import ID_PATTERN
@@ -182,11 +181,13 @@ def hold(starts: Sequence[Start], run: TaskRun | None) -> None:
     for row in again:
         if row.pk in ended:
             begin_again(row)
-    # A row that was there before (a replaced task, the rest of its chain) waits for what it waits for from now on, and
-    # is still the part of a group that it was.
+    # A row that was there before (a replaced task, the rest of its chain) waits for what it waits for from now on. One
+    # that was replaced is still the part of a group that it was.
+    before = TaskRun.objects.filter(pk__in=[row.pk for row in rows], attempt__gt=0).only("progress")
+    replaced = {run.pk for run in before if _is_replaced(run)}
     for row in rows:
         waiting = TaskRun.objects.filter(pk=row.pk, held=True, state=State.PENDING)
-        waiting.update(after=row.after, group_id=Coalesce("group_id", Value(row.group_id, CharField())))
+        waiting.update(after=row.after, **({} if row.pk in replaced else {"group_id": row.group_id}))
 
 
 def _flat(starts: Sequence[Start]) -> Iterator[Start]:
@@ -195,11 +196,17 @@ def _flat(starts: Sequence[Start]) -> Iterator[Start]:
         yield from _flat(start.behind)
 
 
+def _is_replaced(run: TaskRun) -> bool:
+    """True of a run that goes on as another task: see `moves.set_aside`."""
+    return bool(run.progress.get("replaced"))
+
+
 def _let_go(run: TaskRun, wanted: TaskRun) -> bool:
     """The turn of a held run has come; what is `wanted` of it is known now. False if it came before, or it ended."""
     names = ("name", "message", "queue", "group_id", "eta", "expires", "priority", "max_attempts")
     known = {name: getattr(wanted, name) for name in names}
-    known["group_id"] = run.group_id or wanted.group_id
+    if _is_replaced(run):
+        known["group_id"] = run.group_id
     for name, value in known.items():
         setattr(run, name, value)
     run.held, run.after, run.sent_at = wanted.held, wanted.after, None

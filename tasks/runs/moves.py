@@ -235,7 +235,12 @@ def set_aside(task_id: str, attempt: int) -> bool:
     """The running attempt is replaced by another task under its id, which lets it go. False from a stale one."""
     mine = TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED)
     moved = mine.filter(cancel_requested_at=None).update(
-        state=State.PENDING, held=True, after=task_id, worker="", sent_at=None, eta=None, next_retry_at=None
+        state=State.PENDING,
+        held=True,
+        after=task_id,
+        worker="",
+        progress={"replaced": True},
+        **dict.fromkeys(("sent_at", "eta", "next_retry_at")),
     )
     if not moved:
         _revoke_instead(task_id, attempt)

@@ -323,6 +323,32 @@ def test_what_waits_for_a_task_waits_for_what_replaced_it(kind, within):
     assert TaskRun.objects.filter(pk=last.id).exists()
 
 
+def pair() -> Any:
+    return group(demo_task.si(), demo_task.si())
+
+
+CANVASES = {
+    "a task, two groups and a task": lambda: demo_task.si() | pair() | pair() | demo_task.si(),
+    "three groups": lambda: pair() | pair() | pair(),
+    "a chord of chords": lambda: chord([chord(pair(), demo_task.si()), demo_task.si()], demo_task.si()),
+    "a chord whose body is a chord": lambda: chord(pair(), chord(pair(), demo_task.si())),
+    "a chord of chains of chords": lambda: chord([pair() | demo_task.si() | demo_task.si()], demo_task.si()),
+    "a chord of groups of chains": lambda: chord([group(demo_task.si() | demo_task.si(), pair())], demo_task.si()),
+    "a group that follows a chord": lambda: pair() | demo_task.si() | pair(),
+    "a chain in a chord in a chain": lambda: (
+        demo_task.si() | chord([demo_task.si() | demo_task.si(), demo_task.si()], demo_task.si()) | demo_task.si()
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CANVASES)
+def test_every_part_of_a_canvas_has_its_turn(kind):
+    CANVASES[kind]().delay()
+    work_off()
+    assert set(TaskRun.objects.values_list("state", flat=True)) == {State.SUCCESS}
+    assert set(TaskGroup.objects.filter(body__isnull=False).values_list("done", flat=True)) <= {True}
+
+
 # --- chords over generators -------------------------------------------------------------------------------------------
 
 

@@ -205,12 +205,12 @@ def queues(ask: Ask, app: Any, folder: Path) -> None:
 
 def limits(ask: Ask, app: Any, folder: Path) -> None:
     add = asked.add
-    ask("rate limit", lambda: app.control.rate_limit("odd.same", "1/h", destination=[NODE], reply=True, timeout=5))
+    ask("rate limit", lambda: app.control.rate_limit("odd.same", "20/m", destination=[NODE], reply=True, timeout=5))
     some: Any = [odd.same.apply_async((n,), queue="special") for n in range(3)]
     ask("rate limit, the first", lambda: got(some[0]))
-    ask("rate limit, the others", lambda: (pause(3), [one.state for one in some[1:]]))
-    ask("rate limit, none", lambda: app.control.rate_limit("odd.same", 0, destination=[NODE], reply=True, timeout=5))
+    ask("rate limit, the others", lambda: (pause(1), [one.state for one in some[1:]]))
     ask("rate limit, all", lambda: [got(one) for one in some])
+    ask("rate limit, none", lambda: app.control.rate_limit("odd.same", 0, destination=[NODE], reply=True, timeout=5))
     ask(
         "rate limit, unknown",
         lambda: app.control.rate_limit("nobody", "1/h", destination=[NODE], reply=True, timeout=5),

@@ -26,20 +26,20 @@ def listen() -> None:
     """Hear every signal from now on."""
     for name in NAMES:
 
-        def hear(sender: Any = None, name: str = name, **given: Any) -> None:
+        def hear(sender: Any = None, _heard: str = name, **given: Any) -> None:
             request: Any = given.get("request") or getattr(sender, "request", None)
             headers = given.get("headers") or {}
             task_id = given.get("task_id") or headers.get("id") or given.get("id") or getattr(request, "id", None)
             said: list[Any] = [given.get("state") or ""]
-            if name == "task_revoked":
+            if _heard == "task_revoked":
                 said = [given.get(key) for key in ("terminated", "expired")]
-            if name in ("task_failure", "task_internal_error"):
+            if _heard in ("task_failure", "task_internal_error"):
                 said = [type(given["exception"]).__name__]
-            if name == "task_success":
+            if _heard == "task_success":
                 said = [given.get("result")]
-            if name == "task_retry":
+            if _heard == "task_retry":
                 said = [type(given.get("reason")).__name__]
-            write(name, str(task_id), getattr(sender, "name", "") if not isinstance(sender, str) else sender, *said)
+            write(_heard, str(task_id), getattr(sender, "name", "") if not isinstance(sender, str) else sender, *said)
 
         _handlers.append(hear)  # a signal holds its receivers weakly
         getattr(signals, name).connect(hear)
