@@ -33,7 +33,6 @@ def main(whose: str, folder: Path) -> None:
     app.loader.import_default_modules()
 
     def ask(question: str, answer: Callable[[], Any]) -> None:
-        began = time.monotonic()
         try:
             said = repr(answer())
         except Exception as error:
@@ -41,7 +40,6 @@ def main(whose: str, folder: Path) -> None:
             cause = "" if error.__cause__ is None else cause
             said = f"raises {type(error).__module__}.{type(error).__qualname__}{error.args!r}{cause}"
         print(f"{question} => {said}", flush=True)
-        print("TOOK", round(time.monotonic() - began, 1), question, file=sys.stderr, flush=True)
 
     def all_of(result: Any) -> Any:
         return (result.state, result.ready(), result.successful(), result.failed())
