@@ -299,7 +299,10 @@ def again(result: Any, app: Any) -> Any:
 def handled(task: Any, how: str, trace: Path) -> Any:
     """The lines that its handlers have left."""
     found = got(task.delay(how=how, trace=str(trace)))
-    time.sleep(0.3)
+    until = time.monotonic() + SECONDS
+    while how != "replaces" and "after_return" not in trace.read_text() and time.monotonic() < until:
+        time.sleep(0.02)
+    time.sleep(0.3)  # and nothing more comes
     return (found, trace.read_text().split("\n"))
 
 
