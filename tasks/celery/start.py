@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -243,6 +244,7 @@ def message_of(
 ) -> dict[str, JSON]:
     """`{"args", "kwargs", "options"}` as JSON. Raises `NotAccepted`."""
     kept = {key: value for key, value in options.items() if key not in CALLERS_OPTIONS and value is not None}
+    kept.update({key: _name(kept[key]) for key in ("queue", "exchange") if key in kept})
     message = {"args": list(args or ()), "kwargs": dict(kwargs or {}), "options": kept}
     try:
         text = kombu_dumps(message)
@@ -250,7 +252,12 @@ def message_of(
             kombu_loads(text)  # a value that says of itself what it is not could not be sent
     except Exception as error:  # also what an argument's own idea of JSON raises, and one that is nested too deep
         raise NotEncodable(f"The arguments of {task.name} must be JSON: {type(error).__name__}: {error}") from error
-    return stored_message(task.name, text)
+    try:
+        return stored_message(task.name, text)
+    except NotAccepted as error:
+        if isinstance(error.__cause__, ValueError):
+            raise NotEncodable(str(error)) from error.__cause__
+        raise
 
 
 def check_options(name: str, options: Options) -> None:
@@ -285,11 +292,31 @@ def moment(value: datetime | str | float | None) -> datetime | None:
 def queue_of(task: CeleryTask, options: Options) -> str:
     """The name of the queue that the task's message goes to."""
     queue = options.get("queue")
+    if queue is None and options.get("exchange"):
+        queue = _queue_behind(task.app, _name(options["exchange"]), str(options.get("routing_key") or ""))
     if queue is not None:
-        return str(getattr(queue, "name", queue))
+        return _name(queue)
     route = task.app.amqp.router.route(dict(options), task.name, task_type=task)
     queue = route.get("queue")
     return str(getattr(queue, "name", None) or task.app.conf.task_default_queue)
+
+
+def _queue_behind(app: Celery, exchange: str, routing_key: str) -> str | None:
+    """The queue of ours that an exchange gives such messages to: there they are counted."""
+    for name, queue in app.amqp.queues.items():
+        if queue.exchange is None or queue.exchange.name != exchange:
+            continue
+        pattern = re.escape(queue.routing_key or "")
+        if queue.exchange.type == "topic":
+            pattern = pattern.replace(r"\.\#", r"(\..*)?").replace(r"\#", ".*").replace(r"\*", r"[^.]+")
+        if queue.exchange.type == "fanout" or re.fullmatch(pattern, routing_key):
+            return str(name)
+    return None
+
+
+def _name(of: object) -> str:
+    """A queue's or exchange's, given as such or by name."""
+    return str(getattr(of, "name", of))
 
 
 def running_request() -> TaskRequest:

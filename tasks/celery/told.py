@@ -18,7 +18,6 @@ from kombu.utils.json import loads as kombu_loads
 
 from progress.record import TTL
 from progress.redis import make_client
-from tasks.models import TaskRun
 
 from .types import Meta
 
@@ -37,23 +36,23 @@ def _key(task_id: str) -> str:
     return f"{settings.PROGRESS_PREFIX}:told:{task_id}"
 
 
-def keep(task_id: str, state: str, meta: object, attempt: int | None) -> None:
+def keep(task_id: str, state: str | None, meta: object, attempt: int | None) -> None:
     """Keep what an attempt says; without one (somebody else says it of a task) it counts for whichever runs."""
     try:
-        text = kombu_dumps([attempt, str(state), meta])
+        text = kombu_dumps([attempt, state and str(state), meta])
         if len(text) <= MAX_META:
             _client().set(_key(task_id), text, ex=TTL)
     except Exception as error:  # no value of any type, and no server, may end the task that tells
         logger.debug("The state %r of %s could not be kept: %s", state, task_id, error)
 
 
-def read(run: TaskRun) -> Meta:
-    """`{"status", "result"}` as the running attempt told them; {} where it told nothing."""
+def read(task_id: str, running: int | None = None) -> Meta:
+    """`{"status", "result"}` as the `running` attempt, or a task that is no run, told them; {} where none did."""
     try:
-        text = cast("bytes | None", _client().get(_key(run.pk)))
+        text = cast("bytes | None", _client().get(_key(task_id)))
         attempt, state, meta = json.loads(text) if text else (0, "", None)
     except (redis.RedisError, OSError, ValueError):
         return {}
-    if not state or attempt not in (None, run.attempt):
+    if not text or attempt not in (None, running):
         return {}
     return {"status": state, "result": kombu_loads(json.dumps(meta))}

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from progress.messages import ID_PATTERN
 from progress.types import JSON
 from tasks.models import FINAL, State, TaskRun, new_id
 
-from . import counts
+from . import barrier, counts
 from .database import DatabaseAway, reconnect
 from .engine import NotAccepted
 from .message import plain
@@ -196,15 +196,23 @@ def hold(starts: Sequence[Start], run: TaskRun | None) -> None:
             _give_owner(row, current_owner())
         rows.append(row)
     TaskRun.objects.bulk_create(rows, ignore_conflicts=True)
-    known = TaskRun.objects.filter(pk__in=[row.pk for row in again], state__in=FINAL)
-    ended = set(known.values_list("pk", flat=True)) if again else set()
+    ended = {run.pk for some in _known(again) for run in some.filter(state__in=FINAL).only("pk")}
     for row in again:
         if row.pk in ended:
             begin_again(row)
-    # A row that was there before (a replaced task, the rest of its chain) waits for what it waits for from now on.
+    # A row that was there before (a replaced task, the rest of its chain) waits for what it waits for from now on. One
+    # that was replaced is still the part of a group that it was.
+    begun = (run for some in _known(rows) for run in some.filter(attempt__gt=0).only("progress"))
+    replaced = {run.pk for run in begun if _is_replaced(run)}
     for row in rows:
         waiting = TaskRun.objects.filter(pk=row.pk, held=True, state=State.PENDING)
-        waiting.update(after=row.after, group_id=row.group_id)
+        waiting.update(after=row.after, **({} if row.pk in replaced else {"group_id": row.group_id}))
+
+
+def _known(rows: Sequence[TaskRun]) -> Iterator[QuerySet[TaskRun]]:
+    """Those of `rows` that are stored, some at a time."""
+    for at in range(0, len(rows), barrier.SLICE):
+        yield TaskRun.objects.filter(pk__in=[row.pk for row in rows[at : at + barrier.SLICE]])
 
 
 def _flat(starts: Sequence[Start]) -> Iterator[Start]:
@@ -213,10 +221,17 @@ def _flat(starts: Sequence[Start]) -> Iterator[Start]:
         yield from _flat(start.behind)
 
 
+def _is_replaced(run: TaskRun) -> bool:
+    """True of a run that goes on as another task: see `moves.set_aside`."""
+    return bool(run.progress.get("replaced"))
+
+
 def _let_go(run: TaskRun, wanted: TaskRun) -> bool:
     """The turn of a held run has come; what is `wanted` of it is known now. False if it came before, or it ended."""
     names = ("name", "message", "queue", "group_id", "eta", "expires", "priority", "max_attempts")
     known = {name: getattr(wanted, name) for name in names}
+    if _is_replaced(run):
+        known["group_id"] = run.group_id
     for name, value in known.items():
         setattr(run, name, value)
     run.held, run.after, run.sent_at = wanted.held, wanted.after, None

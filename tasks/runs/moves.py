@@ -235,10 +235,10 @@ def postpone(task_id: str, attempt: int, at: datetime, values: Mapping[str, obje
 
 def set_aside(task_id: str, attempt: int) -> bool:
     """The running attempt is replaced by another task under its id, which lets it go. False from a stale one."""
-    mine = TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED)
-    moved = mine.filter(cancel_requested_at=None).update(
-        state=State.PENDING, held=True, after=task_id, worker="", sent_at=None, eta=None, next_retry_at=None
-    )
+    mine = TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED, cancel_requested_at=None)
+    values: dict[str, object] = {"state": State.PENDING, "held": True, "after": task_id, "worker": ""}
+    values |= {"progress": {"replaced": True}, "sent_at": None, "eta": None, "next_retry_at": None}
+    moved = mine.update(**values)
     if not moved:
         _revoke_instead(task_id, attempt)
     return bool(moved)
