@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from .messages import dumps, feed
 from .outbox import Outbox
+from .size import fits
 from .source import Viewer
 from .types import JSON
 
@@ -67,6 +68,12 @@ class Feeds:
 
     @staticmethod
     def _tell(outbox: Outbox, said: dict[str, str], name: str, text: str, value: JSON) -> None:
+        if text == said[name]:
+            return
+        frame = feed(name, value)
+        if not fits(dumps(frame)):
+            logger.error("The feed %s says more than fits into a frame: %s characters.", name, f"{len(text):,}")
+            said[name] = text
         # One that cannot be sent now, because its reader does not read, is sent by a later look.
-        if text != said[name] and outbox.put_answer(feed(name, value)):
+        elif outbox.put_answer(frame):
             said[name] = text

@@ -23,6 +23,7 @@ from .layer import ProgressChannelLayer
 from .messages import Changing, dumps
 from .redis import make_client
 from .sink import Reply, Told
+from .size import MAX_LINES, fitting
 from .stored import parse_changing, parse_line
 
 logger = logging.getLogger(__name__)
@@ -68,10 +69,18 @@ local first = 11 + math.max(said - tonumber(ARGV[9]), 0)
 if #ARGV >= first then
   local count = #ARGV - first + 1
   local n = redis.call('HINCRBY', KEYS[1], 'lines', count) - count
-  local lines = {}
-  for i = 1, count do lines[i] = '{"n":' .. (n + i) .. ',' .. string.sub(ARGV[first + i - 1], 2) end
-  tell('log', '"lines":[' .. table.concat(lines, ',') .. ']}', false)
-  for i = 1, count do redis.call('RPUSH', KEYS[2], seq .. '|' .. lines[i]) end
+  local lines, size = {}, 0
+  local function tell_lines()
+    tell('log', '"lines":[' .. table.concat(lines, ',') .. ']}', false)
+    for i = 1, #lines do redis.call('RPUSH', KEYS[2], seq .. '|' .. lines[i]) end
+    lines, size = {}, 0
+  end
+  for i = 1, count do
+    local line = '{"n":' .. (n + i) .. ',' .. string.sub(ARGV[first + i - 1], 2)
+    if #lines > 0 and size + #line > MAX_LINES then tell_lines() end
+    lines[#lines + 1], size = line, size + #line + 1
+  end
+  tell_lines()
   redis.call('HSET', KEYS[1], 'said', tonumber(ARGV[9]) + #ARGV - 10)
   local over = redis.call('LLEN', KEYS[2]) - tonumber(ARGV[5])
   if over > 0 then
@@ -87,7 +96,7 @@ if ARGV[8] ~= '' then
 end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return {0, cancel, seq}
-"""
+""".replace("MAX_LINES", str(MAX_LINES))
 
 # KEYS: hash, log list. ARGV: epoch and seq that the reader holds (or "", 0), "1" to read the log, a fresh epoch.
 # Returns {epoch, seq, data, cancel, recovered, {line, …}}.
@@ -184,7 +193,7 @@ class Record:
 
     def tell(self, task_id: str, changing: Changing, *, final: bool) -> None:
         """Publish a state from outside the task: a cancel of a queued run, a worker that was lost."""
-        self.publish(task_id, changing["attempt"], dumps(changing), [], final=final)
+        self.publish(task_id, changing["attempt"], dumps(fitting(changing)), [], final=final)
 
     def request_cancel(self, task_id: str) -> None:
         """Raise the flag that the task's next publish or poll sees."""

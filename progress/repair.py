@@ -63,7 +63,7 @@ class Repair:
             state = merge(topic.stored, held.changing)
             if held.epoch != topic.epoch:
                 self._background.spawn(self.repair(audience))
-        _give(subscription, held, topic.snapshot(held, state), state)
+        _give(subscription, held, topic.snapshot(held, state, whole=subscription.wants_log), state)
 
     async def ask_source(self, audiences: Sequence[Audience]) -> None:
         """Look into the database for tasks that wait (why?) and for those that fell silent (ended untold?)."""
@@ -115,7 +115,7 @@ class Repair:
             if complete:
                 topic.hole = None
             state = topic.take(held, self._loop.time())
-            text = topic.snapshot(held, state)
+            texts: dict[bool, list[str]] = {}  # the same for all that want it whole, and for all lists
             for subscription in list(audience.subscriptions):
                 if not subscription.ready:
                     continue  # it is about to read for itself
@@ -132,12 +132,16 @@ class Repair:
                     continue
                 if complete:
                     subscription.lacks = None
-                _give(subscription, held, text, state)
+                whole = subscription.wants_log
+                if whole not in texts:
+                    texts[whole] = topic.snapshot(held, state, whole=whole)
+                _give(subscription, held, texts[whole], state)
         finally:
             audience.repairing = False
 
 
-def _give(subscription: Subscription, held: Held, text: str, state: TaskState) -> None:
+def _give(subscription: Subscription, held: Held, texts: Sequence[str], state: TaskState) -> None:
     """Put a snapshot into the socket's way out."""
     end = state.get("state") in FINAL_STATES
-    subscription.outbox.put_snapshot(subscription, held.epoch, held.seq, text, end)
+    *earlier, last = texts
+    subscription.outbox.put_snapshot(subscription, held.epoch, held.seq, last, end, earlier)

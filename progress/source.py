@@ -44,6 +44,9 @@ class Source(Protocol):
     def states(self, viewer: Viewer, task_ids: Sequence[str]) -> dict[str, TaskState]:
         """The stored states of those of `task_ids` that `viewer` may watch."""
 
+    def result(self, task_id: str) -> JSON:
+        """The whole result of a task of which a state said `result_omitted`; asked for a viewer who may see it."""
+
     def refresh(self, task_ids: Sequence[str]) -> dict[str, TaskState]:
         """The stored states, for viewers who were admitted before."""
 

@@ -43,17 +43,19 @@ def from_server(address: str, cookie: str) -> Iterator[View]:
     url, origin = socket_of(address)
     headers = {"Cookie": cookie if "=" in cookie else f"sessionid={cookie}"} if cookie else None
     view: View | None = None
+    more = False  # the rest of a long log is on its way: who comes back now holds nothing
     failures = 0
-    while not _is_over(view):
-        held = urlencode({"epoch": view["epoch"], "seq": view["seq"]}) if view else ""
+    while more or not _is_over(view):
+        held = urlencode({"epoch": view["epoch"], "seq": view["seq"]}) if view and not more else ""
         try:
             with connect(f"{url}?{held}", origin=Origin(origin), additional_headers=headers, max_size=None) as socket:
-                while not _is_over(view):
+                while more or not _is_over(view):
                     frame = json.loads(socket.recv(timeout=SILENCE))
                     failures = 0
                     if frame["type"] == "ping":
                         socket.send(json.dumps({"type": "pong", "seq": view["seq"] if view else 0}))
                         continue
+                    more = bool(frame.get("more"))
                     before, view = view, apply(view, frame)
                     if view is not None and view["resync"]:
                         socket.send(json.dumps({"type": "resync", "epoch": view["epoch"], "seq": view["seq"]}))

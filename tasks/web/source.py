@@ -18,7 +18,7 @@ from progress.source import Handshake
 from progress.types import JSON
 from tasks import runs
 from tasks.models import TaskRun
-from tasks.runs.state import public_state
+from tasks.runs.state import listed, public_state, result_of, watched
 from tasks.runs.waiting import explain
 
 from . import feeds
@@ -33,7 +33,7 @@ class RunSource:
         cookie = settings.SESSION_COOKIE_NAME
         viewers = _viewers([one.cookies.get(cookie, "") for one in handshakes])
         wanted = {one.task_id for one in handshakes if one.task_id}
-        found = {run.pk: run for run in TaskRun.objects.filter(pk__in=wanted)} if wanted else {}
+        found = {run.pk: run for run in watched(TaskRun.objects.filter(pk__in=wanted))} if wanted else {}
         waiting = explain(list(found.values()))
         answers: list[tuple[Viewer, TaskState | None]] = []
         for handshake, viewer in zip(handshakes, viewers, strict=True):
@@ -44,11 +44,15 @@ class RunSource:
 
     def states(self, viewer: Viewer, task_ids: Sequence[str]) -> dict[str, TaskState]:
         """Those of `task_ids` that `viewer` may see."""
-        return _states(visible_runs(viewer).filter(pk__in=task_ids))
+        return _states(listed(visible_runs(viewer).filter(pk__in=task_ids)))
+
+    def result(self, task_id: str) -> JSON:
+        """The whole of it."""
+        return result_of(task_id)
 
     def refresh(self, task_ids: Sequence[str]) -> dict[str, TaskState]:
         """All of `task_ids`."""
-        return _states(TaskRun.objects.filter(pk__in=task_ids))
+        return _states(watched(TaskRun.objects.filter(pk__in=task_ids)))
 
     def cancel(self, viewer: Viewer, task_id: str) -> bool:
         """Cancel for the owner and for staff."""

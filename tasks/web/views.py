@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from tasks import runs
 from tasks.models import TaskRun
 from tasks.runs.owner import current_owner
-from tasks.runs.state import live_log, live_states, public_state
+from tasks.runs.state import listed, live_log, live_states, public_state
 from tasks.runs.waiting import explain
 
 from .access import own_runs, viewer_of, visible_runs
@@ -133,9 +133,9 @@ def home_page(
     request: HttpRequest, *, form: StartForm | None = None, sent: Mapping[str, Form] | None = None, status: int = 200
 ) -> HttpResponse:
     """The home page, with what was typed into one of its forms (`form`, or those `sent` by name) and is wrong there."""
-    mine = list(own_runs(viewer_of(request))[:HOME_RUNS])
+    mine = list(listed(own_runs(viewer_of(request)))[:HOME_RUNS])
     added = additions([one.pk for one in mine])
-    listed: list[dict[str, object]] = [
+    shown: list[dict[str, object]] = [
         {**state, "url": reverse("run", args=[state["id"]]), "additions": added.of(state["id"])}
         for state in live_states(mine, explain(mine))
     ]
@@ -146,7 +146,7 @@ def home_page(
             for one in home_forms()
             for filled in [(sent or {}).get(one.name) or one.make(request)]
         ],
-        "runs": listed,
+        "runs": shown,
         "no_additions": additions([]).of(""),
     }
     return render(request, "tasks/home.html", context, status=status)

@@ -143,7 +143,8 @@ export class Connection {
     this.#take(watched, frame);
     if (!watched.view) return;
     const { epoch, seq, resync } = watched.view;
-    if (!resync) watched.resume = { epoch, seq };
+    watched.more = frame.more; // until the rest of its log is there, one would come back as if it had all of it
+    if (!resync && !frame.more) watched.resume = { epoch, seq };
     else if (!asked) this.#send({ type: "resync", epoch, seq, ...(this.#list && { task_id: watched.id }) });
   }
 
@@ -182,8 +183,8 @@ export class Connection {
   /** What ended needs no socket, except for the last log lines where a poll told the end. */
   #wanted() {
     if (this.#running().length) return true;
-    const { view, resume, status } = this.#only ?? {};
-    return !this.#list && status === "ended" && resume?.seq < view.seq;
+    const { view, resume, status, more } = this.#only ?? {};
+    return !this.#list && status === "ended" && (more || resume?.seq < view.seq);
   }
 
   #subscribe(ids) {
