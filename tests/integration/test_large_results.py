@@ -73,9 +73,7 @@ LISTS: dict[str, Any] = {
 
 @pytest.mark.parametrize("show", LISTS.values(), ids=LISTS)
 def test_no_list_carries_or_loads_a_result(alice, ids, show):
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
+    with CaptureQueriesContext(connection) as queries:
         shown = show(alice, ids)
     assert len(shown) < 500_000
     assert "ééé" not in shown
