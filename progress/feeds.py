@@ -49,6 +49,11 @@ class Feeds:
         for name in names:
             self._followers.get(outbox, (None, {}))[1].pop(name, None)
 
+    def recognise(self, outbox: Outbox, viewer: Viewer) -> None:
+        """The person behind `outbox` is `viewer` now, such as somebody who is no longer staff."""
+        if outbox in self._followers:
+            self._followers[outbox] = (viewer, self._followers[outbox][1])
+
     def forget(self, outbox: Outbox) -> None:
         """The socket is gone."""
         self._followers.pop(outbox, None)

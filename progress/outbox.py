@@ -312,13 +312,15 @@ class Outbox:
         """The browser came back with `seq` of the same record, so it may claim that much."""
         self._newest = max(self._newest, seq)
 
-    def pong(self, seq: int) -> None:
-        """The browser has applied frames up to `seq`: what was sent before that ping is read.
+    def pong(self, seq: int) -> bool:
+        """The browser has applied frames up to `seq`: what was sent before that ping is read. False if it answers none.
 
         A `seq` that never went out is a guess, and gives no room: only a reader knows which numbers came.
         """
-        if self._ping is not None and self._ping[0] <= seq <= self._newest:
-            self._acked = self._ping[1]
-            self._ping = None
-            self._full_since = None  # it reads; that the window is full again at once is no sign of the contrary
-            self._pump()
+        if self._ping is None or not self._ping[0] <= seq <= self._newest:
+            return False
+        self._acked = self._ping[1]
+        self._ping = None
+        self._full_since = None  # it reads; that the window is full again at once is no sign of the contrary
+        self._pump()
+        return True

@@ -98,14 +98,18 @@ redis.call('EXPIRE', KEYS[1], ARGV[4])
 return {0, cancel, seq}
 """.replace("MAX_LINES", str(MAX_LINES))
 
-# KEYS: hash, log list. ARGV: epoch and seq that the reader holds (or "", 0), "1" to read the log, a fresh epoch.
+# KEYS: hash, log list. ARGV: epoch and seq that the reader holds (or "", 0), "1" to read the log, a fresh epoch, "1"
+# where a client claims to hold that.
 # Returns {epoch, seq, data, cancel, recovered, {line, …}}.
 READ = """
 local held = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'data', 'cancel', 'trimmed')
 if not held[1] then return {'', 0, '', held[4] or '0', 0, {}} end
 local since, recovered = tonumber(ARGV[2]), 1
-if ARGV[1] == held[1] and since > tonumber(held[2] or '0') then
-  -- The reader saw more than there is: Redis came back with a record of before. What follows must not pass for it.
+local beyond = ARGV[1] == held[1] and since > tonumber(held[2] or '0')
+if beyond and ARGV[5] == '1' then
+  since, recovered = -1, 0
+elseif beyond then
+  -- We told more than there is: Redis came back with a record of before. What follows must not pass for it.
   held[1] = ARGV[4]
   redis.call('HSET', KEYS[1], 'epoch', held[1])
 end
@@ -244,7 +248,7 @@ class AsyncRecord:
 
 
 def _read_args(since: Since) -> list[str | int]:
-    return [since.epoch, since.seq, "1" if since.log else "", secrets.token_hex(4)]
+    return [since.epoch, since.seq, "1" if since.log else "", secrets.token_hex(4), "1" if since.claimed else ""]
 
 
 def _is_broken(error: Exception) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -49,7 +50,8 @@ class Repair:
         held, complete = await self._reader.settled(topic, since)
         if subscription.outbox.closed or subscription not in audience.subscriptions:
             return
-        if held.epoch and since.epoch == held.epoch:
+        same = bool(held.epoch) and since.epoch == held.epoch
+        if same and since.seq <= held.seq:
             subscription.outbox.holds(since.seq)
         if complete:
             subscription.lacks = None
@@ -63,6 +65,12 @@ class Repair:
             state = merge(topic.stored, held.changing)
             if held.epoch != topic.epoch:
                 self._background.spawn(self.repair(audience))
+        if complete and same and since.seq > held.seq:
+            # It says that it saw what nobody was told, or Redis came back with a record of before. A snapshot of an
+            # epoch that is nobody's makes this reader forget that, and is followed by the true one.
+            forget = replace(held, epoch=secrets.token_hex(4), log=[], recovered=False)
+            (text,) = topic.snapshot(forget, state, whole=False)
+            subscription.outbox.put_snapshot(subscription, forget.epoch, forget.seq, text, end=False)
         _give(subscription, held, topic.snapshot(held, state, whole=subscription.wants_log), state)
 
     async def ask_source(self, audiences: Sequence[Audience]) -> None:
@@ -125,7 +133,7 @@ class Repair:
                 if same and subscription.wants_log and lacks < (held.seq if ahead else floor):
                     # It lacks more than the others: its own gap, its own snapshot.
                     subscription.lacks = lacks
-                    own = Since(subscription.epoch, lacks)
+                    own = Since(subscription.epoch, lacks, claimed=True)
                     self._background.spawn(self.send_snapshot(audience, subscription, own))
                     continue
                 if ahead:

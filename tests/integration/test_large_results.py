@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.conf import settings
@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from progress.source import Handshake
 from tasks.models import State, TaskRun
+from tasks.web.access import Viewer
 from tasks.web.source import RunSource
 
 from .people import signed_in, started
@@ -52,7 +53,7 @@ def admit(alice: Client, ids: list[str]) -> list[Any]:
 def states(alice: Client, ids: list[str]) -> list[Any]:
     key = alice.cookies[settings.SESSION_COOKIE_NAME].value
     ((viewer, _),) = RunSource().admit([Handshake({settings.SESSION_COOKIE_NAME: key}, None)])
-    return list(RunSource().states(viewer, ids).values())
+    return list(RunSource().states(cast("Viewer", viewer), ids).values())
 
 
 def refresh(alice: Client, ids: list[str]) -> list[Any]:
