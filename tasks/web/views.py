@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 
 from django.contrib import messages
+from django.db import DatabaseError
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
@@ -36,7 +38,8 @@ def home(request: HttpRequest) -> HttpResponse:
     """Start Task, Download reports, and the visitor's own runs, newest first."""
     owner = current_owner()
     if owner is not None:
-        owner.key()  # a session from the first page on: a second tab sees what this one starts
+        with suppress(DatabaseError):  # a page can be read without: who starts something needs it
+            owner.remember()  # a session from the first page on: a second tab sees what this one starts
     return home_page(request, form=StartForm(chosen=request.GET.get("task", "")))
 
 
