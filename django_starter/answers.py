@@ -93,7 +93,7 @@ class Answers:
         return told
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """503 where the database fails within a view, 400 for a number in an address that no date or column can have."""
+        """503 where the database fails within a view; 400 for a number that no date and no column can have."""
         if isinstance(exception, OverflowError):
             return answer(request, 400)
         return unavailable(request, exception) if isinstance(exception, DATABASE_TROUBLE) else None
