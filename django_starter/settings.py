@@ -289,8 +289,14 @@ LOGGING = {
         "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
         "json": {"()": "django_starter.logs.JsonFormatter"},
     },
+    # A thousand sockets that are dropped at once are one line.
+    "filters": {"floods": {"()": "django_starter.floods.Floods"}},
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": choice("LOG_FORMAT", ("line", "json"))},
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": choice("LOG_FORMAT", ("line", "json")),
+            "filters": ["floods"],
+        },
         # What a task logs is shown to those who watch it.
         "progress": {"class": "progress.logs.ProgressHandler", "level": "INFO"},
     },

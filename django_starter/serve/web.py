@@ -56,7 +56,7 @@ def web_command(server: str, host: str, port: int) -> list[str]:
             "verbosity": 0,
         }
         flags = ["--no-server-name"]
-    module = "uvicorn" if server == "uvicorn" else "django_starter.serve.daphne"
+    module = f"{PROJECT}.serve.{server}"
     arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     return [sys.executable, "-m", module, *arguments, *flags, APPLICATION]
 
