@@ -11,6 +11,9 @@ from django_starter.environment import PROJECT, choice, export, number, text
 
 APPLICATION = f"{PROJECT}.asgi:application"
 
+#: What ASGI_SERVER may be.
+SERVERS = ("daphne", "uvicorn")
+
 #: Bytes of a WebSocket frame from outside beyond which the server itself hangs up, without us. One that is smaller and
 #: still too big gets an `error` frame (progress.messages.MAX_CLIENT_FRAME).
 MAX_FRAME = 16 * 1024
@@ -72,9 +75,7 @@ def allow_many_files() -> None:
 
 def main() -> None:
     export()
-    command = web_command(
-        choice("ASGI_SERVER", ("daphne", "uvicorn")), text("BIND", "127.0.0.1"), number("PORT", 8001, 1, 65_535)
-    )
+    command = web_command(choice("ASGI_SERVER", SERVERS), text("BIND", "127.0.0.1"), number("PORT", 8001, 1, 65_535))
     allow_many_files()
     # A thread of a web process comes and goes; the pool keeps what it opened.
     os.environ.setdefault("DATABASE_POOL", str(POOL))
