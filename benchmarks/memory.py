@@ -24,6 +24,8 @@ from load import Crowd, handshake, masked, run
 
 #: Percent by which the process may have grown once all of it is over.
 BOUND = 10
+#: Lines that the server's log may have after all of it.
+LINES = 60
 #: Seconds in which its memory has to be back.
 SETTLE = 20
 #: Sockets that are dropped together.
@@ -72,6 +74,7 @@ def main() -> int:
                 after = weigh.settled(before * (1 + BOUND / 100))
                 report.row(f"{server}: most memory during {what}", f"{weigh.most / 1e6:.0f} MB, was {before / 1e6:.0f}")
                 report.at_most(f"{server}: grown by, after {what}", 100 * (after - before) / before, BOUND, "%")
+            report.at_most(f"{server}: lines in its log", len(web.log().splitlines()), LINES, "lines")
             lab.stop(web)
     return report.print()
 

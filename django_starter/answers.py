@@ -16,8 +16,8 @@ from tasks.web.requests import wants_json
 
 logger = logging.getLogger(__name__)
 
-#: What a database says that is away, locked, full or read-only. (PostgreSQL's read-only is an InternalError.)
-DATABASE_TROUBLE = (OperationalError, InterfaceError, InternalError)
+#: What a database says that is away, locked, full or read-only.
+DATABASE_TROUBLE = (OperationalError, InterfaceError)
 #: Seconds after which somebody who was told to come back may find a database again.
 RETRY_AFTER = 5
 
@@ -62,10 +62,15 @@ def unavailable(request: HttpRequest, error: BaseException) -> HttpResponse:
     return answer(request, 503)
 
 
+def is_trouble(error: BaseException | None) -> bool:
+    """True if the database is away, locked, full or read-only; PostgreSQL says the last as an InternalError."""
+    return isinstance(error, DATABASE_TROUBLE) or (isinstance(error, InternalError) and "read-only" in str(error))
+
+
 def server_error(request: HttpRequest) -> HttpResponse:
     """`handler500`, of what broke outside a view: asking for the session, for example."""
     error = sys.exc_info()[1]
-    if isinstance(error, DATABASE_TROUBLE):
+    if error is not None and is_trouble(error):
         return unavailable(request, error)
     return defaults.server_error(request)
 
@@ -96,4 +101,4 @@ class Answers:
         """503 where the database fails within a view; 400 for a number that no date and no column can have."""
         if isinstance(exception, OverflowError):
             return answer(request, 400)
-        return unavailable(request, exception) if isinstance(exception, DATABASE_TROUBLE) else None
+        return unavailable(request, exception) if is_trouble(exception) else None

@@ -6,11 +6,12 @@ import logging
 
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 
 from progress.seldom import Seldom
 
-from .answers import DATABASE_TROUBLE
+from .answers import is_trouble
 
 logger = logging.getLogger(__name__)
 
@@ -27,20 +28,17 @@ class Sessions(SessionMiddleware):
         """Store the session, if the database lets us."""
         try:
             return super().process_response(request, response)
-        except SessionInterrupted as error:
-            if not _is_trouble(error):  # somebody logged out meanwhile
+        except (SessionInterrupted, DatabaseError) as error:
+            trouble = _trouble(error)
+            if trouble is None:  # somebody logged out meanwhile
                 raise
-            trouble: BaseException = error
-        except DATABASE_TROUBLE as error:
-            trouble = error
         if times := _seldom.times():
             logger.error("Sessions cannot be stored (%s since the last such line): %s", times, trouble)
         return response
 
 
-def _is_trouble(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, DATABASE_TROUBLE):
-            return True
+def _trouble(error: BaseException | None) -> BaseException | None:
+    """What the database said that `error` comes from; None where it said nothing."""
+    while error is not None and not is_trouble(error):
         error = error.__cause__ or error.__context__
-    return False
+    return error

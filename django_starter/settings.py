@@ -307,6 +307,7 @@ LOGGING = {
         "django.channels.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "django.utils.autoreload": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "daphne": {"level": "WARNING"},
+        "uvicorn.error": {"filters": ["floods"]},  # uvicorn gives it a handler of its own
         "httpx": {"level": "WARNING"},  # or a line for each report
     },
 }
