@@ -379,3 +379,9 @@ async def test_a_file_is_closed_whenever_its_client_leaves(monkeypatch, when):
     async with asyncio.timeout(5):
         while (opened.opened, opened.closed) != (1, 1):
             await asyncio.sleep(0.01)
+
+
+def test_the_page_knows_of_which_task_it_must_fetch_the_files_at_the_end():
+    alice = visitor()
+    asked(alice)
+    assert f'data-of="{download_reports.name}"' in alice.get("/").content.decode()
