@@ -32,11 +32,25 @@ def read_file(path: Path) -> dict[str, str]:
         ENVIRON: dict[str, str] = {}  # where django-environ puts what it reads: os.environ, unless it is told otherwise
 
     if path.is_file():
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if "=" not in line and line.strip() and not line.lstrip().startswith("#"):
+                raise ImproperlyConfigured(f"{path.name}, line {number}: expected NAME=value, but got {line[:40]!r}.")
         File.read_env(path)
     return File.ENVIRON
 
 
-_FILE = read_file(Path(os.environ.get("ENV_FILE") or BASE_DIR / ".env"))
+def _read() -> tuple[dict[str, str], str]:
+    """What is in `.env`, and why it cannot be read: a program that has just begun to load cannot tell people yet."""
+    path = Path(os.environ.get("ENV_FILE") or BASE_DIR / ".env")
+    try:
+        return read_file(path), ""
+    except ImproperlyConfigured as error:
+        return {}, str(error)
+    except (OSError, ValueError) as error:
+        return {}, f"{path} cannot be read: {error}"
+
+
+_FILE, _UNREADABLE = _read()
 
 
 def export() -> None:
@@ -44,6 +58,8 @@ def export() -> None:
 
     Such as AWS_ACCESS_KEY_ID, which no setting of ours names.
     """
+    if _UNREADABLE:
+        raise ImproperlyConfigured(_UNREADABLE)
     for name, value in _FILE.items():
         os.environ.setdefault(name, value)
 
@@ -83,7 +99,9 @@ _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 def text(name: str, default: str = "") -> str:
-    """The value of `name`; one that is empty is not set."""
+    """The value of `name`; one that is empty is not set. Raises ImproperlyConfigured where `.env` cannot be read."""
+    if _UNREADABLE and name not in os.environ:
+        raise ImproperlyConfigured(_UNREADABLE)
     return _value(name).strip() or default
 
 

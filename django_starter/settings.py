@@ -53,8 +53,10 @@ MIDDLEWARE = [
     "django_starter.logs.RequestId",
     "django.middleware.security.SecurityMiddleware",
     "django_starter.csp.ContentSecurityPolicy",
+    "django_starter.answers.Answers",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django_starter.readable.Readable",
+    "django_starter.sessions.Sessions",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -287,8 +289,14 @@ LOGGING = {
         "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
         "json": {"()": "django_starter.logs.JsonFormatter"},
     },
+    # A thousand sockets that are dropped at once are one line.
+    "filters": {"floods": {"()": "django_starter.floods.Floods"}},
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": choice("LOG_FORMAT", ("line", "json"))},
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": choice("LOG_FORMAT", ("line", "json")),
+            "filters": ["floods"],
+        },
         # What a task logs is shown to those who watch it.
         "progress": {"class": "progress.logs.ProgressHandler", "level": "INFO"},
     },
@@ -299,6 +307,7 @@ LOGGING = {
         "django.channels.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "django.utils.autoreload": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "daphne": {"level": "WARNING"},
+        "uvicorn.error": {"filters": ["floods"]},  # uvicorn gives it a handler of its own
         "httpx": {"level": "WARNING"},  # or a line for each report
     },
 }

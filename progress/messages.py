@@ -77,7 +77,8 @@ class Changing(TypedDict, total=False):
     """The part of a task's public state that changes while it runs; an `update` carries all of it.
 
     `percent` is 0–100 or null without a total; `rate` is units a second; `eta` seconds; `ts` seconds since 1970.
-    Only a final one has `result` or `error`.
+    Only a final one has `result` or `error`. `result_omitted` true: there is one, but not here; the snapshot over HTTP
+    has it.
     """
 
     state: State
@@ -95,6 +96,7 @@ class Changing(TypedDict, total=False):
     cancel_requested: bool
     ts: float
     result: JSON
+    result_omitted: bool
     error: TaskError | None
 
 
@@ -127,7 +129,8 @@ class LogLine(TypedDict):
 class Snapshot(TypedDict):
     """First frame of every connection, and the repair of everything that was missed.
 
-    `recovered` true: `log` carries only the lines after the `seq` that the viewer named (or none).
+    `recovered` true: `log` carries only the lines after the `seq` that the viewer named (or none). `more` true: the
+    rest of the log follows in further snapshots of the same `seq`.
     """
 
     v: int
@@ -136,6 +139,7 @@ class Snapshot(TypedDict):
     epoch: str
     seq: int
     recovered: bool
+    more: bool
     task: TaskState
     log: list[LogLine]
 
@@ -246,7 +250,14 @@ def _dumps(value: object) -> str:
 
 
 def snapshot(
-    task_id: str, epoch: str, seq: int, task: TaskState, log: list[LogLine] | None = None, *, recovered: bool = False
+    task_id: str,
+    epoch: str,
+    seq: int,
+    task: TaskState,
+    log: list[LogLine] | None = None,
+    *,
+    recovered: bool = False,
+    more: bool = False,
 ) -> Snapshot:
     """A `Snapshot` of `task` as it is after frame `seq` of `epoch`."""
     return {
@@ -256,6 +267,7 @@ def snapshot(
         "epoch": epoch,
         "seq": seq,
         "recovered": recovered,
+        "more": more,
         "task": task,
         "log": log or [],
     }

@@ -19,6 +19,7 @@ from .flusher import Flusher, get_flusher
 from .messages import FINAL_STATES, LEVELS, Changing, Level, Step, dumps
 from .rate import Rate
 from .sink import Reply, Sink, Told
+from .size import fitting
 from .steps import MAX_STEPS, Scope, outside_of, share_of_whole
 from .values import MAX_LINE, MAX_MESSAGE, MAX_UNIT, finite, length_of, plain_text
 
@@ -299,6 +300,7 @@ class Reporter:
             changes = self.state()
             if end is not None:
                 changes.update(end)
+                changes = fitting(changes)
             body = dumps(changes)
         self._say(body, final=_is_final(end))
         self._published = said

@@ -31,6 +31,7 @@ def merge(stored: TaskState, changing: Changing | None) -> TaskState:
     merged = {**stored, **changing}
     if stored.get("state") in FINAL_STATES:  # of the same end, what was recorded of it
         merged.update({key: stored[key] for key in ("result", "error") if key in stored})
+        merged["result_omitted"] = bool(stored.get("result_omitted"))
     merged["cancel_requested"] = bool(stored.get("cancel_requested") or changing.get("cancel_requested"))
     if changing.get("state") in ("PENDING", "RETRY") and (stored.get("state"), attempt) == (changing["state"], live):
         # Why it waits is known now, not then; but a row that was read before this wait began knows of another.

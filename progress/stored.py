@@ -108,5 +108,6 @@ FIELDS: Final[dict[str, Callable[[JSON], object]]] = {
     "cancel_requested": lambda value: value is True,
     "ts": lambda value: _number(value) or 0.0,
     "result": lambda value: plain_json(value),
+    "result_omitted": lambda value: value is True,
     "error": _error,
 }

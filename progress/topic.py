@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from .held import Held, Since
 from .listener import Published
-from .messages import FINAL_STATES, Changing, LogLine, TaskState, dumps, snapshot
+from .messages import FINAL_STATES, Changing, LogLine, TaskState
+from .size import fits, listed, snapshots
 from .state import is_older, merge, telling
 from .stored import parse_changing, parse_lines
 
@@ -74,18 +75,17 @@ class Topic:
                 return None
             if message["seq"] <= self.seq:
                 continue
-            if message["seq"] > self.seq + 1:
-                self.open_hole()
+            if message["seq"] > self.seq + 1 or not fits(message["text"]):
+                self.open_hole()  # one that is too large is as one that was missed: a snapshot brings what it says
             self.seq = message["seq"]
             self.recent.append(message)
             if message["kind"] == "log":
                 logs.append(message)
             else:
-                newest = message
+                newest = message if fits(message["text"]) else None
                 self._live = message["text"]
+                self.told = ("final",) if message["final"] else ()
         self.changed_at = now
-        if newest is not None:
-            self.told = ("final",) if newest["final"] else ()
         if self.hole is not None:
             logs = [log for log in logs if log["seq"] <= self.hole]
         return News(logs, newest)
@@ -130,9 +130,11 @@ class Topic:
             self.told = telling(state)
         return state
 
-    def snapshot(self, held: Held, state: TaskState) -> str:
-        """The text of the frame that shows `state`, with the log lines of `held`."""
-        return dumps(snapshot(self.task_id, held.epoch, held.seq, state, held.log, recovered=held.recovered))
+    def snapshot(self, held: Held, state: TaskState, *, whole: bool) -> list[str]:
+        """The texts of the frames that show `state`: `whole` with the log lines of `held`, else as lists show it."""
+        log = held.log if whole else []
+        shown = state if whole else listed(state)
+        return snapshots(self.task_id, held.epoch, held.seq, shown, log, recovered=held.recovered)
 
     # --- what is compared ---------------------------------------------------------------------------------------------
 

@@ -32,7 +32,10 @@ def snapshot(request: HttpRequest, task_id: str) -> HttpResponse:
     except (redis.RedisError, OSError) as error:
         logger.debug("The record of %s cannot be read: %s", task_id, error)
         held = Held()
-    body = dumps({"epoch": held.epoch, "seq": held.seq, "task": merge(stored, held.changing)}).encode()
+    task = merge(stored, held.changing)
+    if stored.get("result_omitted"):
+        task = {**task, "result": source.result(task_id), "result_omitted": False}
+    body = dumps({"epoch": held.epoch, "seq": held.seq, "task": task}).encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     if request.headers.get("If-None-Match") == etag:
         response = HttpResponse(status=304)

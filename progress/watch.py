@@ -17,7 +17,7 @@ import random
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import urlencode, urlsplit
@@ -37,26 +37,32 @@ ASK_EVERY = 1.0
 def from_server(address: str, cookie: str) -> Iterator[View]:
     """Every new view of the task at `address`, until its end; comes back when the connection breaks."""
     from websockets.exceptions import ConnectionClosed, InvalidHandshake
-    from websockets.sync.client import connect
+    from websockets.sync.client import ClientConnection, connect
     from websockets.typing import Origin
+
+    def answer(socket: ClientConnection, frame: Mapping[str, object]) -> None:
+        with contextlib.suppress(ConnectionClosed):  # what came before the close is still to be read
+            socket.send(json.dumps(frame))
 
     url, origin = socket_of(address)
     headers = {"Cookie": cookie if "=" in cookie else f"sessionid={cookie}"} if cookie else None
     view: View | None = None
+    more = False  # the rest of a long log is on its way: who comes back now holds nothing
     failures = 0
-    while not _is_over(view):
-        held = urlencode({"epoch": view["epoch"], "seq": view["complete"]}) if view else ""
+    while more or not _is_over(view):
+        held = urlencode({"epoch": view["epoch"], "seq": view["complete"]}) if view and not more else ""
         try:
             with connect(f"{url}?{held}", origin=Origin(origin), additional_headers=headers, max_size=None) as socket:
-                while not _is_over(view):
+                while more or not _is_over(view):
                     frame = json.loads(socket.recv(timeout=SILENCE))
                     failures = 0
                     if frame["type"] == "ping":
-                        socket.send(json.dumps({"type": "pong", "seq": view["seq"] if view else 0}))
+                        answer(socket, {"type": "pong", "seq": view["seq"] if view else 0})
                         continue
+                    more = bool(frame.get("more"))
                     before, view = view, apply(view, frame)
                     if view is not None and view["resync"]:
-                        socket.send(json.dumps({"type": "resync", "epoch": view["epoch"], "seq": view["complete"]}))
+                        answer(socket, {"type": "resync", "epoch": view["epoch"], "seq": view["complete"]})
                     elif view is not None and view is not before:
                         yield view
         except ConnectionClosed as closed:
@@ -127,13 +133,16 @@ def show(views: Iterator[View], stream: TextIO) -> str:
     """Paint `views` on one line of a terminal, the log above it; elsewhere write log and end only. The last state."""
     erase = "\r\x1b[K" if stream.isatty() else ""
     last = 0
+    epoch = ""
     state: TaskState = {}
     for view in views:
         state = view["task"]
+        if view["epoch"] != epoch:  # it counts its lines anew
+            epoch, last = view["epoch"], 0
         for entry in view["log"]:
             if entry["n"] > last:
                 stream.write(f"{erase}{entry['text']}\n")
-        last = view["log"][-1]["n"] if view["log"] else 0
+        last = max(last, view["log"][-1]["n"] if view["log"] else 0)
         if erase:
             stream.write(erase + _told(state))
         stream.flush()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from .models import TaskRun
+from .runs.state import listed
 
 
 @admin.register(TaskRun)
@@ -18,6 +20,10 @@ class TaskRunAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic at
     list_select_related = ("owner",)
     search_fields = ("id", "name", "owner__username", "worker", "parent_id", "group_id")
     show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TaskRun]:
+        """A page of a hundred runs does not load their results; a run's own page does."""
+        return listed(super().get_queryset(request))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

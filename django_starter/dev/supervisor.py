@@ -15,12 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from django_starter import environment, redis_file
+from django_starter import redis_file
 from django_starter.celery import app
 from django_starter.environment import BASE_DIR, DEFAULT_REDIS_URL, DEV_DIR, PROJECT, REDIS_URL_FILE
 from django_starter.errors import Stopped, Trouble
 from django_starter.processes.guard import Guard
 from django_starter.processes.ports import free_port, is_free, port_of
+from django_starter.processes.settings import try_settings
 from django_starter.processes.valkey import VALKEY_FOLDER, answers_ping, shown, valkey_command
 
 from .changes import Changes
@@ -324,8 +325,8 @@ def how(service: Service) -> str:
 
 def main() -> int:
     output = Output()
-    environment.export()
     try:
+        try_settings()
         return Supervisor(output).run()
     except Trouble as trouble:
         output.error(str(trouble))  # the last line, after those of whatever ended

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.base import SessionBase
+from django.utils import timezone
+
+#: The day on which an anonymous visitor was last here.
+SEEN = "seen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +25,22 @@ class Owner:
         """(user id, session key) that a run of this person is stored with; an anonymous one gets a session here."""
         if self.user.is_authenticated:
             return self.user.pk, ""
-        if not self.session.session_key:
-            self.session.create()
+        self.remember()
         self.session.modified = True
         return None, self.session.session_key or ""
+
+    def remember(self) -> None:
+        """Give an anonymous person a session, and let it last from today on; one write a day at most.
+
+        Raises what the database says where none can be made.
+        """
+        if self.user.is_authenticated:
+            return
+        if not self.session.session_key:
+            self.session.create()
+        today = timezone.now().date().isoformat()
+        if self.session.get(SEEN) != today:
+            self.session[SEEN] = today
 
 
 _owner: contextvars.ContextVar[Owner | None] = contextvars.ContextVar("tasks_owner", default=None)

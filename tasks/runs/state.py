@@ -8,10 +8,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
+from django.db.models import Case, F, JSONField, QuerySet, TextField, When
+from django.db.models.functions import Cast, Length
+
 from progress.held import Held, Since
 from progress.messages import Changing, LogLine, TaskError, TaskState, Waiting
 from progress.messages import State as StateName
 from progress.record import get_record
+from progress.size import MAX_RESULT
 from progress.state import merge
 from progress.types import JSON
 from progress.values import plain_json
@@ -26,6 +30,23 @@ logger = logging.getLogger(__name__)
 DEAF = "Its worker's pool cannot end it by force: it ends with its next progress call, or with the worker."
 #: Characters of the arguments that are shown.
 MAX_ARGS_TEXT = 300
+
+
+def listed(found: QuerySet[TaskRun]) -> QuerySet[TaskRun]:
+    """`found` without what no list shows, and what may be a megabyte a row."""
+    return found.defer("result", "traceback")
+
+
+def watched(found: QuerySet[TaskRun]) -> QuerySet[TaskRun]:
+    """`listed`, with the results that fit into a frame."""
+    size = Length(Cast("result", TextField()))
+    small = Case(When(result_size__lte=MAX_RESULT, then=F("result")), default=None, output_field=JSONField())
+    return listed(found).annotate(result_size=size).annotate(small_result=small)
+
+
+def result_of(task_id: str) -> JSON:
+    """The whole result of a run; None where it has none."""
+    return sayable(TaskRun.objects.filter(pk=task_id).values_list("result", flat=True).first())
 
 
 def public_state(run: TaskRun, waiting: Waiting | None = None) -> TaskState:
@@ -51,6 +72,7 @@ def public_state(run: TaskRun, waiting: Waiting | None = None) -> TaskState:
 def changing(run: TaskRun, waiting: Waiting | None = None) -> Changing:
     """The changing part, from the row alone: the last numbers of an ended run, none of a waiting one."""
     numbers: Changing = _numbers(run.progress) if run.state in FINAL else {}
+    result, omitted = _result(run)
     state: Changing = {
         "state": cast(StateName, run.state),
         "attempt": run.attempt,
@@ -66,10 +88,21 @@ def changing(run: TaskRun, waiting: Waiting | None = None) -> Changing:
         "waiting": waiting,
         "cancel_requested": run.cancel_requested_at is not None,
         "ts": (run.finished_at or run.started_at or run.accepted_at).timestamp(),
-        "result": readable(run.result),
+        "result": result,
+        "result_omitted": omitted,
         "error": shown_error(run.error),
     }
     return state
+
+
+def _result(run: TaskRun) -> tuple[JSON, bool]:
+    """What was loaded of the result, and whether there is one that was not."""
+    if "result" not in run.get_deferred_fields():
+        return readable(run.result), False
+    watched = vars(run)  # the annotations of `watched`
+    if "result_size" not in watched:
+        return None, run.state == State.SUCCESS
+    return readable(watched["small_result"]), (watched["result_size"] or 0) > MAX_RESULT
 
 
 def _numbers(stored: object) -> Changing:

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_http_methods
 
 from tasks import runs
 from tasks.models import FINAL, State, TaskRun
-from tasks.runs.state import live_states
+from tasks.runs.state import listed, live_states
 from tasks.runs.waiting import explain
 
 from .access import shown
@@ -76,7 +76,7 @@ def all_runs(request: HttpRequest) -> HttpResponse:
         return redirect(request.get_full_path())
     wanted = Filter(**{name: request.GET.get(name, "").strip()[:200] for name in Filter.__dataclass_fields__})
     page = _page_number(request)
-    rows = shown(wanted.find().select_related("owner")[(page - 1) * PAGE : page * PAGE])
+    rows = shown(listed(wanted.find()).select_related("owner")[(page - 1) * PAGE : page * PAGE])
     counts = _counts(wanted)
     total = counts.get(wanted.state, 0) if wanted.state in State.values else sum(counts.values())
     pages = max(1, -(-total // PAGE))

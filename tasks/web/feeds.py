@@ -25,7 +25,7 @@ def mine(viewer: Viewer) -> dict[str, JSON]:
 
 def look(asked: Sequence[tuple[Viewer, str]]) -> list[JSON]:
     """`progress.source.Source.feeds`."""
-    return [_FEEDS[name](viewer) if name in _FEEDS else None for viewer, name in asked]
+    return [_FEEDS[name](viewer) if name in _FEEDS and viewer.may_look else None for viewer, name in asked]
 
 
 _FEEDS: dict[str, Callable[[Viewer], JSON]] = {"mine": mine, "status": lambda viewer: status()}
@@ -41,5 +41,5 @@ def my_runs(request: HttpRequest) -> JsonResponse:
 @require_safe
 @never_cache
 def what_runs(request: HttpRequest) -> JsonResponse:
-    """The feed `status` over HTTP. Asks no session: anybody may know."""
+    """The feed `status` over HTTP. Asks no session, unless a login is required."""
     return JsonResponse(status())

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 
 from django.contrib import messages
+from django.db import DatabaseError
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
@@ -17,7 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 from tasks import runs
 from tasks.models import TaskRun
 from tasks.runs.owner import current_owner
-from tasks.runs.state import live_log, live_states, public_state, readable
+from tasks.runs.state import listed, live_log, live_states, public_state, readable
 from tasks.runs.waiting import explain
 
 from .access import own_runs, shown, viewer_of, visible_runs
@@ -36,7 +38,8 @@ def home(request: HttpRequest) -> HttpResponse:
     """Start Task, Download reports, and the viewer's own runs, newest first."""
     owner = current_owner()
     if owner is not None:
-        owner.key()  # a session from the first page on: a second tab sees what this one starts
+        with suppress(DatabaseError):  # a page can be read without: who starts something needs it
+            owner.remember()  # a session from the first page on: a second tab sees what this one starts
     return home_page(request, form=StartForm(chosen=request.GET.get("task", "")))
 
 
@@ -134,9 +137,9 @@ def home_page(
     request: HttpRequest, *, form: StartForm | None = None, sent: Mapping[str, Form] | None = None, status: int = 200
 ) -> HttpResponse:
     """The home page, with what was typed into one of its forms (`form`, or those `sent` by name) and is wrong there."""
-    mine = shown(own_runs(viewer_of(request))[:HOME_RUNS])
+    mine = shown(listed(own_runs(viewer_of(request)))[:HOME_RUNS])
     added = additions([one.pk for one in mine])
-    listed: list[dict[str, object]] = [
+    rows: list[dict[str, object]] = [
         {**state, "url": reverse("run", args=[state["id"]]), "additions": added.of(state["id"])}
         for state in live_states(mine, explain(mine))
     ]
@@ -147,7 +150,7 @@ def home_page(
             for one in home_forms()
             for filled in [(sent or {}).get(one.name) or one.make(request)]
         ],
-        "runs": listed,
+        "runs": rows,
         "no_additions": additions([]).of(""),
     }
     return render(request, "tasks/home.html", context, status=status)

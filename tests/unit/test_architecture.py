@@ -35,7 +35,7 @@ STANDARD_LIBRARY_ONLY = [
         *("active", "threads", "stored"),
     ),
     *("terminal", "compat", "celery", "logs", "batch", "outbox", "eager"),
-    *("held", "listener", "topic", "state", "audience", "background"),
+    *("held", "listener", "topic", "state", "audience", "background", "size", "seldom"),
 ]
 
 #: Each outside thing is known by few files.

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from progress import flusher, messages, outbox, socket, steps, values
+from progress import flusher, messages, outbox, size, socket, steps, values
 from progress.messages import CLIENT_FRAMES, Changing, CloseCode, TaskState
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "PROTOCOL.md").read_text()
@@ -155,6 +155,8 @@ def test_every_frame_of_a_client_is_described_with_the_fields_that_are_checked()
         (round(1 / flusher.FLUSH_INTERVAL), "at most {} updates a second"),
         (values.MAX_MESSAGE, "one line, at most {} characters"),
         (steps.MAX_STEPS, "the last {}"),
+        (size.MAX_FRAME, "one of the server's has at most {:,} bytes"),
+        (size.MAX_RESULT // 1000, "it has more than {} kB"),
     ],
 )
 def test_the_numbers_of_the_document_are_those_of_the_code(number, sentence):

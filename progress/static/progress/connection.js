@@ -144,7 +144,8 @@ export class Connection {
     this.#take(watched, frame);
     if (!watched.view) return;
     const { epoch, seq, complete, resync } = watched.view;
-    if (!resync) Object.assign(watched, { resume: { epoch, seq: complete }, heard: seq });
+    watched.more = frame.more; // until the rest of its log is there, one would come back as if it had all of it
+    if (!resync) frame.more || Object.assign(watched, { resume: { epoch, seq: complete }, heard: seq });
     else if (!asked) this.#send({ type: "resync", epoch, seq: complete, ...(this.#list && { task_id: watched.id }) });
   }
 
@@ -183,8 +184,8 @@ export class Connection {
   /** What ended needs no socket, except for the last log lines where a poll told the end. */
   #wanted() {
     if (this.#running().length) return true;
-    const { view, heard, status } = this.#only ?? {};
-    return !this.#list && status === "ended" && heard < view.seq;
+    const { view, heard, status, more } = this.#only ?? {};
+    return !this.#list && status === "ended" && (more || heard < view.seq);
   }
 
   #subscribe(ids) {

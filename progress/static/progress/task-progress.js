@@ -16,6 +16,7 @@ class TaskProgress extends HTMLElement {
   #status = "connecting";
   #began = null; // when it was first seen to run: updates do not carry started_at
   #stop = null;
+  #result = null; // {value} of one that was too large for a frame
 
   async connectedCallback() {
     if (!this.firstElementChild) this.append((await import("./default-content.js")).defaultContent());
@@ -55,7 +56,7 @@ class TaskProgress extends HTMLElement {
     const connection = this.hasAttribute("shared") ? sharedConnection(sockets) : new Connection(`${sockets}${id}/`);
     this.#show(connection.state);
     tick(this, !isFinal(this.task?.state));
-    this.#stop = connection.watch(id, this.getAttribute("src") ?? `/api/tasks/${id}/`, (view, status) => {
+    this.#stop = connection.watch(id, this.#src, (view, status) => {
       this.#show(status);
       if (isHeld(view) && view !== this.#view) this.#hear(view);
     });
@@ -72,10 +73,22 @@ class TaskProgress extends HTMLElement {
     this.#view = view;
     if (task.state !== before) this.#began = task.ts * 1000;
     this.#tell("progress", task);
+    if (task.result_omitted && this.#parts.has("result") && !this.#result) this.#fetchResult();
     if (!isFinal(task.state) || isFinal(before)) return;
     tick(this, false);
     if (before) this.#write("announce", announcement(task));
     this.#tell("end", task);
+  }
+
+  async #fetchResult() {
+    const answer = await fetch(this.#src, { headers: { Accept: "application/json" } }).catch(() => null);
+    const body = answer?.ok && (await answer.json().catch(() => null));
+    if (body) this.#result = { value: body.task.result };
+    paintSoon(this);
+  }
+
+  get #src() {
+    return this.getAttribute("src") ?? `/api/tasks/${this.getAttribute("task-id")}/`;
   }
 
   #tell(name, detail) {
@@ -94,7 +107,9 @@ class TaskProgress extends HTMLElement {
     this.#move(fraction(task));
     const clock = Date.now();
     for (const name in TEXT) this.#write(name, TEXT[name], task, clock);
+    if (task.result_omitted && this.#result) Object.assign(task, { result: this.#result.value, result_omitted: false });
     for (const name in BLOCK) {
+      if (name === "result" && task.result_omitted) continue; // what the page was rendered with stays
       const part = this.#write(name, BLOCK[name], task, clock);
       if (part) (part.closest("[data-block]") ?? part).hidden = !part.textContent;
     }

@@ -32,5 +32,5 @@ function say(form, text) {
 }
 
 document.addEventListener("end", async (event) => {
-  if (event.detail.result?.files) (await import("./files.js")).refresh(event);
+  if (event.target.querySelector("[data-files]")?.dataset.of === event.detail.name) (await import("./files.js")).refresh(event);
 });

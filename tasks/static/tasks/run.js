@@ -17,7 +17,7 @@ run.addEventListener("progress", ({ detail: task }) => {
 run.addEventListener("end", (event) => {
   const task = event.detail;
   bell.hidden = true;
-  if (task.result?.files) import("./files.js").then(({ refresh }) => refresh(event));
+  if (run.querySelector("[data-files]")?.dataset.of === task.name) import("./files.js").then(({ refresh }) => refresh(event));
   if (document.hidden && globalThis.Notification?.permission === "granted") new Notification(announcement(task), { tag: task.id });
 });
 

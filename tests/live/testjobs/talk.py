@@ -74,3 +74,11 @@ def recite_levels(folder: str, stages: int, lines: int, timeout: float = 60.0) -
                 raise TimeoutError(f"go-{stage + 1} did not come within {timeout} s")
             time.sleep(0.02)
     return stages * lines
+
+
+@shared_task(name="testjobs.lecture")
+def lecture(lines: int, characters: int, result: int = 0) -> str:
+    """`lines` log lines of `characters` each, and a result of `result`."""
+    for number in range(1, lines + 1):
+        progress.log(f"{number:05} " + "é" * (characters - 6))
+    return "é" * result
