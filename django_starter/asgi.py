@@ -13,13 +13,16 @@ from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E40
 from django.conf import settings  # noqa: E402
 
 from django_starter.body import limit_body  # noqa: E402
+from django_starter.subpath import below_its_path  # noqa: E402
 from progress.routing import websocket_urlpatterns  # noqa: E402
 
-application = ProtocolTypeRouter(
-    {
-        "http": limit_body(http, settings.MAX_BODY),
-        "websocket": AllowedHostsOriginValidator(URLRouter(websocket_urlpatterns)),
-    }
+application = below_its_path(
+    ProtocolTypeRouter(
+        {
+            "http": limit_body(http, settings.MAX_BODY),
+            "websocket": AllowedHostsOriginValidator(URLRouter(websocket_urlpatterns)),
+        }
+    )
 )
 
 # What was imported stays: the collector need not look at it each time that a thousand sockets come at once.
