@@ -45,7 +45,7 @@ class Source(Protocol):
         """The stored states of those of `task_ids` that `viewer` may watch."""
 
     def refresh(self, task_ids: Sequence[str]) -> dict[str, TaskState]:
-        """The stored states, for viewers who were admitted before."""
+        """The stored states, for viewers who were admitted before. One that is missing does not exist any more."""
 
     def cancel(self, viewer: Viewer, task_id: str) -> bool:
         """Ask to cancel; False when the viewer may not, or there is nothing left to cancel."""

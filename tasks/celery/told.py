@@ -1,4 +1,4 @@
-"""What a running task said of itself by `self.update_state(state=…, meta=…)`: `AsyncResult.state` and `.info`.
+"""What a running task said of itself: `AsyncResult.info`, and `.state` after `self.update_state(state=…, meta=…)`.
 
 The run's own state stays STARTED, so this is kept beside it, in Redis, for as long as a live record. Telling never
 hurts doing: what cannot be kept is left out, and while Redis is away `AsyncResult.state` is STARTED.
@@ -16,7 +16,8 @@ from django.conf import settings
 from kombu.utils.json import dumps as kombu_dumps
 from kombu.utils.json import loads as kombu_loads
 
-from progress.record import TTL
+from progress.held import Since
+from progress.record import TTL, get_record
 from progress.redis import make_client
 from tasks.models import TaskRun
 
@@ -48,7 +49,29 @@ def keep(task_id: str, state: str, meta: object, attempt: int | None) -> None:
 
 
 def read(run: TaskRun) -> Meta:
-    """`{"status", "result"}` as the running attempt told them; {} where it told nothing."""
+    """`{"status", "result"}` as the running attempt told them, by `update_state` or by its progress.
+
+    Of the latter the `result` has `current`, `total`, `percent` and `message`, as views that poll expect them; what was
+    not told yet is 0, None, None and "".
+    """
+    return _by_update_state(run) or {"result": _numbers(run)}
+
+
+def _numbers(run: TaskRun) -> Meta:
+    try:
+        changing = get_record().read(run.pk, Since(log=False)).changing
+    except (redis.RedisError, OSError):
+        changing = {}
+    told = changing if changing.get("attempt") == run.attempt else {}
+    return {
+        "current": told.get("current") or 0,
+        "total": told.get("total"),
+        "percent": told.get("percent"),
+        "message": told.get("message") or "",
+    }
+
+
+def _by_update_state(run: TaskRun) -> Meta:
     try:
         text = cast("bytes | None", _client().get(_key(run.pk)))
         attempt, state, meta = json.loads(text) if text else (0, "", None)

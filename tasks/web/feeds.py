@@ -18,8 +18,9 @@ HOME_RUNS = 50
 
 
 def mine(viewer: Viewer) -> dict[str, JSON]:
-    """The viewer's newest runs, the newest first."""
-    return {"task_ids": [*own_runs(viewer).values_list("pk", flat=True)[:HOME_RUNS]]}
+    """The viewer's newest runs, the newest first, and whether there are `more`."""
+    found = [*own_runs(viewer).values_list("pk", flat=True)[: HOME_RUNS + 1]]
+    return {"task_ids": [*found[:HOME_RUNS]], "more": len(found) > HOME_RUNS}
 
 
 def look(asked: Sequence[tuple[Viewer, str]]) -> list[JSON]:
