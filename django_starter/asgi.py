@@ -13,13 +13,16 @@ from django.conf import settings  # noqa: E402
 
 from django_starter.body import limit_body  # noqa: E402
 from django_starter.readable import Handler  # noqa: E402
+from django_starter.subpath import below_its_path  # noqa: E402
 from progress.routing import websocket_fallback, websocket_urlpatterns  # noqa: E402
 
-application = ProtocolTypeRouter(
-    {
-        "http": limit_body(Handler(), settings.MAX_BODY),
-        "websocket": URLRouter(websocket_urlpatterns + websocket_fallback),  # which asks for the Origin itself
-    }
+application = below_its_path(
+    ProtocolTypeRouter(
+        {
+            "http": limit_body(Handler(), settings.MAX_BODY),
+            "websocket": URLRouter(websocket_urlpatterns + websocket_fallback),  # which asks for the Origin itself
+        }
+    )
 )
 
 # What was imported stays: the collector need not look at it each time that a thousand sockets come at once.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from functools import cache
 from pathlib import Path
@@ -80,6 +81,11 @@ DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 
 #: Hosts under which only this machine reaches itself.
 THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
+
+#: The first words of this site's own addresses. Below one of these nobody could tell whether a proxy has stripped it.
+OWN_WORDS = frozenset(("admin", "api", "downloads", "health", "login", "logout", "metrics", "runs", "tasks")) | {
+    *("sample-source", "static", "ws")
+}
 
 DATABASE_SCHEMES = ("sqlite", "postgres", "postgresql")
 #: A machine that is gone says nothing; without these libpq waits for it for two hours. Seconds, the last in ms.
@@ -174,6 +180,18 @@ def database() -> dict[str, Any]:
         found["ENGINE"] = f"{PROJECT}.postgresql"
         found["OPTIONS"] = POSTGRESQL_OPTIONS | found.get("OPTIONS", {})
     return found
+
+
+def script_name() -> str | None:
+    """FORCE_SCRIPT_NAME as Django wants it: "/app"; None for the root of the host. Raises ImproperlyConfigured."""
+    value = text("FORCE_SCRIPT_NAME").rstrip("/")
+    if not value:
+        return None
+    if not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", value):
+        raise ImproperlyConfigured(f"FORCE_SCRIPT_NAME must be a path such as /app, but got {value!r}.")
+    if value.split("/")[1] in OWN_WORDS:
+        raise ImproperlyConfigured(f"FORCE_SCRIPT_NAME may not begin with a word of the site's own, but got {value!r}.")
+    return value
 
 
 def redis_url() -> str:

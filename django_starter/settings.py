@@ -18,6 +18,7 @@ from .environment import (
     json_object,
     number,
     redis_url,
+    script_name,
     secret_key,
     text,
     words,
@@ -29,6 +30,8 @@ ALLOWED_HOSTS = words("ALLOWED_HOSTS", list(THIS_MACHINE))
 PRODUCTION = not DEBUG and any(host not in THIS_MACHINE for host in ALLOWED_HOSTS)
 SECRET_KEY = secret_key(shared=PRODUCTION)
 CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
+#: The path of its host that the site is below, such as /app; None at the root. See `subpath.py`.
+FORCE_SCRIPT_NAME = script_name()
 REDIS_URL = redis_url()
 #: With sentinel:// addresses: the name under which Sentinel watches the server, and the Sentinels' own password.
 REDIS_SENTINEL_MASTER = text("REDIS_SENTINEL_MASTER", "mymaster")
@@ -51,6 +54,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django_starter.logs.RequestId",
+    "django_starter.subpath.CookiePath",
     "django.middleware.security.SecurityMiddleware",
     "django_starter.csp.ContentSecurityPolicy",
     "django_starter.answers.Answers",
@@ -172,7 +176,10 @@ DOWNLOAD_STORAGE = {
 }
 
 #: Where people find Flower: linked from a run's page, looked at by the strip on every page.
-FLOWER_URL = text("FLOWER_URL", f"http://localhost:{number('FLOWER_PORT', 8054, 1, 65535)}")
+FLOWER_URL = text(
+    "FLOWER_URL",
+    f"http://localhost:{number('FLOWER_PORT', 8054, 1, 65535)}/{text('FLOWER_URL_PREFIX').strip('/')}".rstrip("/"),
+)
 
 # --- Celery ---------------------------------------------------------------------------------------------------------
 
@@ -205,7 +212,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"
 
-#: What people are told to type where something is missing. {port} is Flower's.
+#: What people are told to type where something is missing. {port} is Flower's; where it is below a path, that follows.
 TASKS_START_ALL = "./start_dev.sh"
 TASKS_START_WORKER = f"celery -A {PROJECT} worker -l info"
 TASKS_START_FLOWER = f"celery -A {PROJECT} flower --address=127.0.0.1 --port={{port}}"
@@ -228,9 +235,7 @@ WHITENOISE_AUTOREFRESH = DEBUG
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "django_starter.static.HashedStorage"
-        if HASHED_STATIC
-        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+        "BACKEND": "django_starter.static.HashedStorage" if HASHED_STATIC else "django_starter.static.PlainStorage"
     },
     "downloads": DOWNLOAD_STORAGE,
 }
@@ -262,7 +267,7 @@ if HTTPS:
     # The proxy must set this header itself, whatever the visitor sent: docs/OPERATIONS.md shows how.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
-    SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]  # asked for by machines, past the proxy
+    SECURE_REDIRECT_EXEMPT = [r"(^|/)health/(live|ready)$", r"(^|/)metrics$"]  # asked for by machines, past the proxy
     SECURE_HSTS_SECONDS = number("HSTS_SECONDS", 365 * 24 * 3600, 0, 10 * 365 * 24 * 3600)
     SECURE_HSTS_INCLUDE_SUBDOMAINS = flag("HSTS_SUBDOMAINS", True)
     SECURE_HSTS_PRELOAD = SECURE_HSTS_INCLUDE_SUBDOMAINS and SECURE_HSTS_SECONDS >= 365 * 24 * 3600

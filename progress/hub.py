@@ -27,7 +27,7 @@ from .held import Since
 from .inbox import Traffic
 from .layer import ProgressChannelLayer
 from .listener import Listener, Published
-from .messages import TaskState
+from .messages import NOT_FOUND, CloseCode, TaskState, error
 from .outbox import Outbox, Subscription
 from .reader import Reader
 from .record import AsyncRecord, group_name
@@ -62,7 +62,7 @@ class Hub:
         self._background = Background()
         self._handing_out = asyncio.Lock()
         reader = Reader(AsyncRecord(make_async_client(settings.PROGRESS_REDIS_URL)))
-        self._repair = Repair(reader, self.source, self._background, self._handing_out)
+        self._repair = Repair(reader, self.source, self._background, self._handing_out, self._dismiss)
         self._listener: Listener = cast(ProgressChannelLayer, get_channel_layer()).listener()
         self._listening = False
         self._start_lock = asyncio.Lock()
@@ -152,6 +152,14 @@ class Hub:
         if not audience.subscriptions:
             del self._audiences[subscription.task_id]
             self._background.spawn(self._unsubscribe(audience))
+
+    def _dismiss(self, audience: Audience) -> None:
+        """The task is not there any more: its row was deleted."""
+        for subscription in list(audience.subscriptions):
+            if subscription.outbox.closes_at_end:
+                subscription.outbox.close(CloseCode.NOT_FOUND)
+            elif subscription.outbox.put_answer(error("not_found", NOT_FOUND, subscription.task_id)):
+                self.leave(subscription)
 
     async def _subscribe(self, audience: Audience) -> None:
         if self._loop.time() < self._away_until:

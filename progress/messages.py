@@ -33,6 +33,10 @@ MAX_CLIENT_FRAME: Final = 4096
 
 #: What a task's id may look like: it travels in Redis keys, channel names and addresses.
 ID_PATTERN: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+#: Where the list socket is, on a site at the root of its host.
+SOCKETS: Final = "/ws/progress/"
+#: What an error `not_found` says.
+NOT_FOUND: Final = "Unknown task, or not yours."
 
 
 class CloseCode:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from .async_source import AsyncSource
@@ -23,11 +23,20 @@ logger = logging.getLogger(__name__)
 class Repair:
     """Sends snapshots: to a socket that joins or asks, and to all that missed something.
 
-    `handing_out` is held while a frame goes from socket to socket.
+    `handing_out` is held while a frame goes from socket to socket. `gone` is called with the audience of a task that
+    the database does not have any more.
     """
 
-    def __init__(self, reader: Reader, source: AsyncSource, background: Background, handing_out: asyncio.Lock) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        source: AsyncSource,
+        background: Background,
+        handing_out: asyncio.Lock,
+        gone: Callable[[Audience], None],
+    ) -> None:
         self._reader = reader
+        self._gone = gone
         self._source = source
         self._background = background
         self._handing_out = handing_out
@@ -82,7 +91,9 @@ class Repair:
         states = await self._source.refresh([one.topic.task_id for one in asked])
         for audience in asked:
             stored = states.get(audience.topic.task_id)
-            if stored is not None and audience.topic.refresh(stored, now):
+            if stored is None:
+                self._gone(audience)
+            elif audience.topic.refresh(stored, now):
                 await self._try_repair(audience)
 
     async def compare(self, audiences: Sequence[Audience]) -> None:

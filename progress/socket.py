@@ -18,7 +18,17 @@ from .errors import FrameError
 from .held import Since
 from .hub import Hub, get_hub
 from .inbox import Inbox, Left, Pace
-from .messages import ID_PATTERN, Cancel, ClientFrame, CloseCode, Resync, TaskState, error, parse_client_frame
+from .messages import (
+    ID_PATTERN,
+    NOT_FOUND,
+    Cancel,
+    ClientFrame,
+    CloseCode,
+    Resync,
+    TaskState,
+    error,
+    parse_client_frame,
+)
 from .origin import is_own_origin
 from .outbox import Outbox, Subscription
 from .source import NOBODY, Handshake, OpenSocket, Viewer
@@ -208,7 +218,7 @@ class _Session:
         states = await self.hub.source.states(self.viewer, wanted)
         for task_id in wanted:
             if task_id not in states:
-                self.outbox.put_answer(error("not_found", "Unknown task, or not yours.", task_id))
+                self.outbox.put_answer(error("not_found", NOT_FOUND, task_id))
         joins = [self._join(state, Since(log=False)) for state in states.values()]
         joined = await asyncio.gather(*joins, return_exceptions=True)
         for task_id, failed in zip(states, joined, strict=True):

@@ -73,7 +73,7 @@ class Source(Protocol):
         """The whole result of a task of which a state said `result_omitted`; asked for a viewer who may see it."""
 
     def refresh(self, task_ids: Sequence[str]) -> dict[str, TaskState]:
-        """The stored states, for viewers who were admitted before."""
+        """The stored states, for viewers who were admitted before. One that is missing does not exist any more."""
 
     def cancel(self, viewer: Viewer, task_id: str) -> bool:
         """Ask to cancel; False when the viewer may not, or there is nothing left to cancel."""

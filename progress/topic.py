@@ -17,6 +17,8 @@ from .stored import parse_changing, parse_lines
 RECENT = 64
 #: Seconds of silence after which the database is asked too: the worker may have recorded an end and died untold.
 ASK_AFTER_SILENCE = 4.0
+#: Seconds after which it is asked of a task that is not silent as well: its row may have been deleted.
+ASK_ANYHOW = 5.0
 
 WAITING_STATES = frozenset({"PENDING", "RETRY"})
 
@@ -32,7 +34,7 @@ class News:
 class Topic:
     """One task, as far as this process was told. `now` is the event loop's time, in seconds."""
 
-    __slots__ = ("_live", "changed_at", "epoch", "hole", "recent", "seq", "stored", "task_id", "told")
+    __slots__ = ("_live", "asked_at", "changed_at", "epoch", "hole", "recent", "seq", "stored", "task_id", "told")
 
     def __init__(self, task_id: str, stored: TaskState, now: float) -> None:
         self.task_id = task_id
@@ -46,7 +48,7 @@ class Topic:
         self.hole: int | None = None
         #: What viewers were last told, as `state.telling` has it; empty: something newer, not looked at yet.
         self.told: tuple[object, ...] = ()
-        self.changed_at = now
+        self.changed_at = self.asked_at = now
 
     @property
     def live(self) -> Changing:
@@ -144,14 +146,16 @@ class Topic:
             self.stored = stored
 
     def is_doubtful(self, now: float) -> bool:
-        """True if the database is to be asked: the task waits (why?), or it fell silent (did it end untold?)."""
+        """True if the database is to be asked: the task waits (why?), it fell silent (did it end untold?), or it was
+        not asked for a while (is it still there?)."""
         waits = bool(self.told) and self.told[0] in WAITING_STATES
-        return (waits or now - self.changed_at > ASK_AFTER_SILENCE) and self.stored.get("state") not in FINAL_STATES
+        due = now - self.changed_at > ASK_AFTER_SILENCE or now - self.asked_at > ASK_ANYHOW
+        return (waits or due) and self.stored.get("state") not in FINAL_STATES
 
     def refresh(self, stored: TaskState, now: float) -> bool:
         """Take over what the database says now; True if viewers were told something else."""
         self.stored = stored
-        self.changed_at = now
+        self.changed_at = self.asked_at = now
         if self.told == ("final",):  # the database may have recorded another end than the one that was told
             return stored.get("state") in FINAL_STATES and stored.get("state") != self.live.get("state")
         return telling(merge(stored, self.live)) != (self.told or telling(self.live))

@@ -23,7 +23,7 @@ from typing import TextIO
 from urllib.parse import urlencode, urlsplit
 
 from .errors import NothingToWatch
-from .messages import FINAL_STATES, ID_PATTERN, CloseCode, TaskState, snapshot
+from .messages import FINAL_STATES, ID_PATTERN, SOCKETS, CloseCode, TaskState, snapshot
 from .terminal import line
 from .view_state import View, apply
 
@@ -84,13 +84,14 @@ def from_server(address: str, cookie: str) -> Iterator[View]:
 def socket_of(address: str) -> tuple[str, str]:
     """(the socket's address, the Origin to name) for the address of a task's page, snapshot or socket."""
     parts = urlsplit(address)
+    below = re.fullmatch(r"(.*?)/(tasks|api/tasks|ws/progress)/[^/]*/?", parts.path)
     secure = parts.scheme in ("https", "wss")
     task_id = parts.path.rstrip("/").rpartition("/")[2]
     if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc or not ID_PATTERN.fullmatch(task_id):
         raise NothingToWatch(
             f"Expected the address of a task, such as http://localhost:8001/tasks/<id>/, got {address}."
         )
-    url = f"{'wss' if secure else 'ws'}://{parts.netloc}/ws/progress/{task_id}/"
+    url = f"{'wss' if secure else 'ws'}://{parts.netloc}{below[1] if below else ''}{SOCKETS}{task_id}/"
     return url, f"{'https' if secure else 'http'}://{parts.netloc}"
 
 

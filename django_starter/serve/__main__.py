@@ -22,10 +22,11 @@ from django_starter.environment import (
     choice,
     flag,
     number,
+    script_name,
     text,
 )
 from django_starter.errors import Trouble
-from django_starter.processes.flower import PASSWORD_FILE, USER, flower_password
+from django_starter.processes.flower import PASSWORD_FILE, USER, flower_password, flower_prefix
 from django_starter.processes.ports import free_port, is_free
 from django_starter.processes.settings import try_settings
 from django_starter.processes.valkey import VALKEY_FOLDER, answers_ping, server_in, shown
@@ -168,8 +169,8 @@ def announce(redis_text: str, broker_text: str) -> None:
     password, new = flower_password()
     host = text("BIND", "127.0.0.1")
     lines = [
-        f"Page     http://{'localhost' if host == '127.0.0.1' else host}:{os.environ['PORT']}/",
-        f"Flower   http://localhost:{os.environ['FLOWER_PORT']}/",
+        f"Page     http://{'localhost' if host == '127.0.0.1' else host}:{os.environ['PORT']}{script_name() or ''}/",
+        f"Flower   http://localhost:{os.environ['FLOWER_PORT']}/{flower_prefix()}",
         # Shown once: later starts name the file that has it.
         f"         user {USER}, password {password}" if new else f"         user {USER}, password in {PASSWORD_FILE}",
         f"Redis    {redis_text}",

@@ -1,4 +1,4 @@
-"""What a running task said of itself by `self.update_state(state=…, meta=…)`: `AsyncResult.state` and `.info`.
+"""What a running task said of itself: `AsyncResult.info`, and `.state` after `self.update_state(state=…, meta=…)`.
 
 The run's own state stays STARTED, so this is kept beside it, in Redis, for as long as a live record. Telling never
 hurts doing: what cannot be kept is left out, and while Redis is away `AsyncResult.state` is STARTED.
@@ -16,7 +16,8 @@ from django.conf import settings
 from kombu.utils.json import dumps as kombu_dumps
 from kombu.utils.json import loads as kombu_loads
 
-from progress.record import TTL
+from progress.held import Since
+from progress.record import TTL, get_record
 from progress.redis import make_client
 
 from .types import Meta
@@ -47,7 +48,30 @@ def keep(task_id: str, state: str | None, meta: object, attempt: int | None) -> 
 
 
 def read(task_id: str, running: int | None = None) -> Meta:
-    """`{"status", "result"}` as the `running` attempt, or a task that is no run, told them; {} where none did."""
+    """`{"status", "result"}` as the `running` attempt, or a task that is no run, told them; {} where none did.
+
+    What a running attempt told by its progress alone is a `result` with `current`, `total`, `percent` and `message`, as
+    views that poll expect them; what was not told yet is 0, None, None and "".
+    """
+    told = _by_update_state(task_id, running)
+    return told if told or running is None else {"result": _numbers(task_id, running)}
+
+
+def _numbers(task_id: str, running: int) -> Meta:
+    try:
+        changing = get_record().read(task_id, Since(log=False)).changing
+    except (redis.RedisError, OSError):
+        changing = {}
+    told = changing if changing.get("attempt") == running else {}
+    return {
+        "current": told.get("current") or 0,
+        "total": told.get("total"),
+        "percent": told.get("percent"),
+        "message": told.get("message") or "",
+    }
+
+
+def _by_update_state(task_id: str, running: int | None) -> Meta:
     try:
         text = cast("bytes | None", _client().get(_key(task_id)))
         attempt, state, meta = json.loads(text) if text else (0, "", None)

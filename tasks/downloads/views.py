@@ -20,7 +20,7 @@ from tasks.models import State, TaskRun
 from tasks.web.access import own_runs, viewer_of, visible_runs
 from tasks.web.limits import limit_starts
 from tasks.web.requests import BadBody, idempotency_key, read_body, refuse, wants_json
-from tasks.web.views import addresses, home_page
+from tasks.web.views import addresses, gone, home_page
 
 from . import files
 from .form import DownloadForm
@@ -66,7 +66,7 @@ def fetch_missing(request: HttpRequest, task_id: str) -> HttpResponse:
     """A new run for the reports that failed in an ended one; its files hold what both have fetched."""
     found = visible_runs(viewer_of(request)).filter(pk=task_id, name=download_reports.name).first()
     if found is None:
-        raise Http404("There is no such download, or it is not yours.")
+        return gone(request, "Nothing was started.")
     if found.state != State.SUCCESS or not (found.result or {}).get("days_failed"):
         if wants_json(request):
             return refuse({"state": ["Nothing is missing in this download, or it has not ended well."]}, 409)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import cast
@@ -21,6 +22,7 @@ from progress.types import JSON
 from progress.values import plain_json
 from tasks.models import FINAL, State, TaskRun
 
+from .characters import can_be_shown
 from .engine import get_engine
 from .message import MAX_ERROR, plain, sayable
 
@@ -180,11 +182,25 @@ def _args_text(run: TaskRun) -> str:
     """The arguments as Python shows them."""
     try:
         args, kwargs = get_engine().arguments(run)
-        parts = [repr(value) for value in args] + [f"{key}={value!r}" for key, value in kwargs.items()]
+        parts = [_shown(value) for value in args] + [f"{key}={_shown(value)}" for key, value in kwargs.items()]
     except Exception:
         return "(cannot be shown)"
     text = plain(", ".join(parts))
     return text if len(text) <= MAX_ARGS_TEXT else text[: MAX_ARGS_TEXT - 1] + "…"
+
+
+#: What `repr` writes for a character that it takes for invisible, behind an even number of backslashes.
+_SPELT_OUT = re.compile(r"(?<!\\)((?:\\\\)*)\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))")
+
+
+def _shown(value: object) -> str:
+    """`repr`, with joiners and new emoji as they are: a family is one picture, not four and three codes."""
+
+    def character(found: re.Match[str]) -> str:
+        one = chr(int(found[2] or found[3] or found[4], 16))
+        return found[1] + one if can_be_shown(one) else found[0]
+
+    return _SPELT_OUT.sub(character, repr(value))
 
 
 def _iso(moment: datetime | None) -> str | None:

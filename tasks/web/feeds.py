@@ -18,9 +18,9 @@ HOME_RUNS = 50
 
 
 def mine(viewer: Viewer) -> dict[str, JSON]:
-    """The viewer's newest runs, the newest first."""
-    newest = own_runs(viewer).only("pk")[:HOME_RUNS]
-    return {"task_ids": [run.pk for run in shown(newest)]}
+    """The viewer's newest runs, the newest first, and whether there are `more`."""
+    found = shown(own_runs(viewer).only("pk")[: HOME_RUNS + 1])
+    return {"task_ids": [run.pk for run in found[:HOME_RUNS]], "more": len(found) > HOME_RUNS}
 
 
 def look(asked: Sequence[tuple[Viewer, str]]) -> list[JSON]:

@@ -16,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_POST, require_safe
 
+from progress.paths import sockets_path
 from tasks import runs
 from tasks.models import TaskRun
 from tasks.runs.owner import current_owner
@@ -73,7 +74,9 @@ def start_task(request: HttpRequest) -> HttpResponse:
 @ensure_csrf_cookie
 def run(request: HttpRequest, task_id: str) -> HttpResponse:
     """A run's own page; 404 for one that is unknown or not theirs."""
-    found = _visible(request, task_id)
+    found = find_run(request, task_id)
+    if found is None:
+        raise Http404("There is no such task, or it is not yours.")
     context = {
         "stored": found,
         "task": live_states([found], explain([found]))[0],
@@ -99,7 +102,9 @@ def _json(value: object) -> str:
 @require_POST
 def cancel_run(request: HttpRequest, task_id: str) -> HttpResponse:
     """Ask to cancel a run: 202 with its state for JSON, 409 when it has ended before."""
-    found = _visible(request, task_id)
+    found = find_run(request, task_id)
+    if found is None:
+        return gone(request, "Nothing was cancelled.")
     done = runs.cancel(found.pk)
     found.refresh_from_db()
     if wants_json(request):
@@ -115,7 +120,9 @@ def cancel_run(request: HttpRequest, task_id: str) -> HttpResponse:
 @limit_starts
 def retry_run(request: HttpRequest, task_id: str) -> HttpResponse:
     """Start an ended run again, as a new one: 202 with its addresses for JSON, 409 while it has not ended."""
-    found = _visible(request, task_id)
+    found = find_run(request, task_id)
+    if found is None:
+        return gone(request, "Nothing was started.")
     if not found.is_final:
         if wants_json(request):
             return refuse({"state": [f"The task has not ended yet: {found.state}."]}, 409)
@@ -137,7 +144,9 @@ def home_page(
     request: HttpRequest, *, form: StartForm | None = None, sent: Mapping[str, Form] | None = None, status: int = 200
 ) -> HttpResponse:
     """The home page, with what was typed into one of its forms (`form`, or those `sent` by name) and is wrong there."""
-    mine = shown(listed(own_runs(viewer_of(request)))[:HOME_RUNS])
+    page = _page_number(request)
+    mine = list(listed(own_runs(viewer_of(request)))[(page - 1) * HOME_RUNS : page * HOME_RUNS + 1])
+    more, mine = len(mine) > HOME_RUNS, shown(mine[:HOME_RUNS])
     added = additions([one.pk for one in mine])
     rows: list[dict[str, object]] = [
         {**state, "url": reverse("run", args=[state["id"]]), "additions": added.of(state["id"])}
@@ -152,15 +161,28 @@ def home_page(
         ],
         "runs": rows,
         "no_additions": additions([]).of(""),
+        "page": page,
+        "more": more,
+        "shown": HOME_RUNS,
     }
     return render(request, "tasks/home.html", context, status=status)
 
 
-def _visible(request: HttpRequest, task_id: str) -> TaskRun:
-    found = visible_runs(viewer_of(request)).filter(pk=task_id).first()
-    if found is None:
-        raise Http404("There is no such task, or it is not yours.")
-    return found
+def _page_number(request: HttpRequest) -> int:
+    text = request.GET.get("page", "")
+    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 8 else 1
+
+
+def find_run(request: HttpRequest, task_id: str) -> TaskRun | None:
+    """The run, if there is one that the visitor may see."""
+    return visible_runs(viewer_of(request)).filter(pk=task_id).first()
+
+
+def gone(request: HttpRequest, outcome: str) -> HttpResponse:
+    """The answer to a button of a run that is not there any more, or not theirs any more; `outcome`: what follows."""
+    if wants_json(request):
+        return refuse({"task": [f"This run is not there any more, or it is not yours. {outcome}"]}, 404)
+    return render(request, "tasks/gone.html", {"outcome": outcome}, status=404)
 
 
 def addresses(request: HttpRequest, found: TaskRun) -> dict[str, str]:
@@ -170,5 +192,5 @@ def addresses(request: HttpRequest, found: TaskRun) -> dict[str, str]:
         "task_id": found.pk,
         "state": str(found.state),
         "url": reverse("run", args=[found.pk]),
-        "ws_url": f"{scheme}://{request.get_host()}/ws/progress/{found.pk}/",
+        "ws_url": f"{scheme}://{request.get_host()}{sockets_path(found.pk)}",
     }

@@ -43,8 +43,8 @@ KNOWN_BY = {
     "celery": {"tasks/celery/", "tasks/tasks.py", "tasks/downloads/tasks.py", "django_starter/celery.py"},
     "kombu": {"tasks/celery/"},
     "redis": {
-        *("progress/child_count.py", "progress/layer.py", "progress/record.py", "progress/redis.py"),
-        *("progress/views.py", "progress/watch.py", "tasks/celery/"),
+        *("progress/child_count.py", "progress/layer.py", "progress/now.py", "progress/record.py"),
+        *("progress/redis.py", "progress/watch.py", "tasks/celery/"),
         *("tasks/runs/beats.py", "tasks/runs/waiting.py", "tasks/runs/sweep.py", "tasks/runs/counts.py"),
         "django_starter/processes/",
     },

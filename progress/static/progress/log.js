@@ -9,17 +9,36 @@ const NEAR_END = 8; // px: zoomed pages round
 export default class Log {
   #lines = []; // what is painted
   #follow = true;
+  #life = new AbortController();
 
   constructor(list) {
     this.list = list;
+    const { signal } = this.#life;
     const beside = (name) => list.parentElement.querySelector(`[data-log="${name}"]`);
     this.button = beside("follow");
-    this.button?.addEventListener("click", () => this.#set(!this.#follow));
-    beside("level")?.addEventListener("change", ({ target }) => {
-      list.dataset.least = target.value;
-      this.#set(this.#follow);
-    });
-    list.addEventListener("scroll", () => this.#note(list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_END));
+    this.button?.addEventListener("click", () => this.#set(!this.#follow), { signal });
+    const level = beside("level");
+    level?.addEventListener("change", () => (this.#choose(level.value), this.#set(this.#follow)), { signal });
+    if (level) this.#choose(level.value); // a page that comes back keeps what was chosen
+    const atEnd = () => list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_END;
+    list.addEventListener("scroll", () => this.#note(atEnd()), { signal });
+    for (const one of list.parentElement.querySelectorAll("[data-log][hidden], [hidden]:has(> [data-log])")) one.hidden = false;
+  }
+
+  /** The page has another list in its place. */
+  end() {
+    this.#life.abort();
+  }
+
+  /** Another task's lines are coming. */
+  clear() {
+    this.#lines = [];
+    this.list.replaceChildren();
+    this.#note(true);
+  }
+
+  #choose(least) {
+    this.list.dataset.least = least;
   }
 
   paint({ log }) {

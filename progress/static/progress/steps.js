@@ -7,6 +7,11 @@ export default class Steps {
     this.list = list;
   }
 
+  /** Another task's steps are coming. */
+  clear() {
+    this.paint({ task: {} });
+  }
+
   paint({ task: { steps = [] } }) {
     const said = JSON.stringify(steps);
     if (said === this.#painted) return;
