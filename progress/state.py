@@ -8,7 +8,7 @@ from typing import cast
 from .messages import FINAL_STATES, Changing, TaskState
 
 #: What a worker knows better than the row, even of a task that has ended.
-NUMBERS = frozenset({"current", "total", "percent", "unit", "message", "steps"})
+NUMBERS = frozenset({"current", "total", "percent", "unit", "message", "steps", "step_number", "missing"})
 #: Seconds after a recorded end in which the worker's last word is waited for.
 UNTOLD = 1.0
 
@@ -24,7 +24,9 @@ def merge(stored: TaskState, changing: Changing | None) -> TaskState:
     if live < attempt:
         return stored
     if stored.get("state") in FINAL_STATES and (stored.get("state"), attempt) != (changing.get("state"), live):
-        kept = {key: value for key, value in changing.items() if key in NUMBERS and stored.get(key) in (None, "", [])}
+        kept = {
+            key: value for key, value in changing.items() if key in NUMBERS and stored.get(key) in (None, "", [], 0)
+        }
         return cast(TaskState, {**stored, **kept})
     if live == attempt and changing.get("state") == "STARTED" and stored.get("state") in ("RETRY", "PENDING"):
         return stored  # the attempt is over; the record did not hear it

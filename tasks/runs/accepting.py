@@ -44,6 +44,8 @@ class Start:
     queue: str
     id: str | None = None
     max_attempts: int = 3
+    tries: int = 1
+    max_tries: int | None = None
     priority: int | None = None
     eta: datetime | None = None
     expires: datetime | None = None
@@ -62,6 +64,8 @@ class Start:
             message=self.message,
             queue=self.queue,
             max_attempts=self.max_attempts,
+            tries=self.tries,
+            max_tries=self.max_tries,
             priority=self.priority,
             eta=self.eta,
             expires=self.expires,
@@ -195,8 +199,9 @@ def _flat(starts: Sequence[Start]) -> Iterator[Start]:
 
 def _let_go(run: TaskRun, wanted: TaskRun) -> bool:
     """The turn of a held run has come; what is `wanted` of it is known now. False if it came before, or it ended."""
-    names = ("name", "message", "queue", "group_id", "eta", "expires", "priority", "max_attempts")
+    names = ("name", "message", "queue", "group_id", "eta", "expires", "priority", "max_attempts", "tries", "max_tries")
     known = {name: getattr(wanted, name) for name in names}
+    known["freed_at"] = None if wanted.held else wanted.accepted_at
     for name, value in known.items():
         setattr(run, name, value)
     run.held, run.after, run.sent_at = wanted.held, wanted.after, None

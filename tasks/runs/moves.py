@@ -83,7 +83,7 @@ def begin_again(wanted: TaskRun) -> bool:
     id that was revoked stays so, as Celery's workers see it.
     """
     names = [*("name", "message", "queue", "group_id", "parent_id", "eta", "expires", "priority", "max_attempts")]
-    names += ["held", "after", "accepted_at"]
+    names += ["tries", "max_tries", "held", "after", "accepted_at", "freed_at"]
     values: dict[str, object] = {name: getattr(wanted, name) for name in names}
     values |= {"state": State.PENDING, "worker": "", "lost": 0, "unfollowed": False, "progress": {}, "traceback": ""}
     empty = ("sent_at", "started_at", "finished_at", "next_retry_at", "cancel_requested_at", "result", "error")

@@ -29,6 +29,7 @@ def public_state(run: TaskRun, waiting: Waiting | None = None) -> TaskState:
         "id": run.pk,
         "name": run.name,
         "max_attempts": run.max_attempts,
+        "max_tries": run.max_tries,
         "queue": run.queue,
         "args_text": _args_text(run),
         "parent_id": run.parent_id,
@@ -49,13 +50,17 @@ def changing(run: TaskRun, waiting: Waiting | None = None) -> Changing:
     state: Changing = {
         "state": cast(StateName, run.state),
         "attempt": run.attempt,
+        "tries": run.tries,
+        "lost": run.lost,
         "current": numbers.get("current"),
         "total": numbers.get("total"),
         "percent": 100.0 if run.state == State.SUCCESS else numbers.get("percent"),
         "unit": numbers.get("unit", ""),
         "message": numbers.get("message", ""),
         "step": None,
+        "step_number": numbers.get("step_number", 0),
         "steps": numbers.get("steps", []),
+        "missing": numbers.get("missing", 0),
         "rate": None,
         "eta": None,
         "waiting": waiting,
@@ -67,12 +72,20 @@ def changing(run: TaskRun, waiting: Waiting | None = None) -> Changing:
     return state
 
 
+def said_tries(state: TaskState) -> str:
+    """Such as "try 4 of 6 · worker lost 0 of 3": what a task asked for, and what happened to it, are two things."""
+    if not state["attempt"]:
+        return ""
+    of = f" of {state['max_tries']}" if state["max_tries"] else ""
+    return f"try {state['tries']}{of} · worker lost {state['lost']} of {state['max_attempts']}"
+
+
 def _numbers(stored: object) -> Changing:
     """Of the last numbers those that are what they should be: a row may have been written by another program."""
     if not isinstance(stored, dict):
         return {}
     kinds: dict[str, type | tuple[type, ...]] = dict.fromkeys(("current", "total", "percent"), (int, float))
-    kinds |= {"unit": str, "message": str, "steps": list}
+    kinds |= {"unit": str, "message": str, "steps": list, "step_number": int, "missing": int}
     found = {key: sayable(stored[key]) for key, kind in kinds.items() if isinstance(stored.get(key), kind)}
     return cast(Changing, found)
 

@@ -129,7 +129,8 @@ def _place(run: TaskRun) -> int | None:
 def retry_waiting(run: TaskRun) -> Waiting:
     """The wait between two attempts."""
     at = run.next_retry_at or timezone.now()
-    hint = f"Attempt {run.attempt} did not succeed; the next one starts at {_clock(at)}."
+    of = f" of {run.max_tries}" if run.max_tries else ""
+    hint = f"Try {run.tries - 1}{of} did not succeed; the next one starts at {_clock(at)}."
     return {"reason": "retry", "next_retry_at": _iso(at), "hint": hint}
 
 
