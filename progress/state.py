@@ -30,7 +30,7 @@ def merge(stored: TaskState, changing: Changing | None) -> TaskState:
         return cast(TaskState, {**stored, **kept})
     if live == attempt and changing.get("state") == "STARTED" and stored.get("state") in ("RETRY", "PENDING"):
         return stored  # the attempt is over; the record did not hear it
-    merged = {**stored, **changing}
+    merged = {**stored, **times_anew(stored, changing), **changing}
     if stored.get("state") in FINAL_STATES:  # of the same end, what was recorded of it
         merged.update({key: stored[key] for key in ("result", "error") if key in stored})
     merged["cancel_requested"] = bool(stored.get("cancel_requested") or changing.get("cancel_requested"))
@@ -38,6 +38,13 @@ def merge(stored: TaskState, changing: Changing | None) -> TaskState:
         # Why it waits is known now, not then; but a row that was read before this wait began knows of another.
         merged["waiting"] = stored.get("waiting")
     return cast(TaskState, merged)
+
+
+def times_anew(held: Changing, came: Changing) -> dict[str, None]:
+    """What was told of the attempt before is not of this one."""
+    if came.get("attempt", 0) <= held.get("attempt", 0):
+        return {}
+    return {name: None for name in ("started_at", "finished_at") if name in held}
 
 
 def telling(state: Changing) -> tuple[object, ...]:

@@ -25,6 +25,7 @@ from urllib.parse import urlencode, urlsplit
 from .errors import NothingToWatch
 from .messages import FINAL_STATES, ID_PATTERN, CloseCode, TaskState, snapshot
 from .terminal import line
+from .texts import said_state, said_tries
 from .view_state import View, apply
 
 #: Seconds without a frame after which a connection counts as dead: two of the server's pings.
@@ -145,7 +146,8 @@ def show(views: Iterator[View], stream: TextIO) -> str:
 def _told(state: TaskState) -> str:
     waiting, error = state.get("waiting"), state.get("error")
     reason = (waiting or {}).get("hint") or (f"{error['type']}: {error['message']}" if error else "")
-    return "  ".join(part for part in (str(state.get("state")), line(state), reason) if part)
+    tries = said_tries(state) if state.get("attempt", 0) > 1 else ""
+    return "  ".join(part for part in (said_state(state), line(state), tries, reason) if part)
 
 
 def _set_up_django() -> None:

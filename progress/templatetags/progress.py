@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django import template
 
+from progress import texts
 from progress.messages import FINAL_STATES, ID_PATTERN, TaskState
 from progress.source import get_source
 
@@ -13,6 +14,12 @@ register = template.Library()
 MORE = frozenset({"steps", "log"})
 #: Says in a page's render context that script and stylesheet are in.
 ASSETS = "progress.assets"
+
+
+@register.filter
+def said_state(task: TaskState | None) -> str:
+    """The state as people read it; "" where nobody knows it."""
+    return texts.said_state(task) if task else ""
 
 
 @register.inclusion_tag("progress/task_progress.html", takes_context=True)

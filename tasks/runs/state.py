@@ -72,14 +72,6 @@ def changing(run: TaskRun, waiting: Waiting | None = None) -> Changing:
     return state
 
 
-def said_tries(state: TaskState) -> str:
-    """Such as "try 4 of 6 · worker lost 0 of 3": what a task asked for, and what happened to it, are two things."""
-    if not state["attempt"]:
-        return ""
-    of = f" of {state['max_tries']}" if state["max_tries"] else ""
-    return f"try {state['tries']}{of} · worker lost {state['lost']} of {state['max_attempts']}"
-
-
 def _numbers(stored: object) -> Changing:
     """Of the last numbers those that are what they should be: a row may have been written by another program."""
     if not isinstance(stored, dict):

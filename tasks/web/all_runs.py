@@ -19,7 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from tasks import runs
-from tasks.models import FINAL, State, TaskRun
+from tasks.models import CLAIMABLE, FINAL, State, TaskRun
 from tasks.runs.state import live_states
 from tasks.runs.waiting import explain
 
@@ -124,8 +124,8 @@ def _counts(wanted: Filter) -> dict[str, int]:
 
 
 def _took(run: TaskRun) -> str:
-    """How long its newest attempt has run."""
-    if run.started_at is None:
+    """How long its newest attempt has run; between two attempts none does."""
+    if run.started_at is None or run.state in CLAIMABLE:
         return ""
     spent = ((run.finished_at or timezone.now()) - run.started_at).total_seconds()
     return f"{spent:.1f} s" if spent < 60 else f"{spent // 60:.0f} min {spent % 60:02.0f} s"
