@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from .messages import FINAL_STATES, Changing, TaskState
+from .messages import FINAL_STATES, Changing, LogLine, TaskState
 
 
 def said_state(task: Changing) -> str:
@@ -32,6 +33,12 @@ def said_percent(task: Changing) -> str:
         return f"{int(percent + 1e-9)}\u00a0%"
     number = task.get("step_number") or 0
     return f"step {number}" if task.get("state") == "STARTED" and number else ""
+
+
+def not_kept(log: Sequence[LogLine]) -> str:
+    """How many lines before the first one of `log` are held no longer; "" where it is whole."""
+    count = log[0]["n"] - 1 if log else 0
+    return f"{count:,} earlier {'line is' if count == 1 else 'lines are'} not kept." if count > 0 else ""
 
 
 def path(task: TaskState) -> dict[str, datetime | None]:

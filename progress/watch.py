@@ -25,7 +25,7 @@ from urllib.parse import urlencode, urlsplit
 from .errors import NothingToWatch
 from .messages import FINAL_STATES, ID_PATTERN, CloseCode, TaskState, snapshot
 from .terminal import line
-from .texts import said_state, said_tries
+from .texts import not_kept, said_state, said_tries
 from .view_state import View, apply
 
 #: Seconds without a frame after which a connection counts as dead: two of the server's pings.
@@ -131,6 +131,8 @@ def show(views: Iterator[View], stream: TextIO) -> str:
     state: TaskState = {}
     for view in views:
         state = view["task"]
+        if not last and (lost := not_kept(view["log"])):
+            stream.write(f"{erase}({lost})\n")
         for entry in view["log"]:
             if entry["n"] > last:
                 stream.write(f"{erase}{entry['text']}\n")

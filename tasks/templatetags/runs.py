@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from django import template
 from django.conf import settings
 
-from progress.messages import FINAL_STATES, TaskState
+from progress.messages import FINAL_STATES, LogLine, TaskState
+from progress.texts import not_kept as lines_not_kept
 from progress.texts import path, said_percent, said_state, said_tries
 from tasks.web.services import flower_url, status
 
@@ -58,6 +59,12 @@ def percent_text(run: TaskState | None) -> str:
 def tries_text(run: TaskState | None) -> str:
     """Which try it is in, and how many workers it has lost."""
     return said_tries(run or {})
+
+
+@register.filter
+def not_kept(log: list[LogLine]) -> str:
+    """How many lines before those of `log` are held no longer."""
+    return lines_not_kept(log)
 
 
 @register.filter
