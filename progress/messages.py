@@ -74,6 +74,17 @@ class TaskError(TypedDict):
     message: str
 
 
+class Parts(TypedDict):
+    """How the tasks stand that a task is made of: the parts of a group, and what it has started."""
+
+    total: int
+    done: int
+    failed: int
+    cancelled: int
+    running: int
+    waiting: int
+
+
 class Changing(TypedDict, total=False):
     """The part of a task's public state that changes while it runs; an `update` carries all of it.
 
@@ -115,6 +126,7 @@ class TaskState(Changing, total=False):
     queue: str
     args_text: str
     parent_id: str | None
+    parts: Parts | None
     retry_of: str | None
     accepted_at: str | None
     sent_at: str | None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import cast
 
-from .messages import FINAL_STATES, Changing, LogLine, TaskState
+from .messages import FINAL_STATES, Changing, LogLine, Parts, TaskState
 
 
 def said_state(task: Changing) -> str:
@@ -33,6 +34,16 @@ def said_percent(task: Changing) -> str:
         return f"{int(percent + 1e-9)}\u00a0%"
     number = task.get("step_number") or 0
     return f"step {number}" if task.get("state") == "STARTED" and number else ""
+
+
+def said_parts(parts: Parts | None) -> str:
+    """Such as "8 parts: 7 done, 1 failed"."""
+    if not parts:
+        return ""
+    counts = cast("dict[str, int]", parts)
+    names = ("done", "failed", "cancelled", "running", "waiting")
+    told = [f"{counts[name]:,} {name}" for name in names if counts[name]]
+    return f"{parts['total']:,} part{'' if parts['total'] == 1 else 's'}: {', '.join(told)}"
 
 
 def not_kept(log: Sequence[LogLine]) -> str:

@@ -204,9 +204,10 @@ def _let_go(run: TaskRun, wanted: TaskRun) -> bool:
     known["freed_at"] = None if wanted.held else wanted.accepted_at
     for name, value in known.items():
         setattr(run, name, value)
-    run.held, run.after, run.sent_at = wanted.held, wanted.after, None
+    known["after"] = wanted.after or (None if run.after == run.pk else run.after)  # what it waited for stays known
+    run.held, run.after, run.sent_at = wanted.held, known["after"], None
     free = TaskRun.objects.filter(pk=run.pk, held=True, state=State.PENDING)
-    return bool(free.update(held=wanted.held, after=wanted.after, sent_at=None, **known))
+    return bool(free.update(held=wanted.held, sent_at=None, **known))
 
 
 def _active_key(run: TaskRun, value: object) -> str:

@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 from typing import cast
 
 from progress.held import Held, Since
-from progress.messages import Changing, LogLine, TaskError, TaskState, Waiting
+from progress.messages import Changing, LogLine, Parts, TaskError, TaskState, Waiting
 from progress.messages import State as StateName
 from progress.record import get_record
 from progress.state import merge
 from tasks.models import FINAL, State, TaskRun
 
 from .engine import get_engine
+from .family import parts_of
 from .message import MAX_ERROR, plain, sayable
 
 logger = logging.getLogger(__name__)
@@ -23,8 +24,8 @@ logger = logging.getLogger(__name__)
 MAX_ARGS_TEXT = 300
 
 
-def public_state(run: TaskRun, waiting: Waiting | None = None) -> TaskState:
-    """The whole public state of `run`; `waiting` says why, where it waits."""
+def public_state(run: TaskRun, waiting: Waiting | None = None, parts: Parts | None = None) -> TaskState:
+    """The whole public state of `run`; `waiting` says why, where it waits, and `parts` how those stand that it has."""
     state: TaskState = {
         "id": run.pk,
         "name": run.name,
@@ -33,6 +34,7 @@ def public_state(run: TaskRun, waiting: Waiting | None = None) -> TaskState:
         "queue": run.queue,
         "args_text": _args_text(run),
         "parent_id": run.parent_id,
+        "parts": parts,
         "retry_of": run.retry_of,
         "accepted_at": _iso(run.accepted_at),
         "sent_at": _iso(run.sent_at),
@@ -93,8 +95,11 @@ def shown_error(stored: object) -> TaskError | None:
 
 def live_states(found: Sequence[TaskRun], waiting: Mapping[str, Waiting]) -> list[TaskState]:
     """The public state of each of `found` as it is right now; while Redis is away, what the database knows."""
-    held = _held(found)
-    return [merge(public_state(one, waiting.get(one.pk)), held.get(one.pk, Held()).changing) for one in found]
+    held, parts = _held(found), parts_of(found)
+    return [
+        merge(public_state(one, waiting.get(one.pk), parts.get(one.pk)), held.get(one.pk, Held()).changing)
+        for one in found
+    ]
 
 
 def live_log(found: TaskRun) -> list[LogLine]:

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from progress.messages import FINAL_STATES, LogLine, TaskState
 from progress.texts import not_kept as lines_not_kept
-from progress.texts import path, said_percent, said_state, said_tries
+from progress.texts import path, said_parts, said_percent, said_state, said_tries
 from tasks.web.services import flower_url, status
 
 register = template.Library()
@@ -59,6 +59,12 @@ def percent_text(run: TaskState | None) -> str:
 def tries_text(run: TaskState | None) -> str:
     """Which try it is in, and how many workers it has lost."""
     return said_tries(run or {})
+
+
+@register.filter
+def parts_text(run: TaskState | None) -> str:
+    """How its parts stand, where it has some."""
+    return said_parts((run or {}).get("parts"))
 
 
 @register.filter

@@ -18,6 +18,7 @@ from progress.source import Handshake
 from progress.types import JSON
 from tasks import runs
 from tasks.models import TaskRun
+from tasks.runs.family import parts_of
 from tasks.runs.state import public_state
 from tasks.runs.waiting import explain
 
@@ -34,12 +35,17 @@ class RunSource:
         viewers = _viewers([one.cookies.get(cookie, "") for one in handshakes])
         wanted = {one.task_id for one in handshakes if one.task_id}
         found = {run.pk: run for run in TaskRun.objects.filter(pk__in=wanted)} if wanted else {}
-        waiting = explain(list(found.values()))
+        waiting, parts = explain(list(found.values())), parts_of(list(found.values()))
         answers: list[tuple[Viewer, TaskState | None]] = []
         for handshake, viewer in zip(handshakes, viewers, strict=True):
             run = found.get(handshake.task_id or "")
             seen = run is not None and viewer.may_see(run)
-            answers.append((viewer, public_state(run, waiting.get(run.pk)) if run is not None and seen else None))
+            answers.append(
+                (
+                    viewer,
+                    public_state(run, waiting.get(run.pk), parts.get(run.pk)) if run is not None and seen else None,
+                )
+            )
         return answers
 
     def states(self, viewer: Viewer, task_ids: Sequence[str]) -> dict[str, TaskState]:
@@ -71,8 +77,8 @@ class RunSource:
 
 def _states(found: QuerySet[TaskRun]) -> dict[str, TaskState]:
     rows = list(found)
-    waiting = explain(rows)
-    return {run.pk: public_state(run, waiting.get(run.pk)) for run in rows}
+    waiting, parts = explain(rows), parts_of(rows)
+    return {run.pk: public_state(run, waiting.get(run.pk), parts.get(run.pk)) for run in rows}
 
 
 def _viewers(session_keys: Sequence[str]) -> list[Viewer]:

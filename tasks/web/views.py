@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from tasks import runs
 from tasks.models import TaskRun
+from tasks.runs.family import family_of
 from tasks.runs.owner import current_owner
 from tasks.runs.state import live_log, live_states, public_state
 from tasks.runs.waiting import explain
@@ -80,6 +81,7 @@ def run(request: HttpRequest, task_id: str) -> HttpResponse:
         "result_json": None if found.result is None else _json(found.result),
         "traceback": found.traceback if viewer_of(request).is_staff else "",
         "log": live_log(found),
+        "family": family_of(found, visible_runs(viewer_of(request))),
         "again": TaskRun.objects.filter(retry_of=found.pk).order_by("accepted_at").values_list("pk", flat=True),
         "flower_url": flower_url(found.pk),
         "additions": additions([found.pk] if viewer_of(request).owns(found) else []).of(found.pk),

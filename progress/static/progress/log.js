@@ -6,6 +6,7 @@ import { LOG_LIMIT } from "./view-state.js";
 
 const NEAR_END = 8; // px: zoomed pages round
 const HAND = 1_000; // ms: wheels and fingers let a scroll run on
+const CALM = 5; // frames without a change
 const HANDS = ["wheel", "touchmove", "keydown", "pointerdown", "pointermove"];
 
 export default class Log {
@@ -13,6 +14,7 @@ export default class Log {
   #follow = true;
   #top = 0; // where it was scrolled to when last looked at
   #end = 0; // and where its end was
+  #frame = 0;
   #hand = -HAND; // when the reader touched it last
 
   constructor(list) {
@@ -28,7 +30,7 @@ export default class Log {
     for (const name of HANDS) list.addEventListener(name, () => (this.#hand = performance.now()), { passive: true });
     list.addEventListener("scroll", () => this.#scrolled());
     // lines that wrap otherwise are of another height
-    new ResizeObserver(() => this.#pin()).observe(list);
+    new ResizeObserver(() => this.#set(this.#follow)).observe(list);
     this.#set(true);
   }
 
@@ -58,7 +60,17 @@ export default class Log {
     this.#note(follow);
     this.#hand = -HAND;
     this.#pin();
-    requestAnimationFrame(() => this.#pin()); // by then the rows that have come into view have their heights
+    this.#settle();
+  }
+
+  // rows get their heights some frames after they have come into view
+  #settle(calm = 0) {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = requestAnimationFrame(() => {
+      const end = this.#end;
+      this.#pin();
+      if (this.#follow && calm < CALM) this.#settle(end === this.#end ? calm + 1 : 0);
+    });
   }
 
   /** Back to the end, while it is followed. */
