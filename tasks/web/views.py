@@ -46,7 +46,7 @@ def home(request: HttpRequest) -> HttpResponse:
 def start_task(request: HttpRequest) -> HttpResponse:
     """Accept a run and answer at once: 202 with its addresses for JSON, a redirect home for a form."""
     try:
-        fields = read_body(request)
+        fields = read_body(request, boxes=True)
         key = idempotency_key(request)
     except BadBody as error:
         return refuse(error.as_errors())

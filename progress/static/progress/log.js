@@ -29,6 +29,7 @@ export default class Log {
     });
     for (const name of HANDS) list.addEventListener(name, () => (this.#hand = performance.now()), { passive: true });
     list.addEventListener("scroll", () => this.#scrolled());
+    list.addEventListener("keydown", ({ key }) => key === "End" && this.#set(true)); // the end moves on the way there
     // lines that wrap otherwise are of another height
     new ResizeObserver(() => this.#set(this.#follow)).observe(list);
     this.#set(true);
