@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 import redis
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Case, Expression, F, Q, When
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from progress.messages import Waiting
@@ -114,6 +115,13 @@ def due(now: datetime) -> Q:
         & (Q(eta=None) | Q(eta__lte=now))
         & (Q(next_retry_at=None) | Q(next_retry_at__lte=now))
     )
+
+
+def due_at() -> Expression:
+    """Since when a run could begin: its next try, or its eta, or when what it waited for had ended, or its start."""
+    free = Coalesce("freed_at", "accepted_at")
+    first = Case(When(eta__gt=free, then=F("eta")), default=free)
+    return Case(When(state=State.RETRY, next_retry_at__isnull=False, then=F("next_retry_at")), default=first)
 
 
 def _place(run: TaskRun) -> int | None:

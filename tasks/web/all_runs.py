@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.contrib.auth.decorators import user_passes_test
-from django.db.models import Avg, Count, F, Max
+from django.db.models import Avg, Count, F, Max, Min
 from django.db.models.functions import TruncMinute
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods
 from tasks.models import CLAIMABLE, State, TaskRun
 from tasks.runs.search import SINCE, Filter, repeated, said_repeated
 from tasks.runs.state import live_states
-from tasks.runs.waiting import explain
+from tasks.runs.waiting import due, due_at, explain
 
 from .bulk import bulk
 
@@ -134,21 +134,26 @@ def _throughput(now: datetime) -> Plot:
 
 
 def _waits(now: datetime) -> Plot:
+    """From the moment from which a run could begin to the one in which it did; and who waits now."""
     began = TaskRun.objects.filter(
-        accepted_at__gte=now - LONGEST, started_at__gte=now - timedelta(hours=1), attempt=1, eta=None
-    ).annotate(wait=F("started_at") - F("accepted_at"))
+        accepted_at__gte=now - LONGEST, started_at__gte=now - timedelta(hours=1), attempt=1
+    ).annotate(wait=F("started_at") - due_at())
     minutes = {
-        minute: wait.total_seconds()
+        minute: max(wait.total_seconds(), 0.0)
         for minute, wait in began.order_by().values_list(TruncMinute("started_at")).annotate(mean=Avg("wait"))
     }
     longest = began.aggregate(longest=Max("wait"))["longest"]
     note = f"longest {_seconds(longest.total_seconds())}" if longest is not None else "nobody waited"
+    oldest = TaskRun.objects.filter(due(now)).aggregate(oldest=Min(due_at()))["oldest"]
+    note += f"; the oldest waits for {_seconds((now - oldest).total_seconds())} now" if oldest else "; none waits now"
     return _plot("Mean wait", minutes, now, _seconds, note)
 
 
 def _seconds(wait: float) -> str:
     """Waits are short: a tenth of a second says nothing of most."""
-    return f"{wait:.1f} s" if wait >= 1 else f"{wait * 1000:.0f} ms"
+    if wait >= 100:
+        return f"{wait / 3600:.1f} h" if wait >= 5400 else f"{wait / 60:.0f} min"
+    return f"{wait:.1f} s" if wait >= 1 else f"{max(wait, 0) * 1000:.0f} ms"
 
 
 def _plot(

@@ -7,13 +7,11 @@ from django.core.exceptions import BadRequest
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
 
 from tasks import runs
-from tasks.jobs.bulk import DONE
 from tasks.models import TaskRun
+from tasks.runs.bulk import DONE, start
 from tasks.runs.search import Filter, may
-from tasks.tasks import act_on_runs
 
 #: Runs that may be ticked: those of a page.
 MOST_TICKED = 50
@@ -33,9 +31,7 @@ def bulk(request: HttpRequest) -> HttpResponse:
         context = {"action": action, "everything": everything, "ticked": ticked, "possible": possible, "total": total}
         return render(request, "tasks/bulk.html", {**context, "not_possible": total - possible, "why": WHY_NOT[action]})
     if everything:
-        words = Filter.of(request.GET).as_words()
-        started = act_on_runs.delay(action=action, words=words, until=timezone.now().isoformat())
-        return redirect("run", task_id=started.id)
+        return redirect("run", task_id=start(action, Filter.of(request.GET)))
     _act(request, action, found)
     return redirect(request.get_full_path())
 

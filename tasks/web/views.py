@@ -18,6 +18,7 @@ from tasks import runs
 from tasks.models import TaskRun
 from tasks.runs.family import family_of
 from tasks.runs.owner import current_owner
+from tasks.runs.search import repeated, said_repeated
 from tasks.runs.state import live_log, live_states, public_state
 from tasks.runs.waiting import explain
 
@@ -81,6 +82,7 @@ def run(request: HttpRequest, task_id: str) -> HttpResponse:
         "result_json": None if found.result is None else _json(found.result),
         "traceback": found.traceback if viewer_of(request).is_staff else "",
         "log": live_log(found),
+        "repeated": said_repeated(last) if (last := repeated([found]).get(found.pk)) else "",
         "family": family_of(found, visible_runs(viewer_of(request))),
         "again": TaskRun.objects.filter(retry_of=found.pk).order_by("accepted_at").values_list("pk", flat=True),
         "flower_url": flower_url(found.pk),

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from django.utils import timezone
+
 import progress
-from tasks import runs
 from tasks.models import TaskRun
-from tasks.runs.search import Filter, may
+
+from .cancelling import cancel
+from .engine import NotAccepted
+from .repeating import again
+from .search import Filter, may
 
 #: What is done, in the words of its end.
 DONE = {"cancel": "cancelled", "retry": "started again"}
+
+
+#: Starts the task whose work `act_on_all` is, and gives its run's id.
+Starter = Callable[[str, Mapping[str, str], str], str]
+_starter: list[Starter] = []
+
+
+def register(starter: Starter) -> None:
+    """`starter` starts the work as a run of its own."""
+    _starter[:] = [starter]
+
+
+def start(action: str, wanted: Filter) -> str:
+    """Do it to all that match now, as a run of its own; its id."""
+    return _starter[0](action, wanted.as_words(), timezone.now().isoformat())
 
 
 def act_on_all(action: str, words: Mapping[str, str], until: str, run_id: str) -> dict[str, int]:
@@ -36,15 +56,15 @@ def act_on_all(action: str, words: Mapping[str, str], until: str, run_id: str) -
 def act(action: str, task_id: str, run_id: str) -> bool:
     """Cancel this run, or start it again; False where that was not possible any more."""
     if action == "cancel":
-        return runs.cancel(task_id)
+        return cancel(task_id)
     run = TaskRun.objects.filter(may(action), pk=task_id).first()
     if run is None:
         return False
     if TaskRun.objects.filter(parent_id=run_id, retry_of=task_id).exists():
         return True
     try:
-        runs.again(run)
-    except runs.NotAccepted as error:
+        again(run)
+    except NotAccepted as error:
         progress.log(f"{task_id}: {error}", "warning")
         return False
     return True
