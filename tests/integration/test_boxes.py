@@ -23,12 +23,13 @@ class OrdersForm(forms.Form):
     note = forms.CharField(required=False)
 
 
+@shared_task(name="tests.box_orders")
+def box_orders(dry_run=True, count=1, factor=1.0, note="") -> None: ...
+
+
 @pytest.fixture
 def orders(monkeypatch):
     """A startable task with a box."""
-
-    @shared_task(name="tests.box_orders")
-    def box_orders(dry_run=True, count=1, factor=1.0, note="") -> None: ...
 
     monkeypatch.setattr("tasks.startable._registered", [*startable_module._registered])
     return startable_module.startable(form=OrdersForm)(box_orders)
@@ -70,7 +71,6 @@ def test_what_is_no_box_takes_neither_and_a_box_nothing_else(orders, name, value
 
 def test_the_page_offers_a_box_beside_its_name(orders):
     page = visitor().get("/?task=box_orders").content.decode()
-    assert re.search(
-        r'<label class="box" for="id_box_orders_dry_run"><input type="checkbox" name="dry_run"[^>]*> Dry run', page
-    )
+    box = r'<label class="box" for="id_box_orders_dry_run"><input type="checkbox" name="dry_run"[^>]*> Dry run'
+    assert re.search(box, page)
     assert "Only look." in page
