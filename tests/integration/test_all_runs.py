@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.test import Client
@@ -97,8 +97,8 @@ def test_a_failure_that_was_run_again_says_how_that_ended(staff):
 
 def work(run: TaskRun) -> dict[str, int]:
     """As its worker does."""
-    given: Any = run.args
-    return act_on_all(*given, run.pk)
+    action, words, until = cast("tuple[str, dict[str, str], str]", run.args)
+    return act_on_all(action, words, until, run.pk)
 
 
 def ask(staff: Client, query: str, **fields: Any) -> Any:
