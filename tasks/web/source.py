@@ -8,7 +8,6 @@ from importlib import import_module
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.contrib.sessions.models import Session
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -18,8 +17,7 @@ from progress.source import Handshake
 from progress.types import JSON
 from tasks import runs
 from tasks.models import TaskRun
-from tasks.runs.family import parts_of
-from tasks.runs.state import public_state
+from tasks.runs.state import public_state, with_parts
 from tasks.runs.waiting import explain
 
 from . import feeds
@@ -35,7 +33,7 @@ class RunSource:
         viewers = _viewers([one.cookies.get(cookie, "") for one in handshakes])
         wanted = {one.task_id for one in handshakes if one.task_id}
         found = {run.pk: run for run in TaskRun.objects.filter(pk__in=wanted)} if wanted else {}
-        waiting, parts = explain(list(found.values())), parts_of(list(found.values()))
+        waiting = explain(list(found.values()))
         answers: list[tuple[Viewer, TaskState | None]] = []
         for handshake, viewer in zip(handshakes, viewers, strict=True):
             run = found.get(handshake.task_id or "")
@@ -43,18 +41,19 @@ class RunSource:
             answers.append(
                 (
                     viewer,
-                    public_state(run, waiting.get(run.pk), parts.get(run.pk)) if run is not None and seen else None,
+                    public_state(run, waiting.get(run.pk)) if run is not None and seen else None,
                 )
             )
         return answers
 
     def states(self, viewer: Viewer, task_ids: Sequence[str]) -> dict[str, TaskState]:
         """Those of `task_ids` that `viewer` may see."""
-        return _states(visible_runs(viewer).filter(pk__in=task_ids))
+        found = list(visible_runs(viewer).filter(pk__in=task_ids))
+        return with_parts(found, _states(found))
 
     def refresh(self, task_ids: Sequence[str]) -> dict[str, TaskState]:
         """All of `task_ids`."""
-        return _states(TaskRun.objects.filter(pk__in=task_ids))
+        return _states(list(TaskRun.objects.filter(pk__in=task_ids)))
 
     def cancel(self, viewer: Viewer, task_id: str) -> bool:
         """Cancel for the owner and for staff."""
@@ -75,10 +74,9 @@ class RunSource:
         return handshake.address if viewer.user_id is None else f"user-{viewer.user_id}"
 
 
-def _states(found: QuerySet[TaskRun]) -> dict[str, TaskState]:
-    rows = list(found)
-    waiting, parts = explain(rows), parts_of(rows)
-    return {run.pk: public_state(run, waiting.get(run.pk), parts.get(run.pk)) for run in rows}
+def _states(rows: list[TaskRun]) -> dict[str, TaskState]:
+    waiting = explain(rows)
+    return {run.pk: public_state(run, waiting.get(run.pk)) for run in rows}
 
 
 def _viewers(session_keys: Sequence[str]) -> list[Viewer]:
