@@ -26,7 +26,7 @@ MAX_ARGS_TEXT = 300
 
 def public_state(run: TaskRun, waiting: Waiting | None = None) -> TaskState:
     """The whole public state of `run`, but for its parts; `waiting` says why, where it waits."""
-    state: TaskState = {  # type: ignore[typeddict-item]  # it leaves out `parts`
+    state: TaskState = {
         "id": run.pk,
         "name": run.name,
         "max_attempts": run.max_attempts,
@@ -40,7 +40,7 @@ def public_state(run: TaskRun, waiting: Waiting | None = None) -> TaskState:
         "started_at": _iso(run.started_at),
         "finished_at": _iso(run.finished_at),
         "next_retry_at": _iso(run.next_retry_at),
-        **changing(run, waiting),
+        **changing(run, waiting),  # type: ignore[typeddict-item]  # `parts` are left out
     }
     return state
 
