@@ -119,6 +119,8 @@ def test_what_is_done_to_all_that_match_is_asked_with_its_number_and_is_a_run(st
     run = TaskRun.objects.get(name=act_on_runs.name)
     assert answer.status_code == 302 and run.pk in answer["Location"]
     assert run.owner is not None and run.owner.username == "sarah"
+    if action == "cancel":  # not behind those that wait in the queue
+        assert TaskRun.objects.filter(pk__in=waiting, state=State.REVOKED).count() == 60
     late = made().pk
     result = work(run)
     assert result == {"done": 60 if action == "cancel" else 7, "not": 0}
