@@ -53,12 +53,13 @@ class CloseCode:
 
 
 class Step(TypedDict):
-    """One `progress.step(...)`: `depth` counts from 0, `seconds` is null while it runs."""
+    """One `progress.step(...)`: `depth` counts from 0, `seconds` is null while it runs, `percent` is its own."""
 
     name: str
     state: Literal["running", "done", "failed"]
     seconds: float | None
     depth: int
+    percent: float | None
 
 
 class Waiting(TypedDict, total=False):
@@ -77,23 +78,40 @@ class TaskError(TypedDict):
     message: str
 
 
+class Parts(TypedDict):
+    """How the tasks stand that a task is made of: the parts of a group, and what it has started."""
+
+    total: int
+    done: int
+    failed: int
+    cancelled: int
+    running: int
+    waiting: int
+
+
 class Changing(TypedDict, total=False):
     """The part of a task's public state that changes while it runs; an `update` carries all of it.
 
-    `percent` is 0–100 or null without a total; `rate` is units a second; `eta` seconds; `ts` seconds since 1970.
+    `percent` is that of the whole, 0–100, and never falls within an attempt; null where nobody can know it. `rate` is
+    units a second; `eta` seconds until the whole is done; `ts` seconds since 1970. `tries` counts what the task itself
+    began (its retries and one), `lost` the workers that died in it, `attempt` both. `missing`: so much was left out.
     Only a final one has `result` or `error`. `result_omitted` true: there is one, but not here; the snapshot over HTTP
     has it.
     """
 
     state: State
     attempt: int
+    tries: int
+    lost: int
     current: float | None
     total: float | None
     percent: float | None
     unit: str
     message: str
     step: str | None
+    step_number: int
     steps: list[Step]
+    missing: int
     rate: float | None
     eta: float | None
     waiting: Waiting | None
@@ -110,9 +128,11 @@ class TaskState(Changing, total=False):
     id: str
     name: str
     max_attempts: int
+    max_tries: int | None
     queue: str
     args_text: str
     parent_id: str | None
+    parts: Parts | None
     retry_of: str | None
     accepted_at: str | None
     sent_at: str | None

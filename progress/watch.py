@@ -25,6 +25,7 @@ from urllib.parse import urlencode, urlsplit
 from .errors import NothingToWatch
 from .messages import FINAL_STATES, ID_PATTERN, SOCKETS, CloseCode, TaskState, snapshot
 from .terminal import line
+from .texts import not_kept, said_state, said_tries
 from .view_state import View, apply
 
 #: Seconds without a frame after which a connection counts as dead: two of the server's pings.
@@ -140,6 +141,8 @@ def show(views: Iterator[View], stream: TextIO) -> str:
         state = view["task"]
         if view["epoch"] != epoch:  # it counts its lines anew
             epoch, last = view["epoch"], 0
+        if not last and (lost := not_kept(view["log"])):
+            stream.write(f"{erase}({lost})\n")
         for entry in view["log"]:
             if entry["n"] > last:
                 stream.write(f"{erase}{entry['text']}\n")
@@ -155,7 +158,8 @@ def show(views: Iterator[View], stream: TextIO) -> str:
 def _told(state: TaskState) -> str:
     waiting, error = state.get("waiting"), state.get("error")
     reason = (waiting or {}).get("hint") or (f"{error['type']}: {error['message']}" if error else "")
-    return "  ".join(part for part in (str(state.get("state")), line(state), reason) if part)
+    tries = said_tries(state) if state.get("attempt", 0) > 1 else ""
+    return "  ".join(part for part in (said_state(state), line(state), tries, reason) if part)
 
 
 def _set_up_django() -> None:

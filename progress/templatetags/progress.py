@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from progress import format as written
+from progress import texts
 from progress.held import Held
 from progress.messages import FINAL_STATES, ID_PATTERN, SOCKETS, TaskState
 from progress.now import Now, now
@@ -23,6 +24,12 @@ MORE = frozenset({"steps", "log"})
 #: Says in a page's render context that script and stylesheet are in, and that Redis did not answer.
 ASSETS = "progress.assets"
 AWAY = "progress.away"
+
+
+@register.filter
+def said_state(task: TaskState | None) -> str:
+    """The state as people read it; "" where nobody knows it."""
+    return texts.said_state(task) if task else ""
 
 
 @register.inclusion_tag("progress/task_progress.html", takes_context=True)

@@ -296,6 +296,6 @@ def _time_limits(request: TaskRequest) -> tuple[float | None, float | None]:
 def _waiting_state(numbers: Changing, run: TaskRun) -> Changing:
     """What is shown between two attempts: where the last one stood, and when the next one starts."""
     row = changing(run, retry_waiting(run))
-    for key in ("state", "attempt", "waiting", "cancel_requested", "error"):
+    for key in ("state", "attempt", "tries", "lost", "waiting", "cancel_requested", "error"):
         numbers[key] = row[key]
     return numbers

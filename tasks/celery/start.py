@@ -82,6 +82,8 @@ def start_of(
         message=message_of(task, args, kwargs, options),
         queue=queue_of(task, options),
         max_attempts=getattr(task, "max_attempts", 3),
+        tries=1 + _count(options.get("retries")),
+        max_tries=max_tries_of(task),
         priority=_priority(task, options),
         eta=eta or countdown,
         expires=expires,
@@ -170,7 +172,7 @@ def _leaf(signature: Signature, after: str, group_id: str | None) -> tuple[list[
     if task is None or not is_tracked(task):
         return [], task_id
     start = Start(id=task_id, name=task.name, message={}, queue=queue_of(task, signature.options), after=after)
-    start.max_attempts = getattr(task, "max_attempts", 3)
+    start.max_attempts, start.max_tries = getattr(task, "max_attempts", 3), max_tries_of(task)
     start.group_id, start.anew = signature.options.get("group_id"), not _follows.get()
     if group_id:
         start.group_id = group_id
@@ -323,6 +325,20 @@ def running_request() -> TaskRequest:
     """The request of the task that is running here, if one is."""
     task = current_app.current_worker_task
     return task.request if task is not None and task.request.id else None
+
+
+def max_tries_of(task: CeleryTask, *, overridden: bool = False) -> int | None:
+    """How often the task may be tried: once, and by its retries; None: any number. `overridden`: by `retry()`."""
+    own = getattr(task, "retry_kwargs", None) or {}
+    most = own.get("max_retries", getattr(task, "max_retries", None))
+    if overridden:
+        most = getattr(task, "override_max_retries", most)
+    return None if most is None else 1 + _count(most)
+
+
+def _count(value: object) -> int:
+    """A number of retries as a column holds it."""
+    return min(max(value, 0), 2**31 - 2) if isinstance(value, int) else 0
 
 
 def _priority(task: CeleryTask, options: Options) -> int | None:

@@ -33,7 +33,7 @@ from tasks.runs.worker import identity
 from .ends import end
 from .errors import text_of
 from .left_open import LeftOpen, close_left_open
-from .start import adopted, following, moment, start_of, time_of
+from .start import adopted, following, max_tries_of, moment, start_of, time_of
 from .types import Args, Kwargs, Option, Options, Result, Signature, TaskRequest
 
 logger = logging.getLogger(__name__)
@@ -137,6 +137,7 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         at = eta or countdown or moment(0)
         start = start_of(self, args, kwargs, options, task_id=request.id)
         values: dict[str, object] = {"message": start.message, "queue": start.queue, "priority": start.priority}
+        values |= {"tries": start.tries, "max_tries": max_tries_of(self, overridden=True)}
         if start.expires is not None:
             values["expires"] = start.expires
         request.next_attempt = (at, values)
@@ -171,7 +172,7 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         counts.claimed(run)
         trace.follow(str(request.get("request_id") or ""))
         logger.info("Attempt %s of %s begins.", run.attempt, run, extra={"task_id": run.pk, "attempt": run.attempt})
-        activate(Reporter(run.pk, run.attempt, get_record()).open())
+        activate(Reporter(run.pk, run.attempt, get_record(), tries=run.tries, lost=run.lost).open())
 
     def _claim(self, request: TaskRequest, now: datetime) -> TaskRun | None:
         waited_until = moment(request.eta)

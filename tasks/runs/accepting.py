@@ -47,6 +47,8 @@ class Start:
     queue: str
     id: str | None = None
     max_attempts: int = 3
+    tries: int = 1
+    max_tries: int | None = None
     priority: int | None = None
     eta: datetime | None = None
     expires: datetime | None = None
@@ -72,6 +74,8 @@ class Start:
             message=self.message,
             queue=self.queue,
             max_attempts=self.max_attempts,
+            tries=self.tries,
+            max_tries=self.max_tries,
             priority=self.priority,
             eta=self.eta,
             expires=self.expires,
@@ -228,15 +232,17 @@ def _is_replaced(run: TaskRun) -> bool:
 
 def _let_go(run: TaskRun, wanted: TaskRun) -> bool:
     """The turn of a held run has come; what is `wanted` of it is known now. False if it came before, or it ended."""
-    names = ("name", "message", "queue", "group_id", "eta", "expires", "priority", "max_attempts")
+    names = ("name", "message", "queue", "group_id", "eta", "expires", "priority", "max_attempts", "tries", "max_tries")
     known = {name: getattr(wanted, name) for name in names}
     if _is_replaced(run):
         known["group_id"] = run.group_id
+    known["freed_at"] = None if wanted.held else wanted.accepted_at
     for name, value in known.items():
         setattr(run, name, value)
-    run.held, run.after, run.sent_at = wanted.held, wanted.after, None
+    known["after"] = wanted.after or (None if run.after == run.pk else run.after)  # what it waited for stays known
+    run.held, run.after, run.sent_at = wanted.held, known["after"], None
     free = TaskRun.objects.filter(pk=run.pk, held=True, state=State.PENDING)
-    return bool(free.update(held=wanted.held, after=wanted.after, sent_at=None, **known))
+    return bool(free.update(held=wanted.held, sent_at=None, **known))
 
 
 def _active_key(run: TaskRun, value: object) -> str:

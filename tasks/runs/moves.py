@@ -40,7 +40,7 @@ def claim(
 ) -> TaskRun | None:
     """Begin the next attempt for `worker`; None when this message is a copy and must be dropped.
 
-    A caller that does not know whether its claim was stored asks again with the same `at`, its name for this claim.
+    Who does not know whether the claim was stored asks again with the same `at`, its name for this claim.
     `waited_until`: the time that the message named and its worker has waited for, by a clock that nobody sets.
     """
     now = at or timezone.now()
@@ -81,11 +81,10 @@ def cancelled_parents() -> QuerySet[TaskRun]:
 def begin_again(wanted: TaskRun) -> bool:
     """A canvas whose ids were given out is called once more: its ended run waits again, as it is `wanted` now.
 
-    The count of attempts goes on, so that nothing of before can write. False if it has not ended, or was revoked: an
-    id that was revoked stays so, as Celery's workers see it.
+    The count of attempts goes on. False if it has not ended, or was revoked: that stays so, as Celery's workers see it.
     """
     names = [*("name", "message", "queue", "group_id", "parent_id", "eta", "expires", "priority", "max_attempts")]
-    names += ["held", "after", "accepted_at"]
+    names += ["tries", "max_tries", "held", "after", "accepted_at", "freed_at"]
     values: dict[str, object] = {name: getattr(wanted, name) for name in names}
     values |= {"state": State.PENDING, "worker": "", "lost": 0, "unfollowed": False, "progress": {}, "traceback": ""}
     empty = ("sent_at", "started_at", "finished_at", "next_retry_at", "cancel_requested_at", "result", "error")
@@ -245,9 +244,9 @@ def set_aside(task_id: str, attempt: int) -> bool:
 
 
 def lost(task_id: str, worker: str, *, send_again: bool, why: str = "") -> str | None:
-    """The process that ran this task for `worker` is gone. The new state; None when the run moved on before.
+    """The process that ran this task for `worker` is gone, the last allowed time because of `why`.
 
-    `why` is said when it was the last allowed time.
+    The new state; None when the run moved on before.
     """
     run = TaskRun.objects.filter(pk=task_id, state=State.STARTED, worker=worker).first()
     if run is None:
@@ -322,13 +321,16 @@ def ask_to_cancel(task_id: str) -> bool:
 
 
 def cancel_children(parent_id: str) -> None:
-    """In two statements, however many there are: those that wait are REVOKED, those that run are asked to end.
+    """`cancel_all` of what a run has started."""
+    cancel_all(TaskRun.objects.filter(parent_id=parent_id))
 
-    Each one's own followers and viewers hear of it when the sweep, or the canceller, calls `follow`.
+
+def cancel_all(children: QuerySet[TaskRun]) -> None:
+    """In two statements, however many: those that wait are REVOKED, those that run are asked to end.
+
+    Each one's followers and viewers hear of it when the sweep, or the canceller, calls `follow`.
     """
-    now = timezone.now()
-    children = TaskRun.objects.filter(parent_id=parent_id)
-    asked = {"cancel_requested_at": now}
+    asked = {"cancel_requested_at": (now := timezone.now())}
     children.filter(state=State.STARTED, cancel_requested_at=None).update(**asked)
     values = {"state": State.REVOKED, "finished_at": now, "error": CANCELLED, "next_retry_at": None, **asked}
     children.filter(state__in=CLAIMABLE).update(held=False, unfollowed=True, **values)

@@ -46,10 +46,10 @@ def idempotency_key(request: HttpRequest) -> str | None:
     return key
 
 
-def read_body(request: HttpRequest, max_body: int = MAX_BODY) -> Mapping[str, object]:
+def read_body(request: HttpRequest, max_body: int = MAX_BODY, *, boxes: bool = False) -> Mapping[str, object]:
     """The fields of the request: a QueryDict of a form, or the dict of a JSON object of up to `max_body` bytes.
 
-    Raises `BadBody`.
+    `boxes`: true and false may be among them. Raises `BadBody`.
     """
     if request.content_type in FORMS:
         try:
@@ -67,7 +67,7 @@ def read_body(request: HttpRequest, max_body: int = MAX_BODY) -> Mapping[str, ob
     if not isinstance(fields, dict):
         raise BadBody(f"The body must be a JSON object, but got a {type(fields).__name__}.")
     for name, value in fields.items():
-        if isinstance(value, (dict, list, bool)):
+        if isinstance(value, (dict, list)) or (isinstance(value, bool) and not boxes):
             raise BadBody(f"{name} must be a number or a string, but got {json.dumps(value)[:50]}.", name)
     return {name: value for name, value in fields.items() if value is not None}
 

@@ -11,7 +11,6 @@ from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.sessions.models import Session
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -22,7 +21,7 @@ from progress.source import Viewer as AnyViewer
 from progress.types import JSON
 from tasks import runs
 from tasks.models import TaskRun
-from tasks.runs.state import listed, public_state, result_of, watched
+from tasks.runs.state import listed, public_state, result_of, watched, with_parts
 from tasks.runs.waiting import explain
 
 from . import feeds
@@ -60,7 +59,8 @@ class RunSource:
 
     def states(self, viewer: Viewer, task_ids: Sequence[str]) -> dict[str, TaskState]:
         """Those of `task_ids` that `viewer` may see."""
-        return _states(listed(visible_runs(viewer).filter(pk__in=task_ids)))
+        found = list(listed(visible_runs(viewer).filter(pk__in=task_ids)))
+        return with_parts(found, _states(found))
 
     def result(self, task_id: str) -> JSON:
         """The whole of it."""
@@ -68,7 +68,7 @@ class RunSource:
 
     def refresh(self, task_ids: Sequence[str]) -> dict[str, TaskState]:
         """All of `task_ids`."""
-        return _states(watched(TaskRun.objects.filter(pk__in=task_ids)))
+        return _states(list(watched(TaskRun.objects.filter(pk__in=task_ids))))
 
     def cancel(self, viewer: Viewer, task_id: str) -> bool:
         """Cancel for the owner and for staff."""
@@ -100,8 +100,7 @@ def _stays(one: OpenSocket, now: Viewer, owners: Mapping[str, tuple[int | None, 
     return now.is_staff or all(now.is_owner(*owners[pk]) for pk in one.task_ids if pk in owners)
 
 
-def _states(found: QuerySet[TaskRun]) -> dict[str, TaskState]:
-    rows = list(found)
+def _states(rows: list[TaskRun]) -> dict[str, TaskState]:
     waiting = explain(rows)
     return {run.pk: public_state(run, waiting.get(run.pk)) for run in rows}
 

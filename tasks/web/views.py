@@ -19,7 +19,9 @@ from django.views.decorators.http import require_POST, require_safe
 from progress.paths import sockets_path
 from tasks import runs
 from tasks.models import TaskRun
+from tasks.runs.family import family_of
 from tasks.runs.owner import current_owner
+from tasks.runs.search import repeated, said_repeated
 from tasks.runs.state import listed, live_log, live_states, public_state, readable
 from tasks.runs.waiting import explain
 
@@ -49,7 +51,7 @@ def home(request: HttpRequest) -> HttpResponse:
 def start_task(request: HttpRequest) -> HttpResponse:
     """Accept a run and answer at once: 202 with its addresses for JSON, a redirect home for a form."""
     try:
-        fields = read_body(request)
+        fields = read_body(request, boxes=True)
         key = idempotency_key(request)
     except BadBody as error:
         return refuse(error.as_errors())
@@ -88,6 +90,8 @@ def run(request: HttpRequest, task_id: str) -> HttpResponse:
         "log": live_log(found),
         "before": shown(TaskRun.objects.filter(pk=found.retry_of).only("pk")),
         "again": shown(TaskRun.objects.filter(retry_of=found.pk).order_by("accepted_at").only("pk")),
+        "repeated": said_repeated(last) if (last := repeated([found]).get(found.pk)) else "",
+        "family": family_of(found, visible_runs(viewer_of(request))),
         "flower_url": flower_url(found.pk),
         "additions": additions([found.pk] if viewer_of(request).owns(found) else []).of(found.pk),
     }

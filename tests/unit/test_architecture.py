@@ -30,6 +30,8 @@ STANDARD_LIBRARY_ONLY = [
         "flusher",
         "sink",
         "steps",
+        "whole",
+        "lines",
         "rate",
         "values",
         *("active", "threads", "stored"),

@@ -52,6 +52,7 @@ SHAPES: dict[str, tuple[Any, set[str]]] = {  # heading → (the TypedDict, field
     "task": (TaskState, CHANGING),
     "changing part": (Changing, set()),
     "step": (messages.Step, set()),
+    "parts": (messages.Parts, set()),
     "waiting": (messages.Waiting, set()),
     "error object": (messages.TaskError, set()),
     "log line": (messages.LogLine, set()),
@@ -99,6 +100,7 @@ WORDS: dict[Any, str] = {
     list[messages.LogLine]: r"list of \[log lines\]",
     list[messages.Step]: r"list of \[steps\]",
     messages.Waiting: r"\[waiting\]",
+    messages.Parts: r"\[parts\]",
     messages.TaskError: r"\[error\]",
     TaskState: r"\[task\]",
 }

@@ -3,7 +3,7 @@
 
 import { Connection, sharedConnection, socketsUrl } from "./connection.js";
 import { paintSoon, tick } from "./painter.js";
-import { BLOCK, TEXT, announcement, fraction } from "./part-texts.js";
+import { BLOCK, TEXT, announcement, fraction, isPartial } from "./part-texts.js";
 import { isFinal, isHeld } from "./view-state.js";
 
 // Parts that are more than a text, loaded where a page has them.
@@ -155,9 +155,9 @@ class TaskProgress extends HTMLElement {
 
   #hear(view) {
     const { task } = view;
-    const before = this.#view?.task.state;
+    const { state: before, attempt } = this.#view?.task ?? {};
     this.#view = view;
-    if (task.state !== before) this.#began = task.ts * 1000;
+    if (task.state !== before || task.attempt !== attempt) this.#began = task.ts * 1000;
     this.#tell("progress", task);
     if (task.result_omitted && this.#parts.has("result") && !this.#result) this.#fetchResult();
     if (!isFinal(task.state) || isFinal(before)) return;
@@ -204,7 +204,10 @@ class TaskProgress extends HTMLElement {
     if (isOver(this.#status)) task.rate = task.eta = null;
     this.setAttribute("state", task.state);
     this.toggleAttribute("ended", isFinal(task.state));
-    this.#move(isOver(this.#status) ? (fraction(task) ?? 0) : fraction(task));
+    this.toggleAttribute("missing", isPartial(task));
+    const share = fraction(task) ?? (isOver(this.#status) ? 0 : null); // what is over does not travel
+    this.toggleAttribute("indeterminate", task.state === "STARTED" && share === null);
+    this.#move(share);
     const clock = Date.now();
     for (const name in TEXT) this.#write(name, TEXT[name], task, clock);
     if (task.result_omitted && this.#result) Object.assign(task, { result: this.#result.value, result_omitted: false });
@@ -238,9 +241,8 @@ class TaskProgress extends HTMLElement {
 
   #move(target) {
     const bar = this.#parts.get("bar");
-    this.toggleAttribute("indeterminate", target === null);
+    this.#parts.get("fill")?.setAttribute("width", `${(target ?? 0).toFixed(2)}%`);
     if (target === null) return bar?.removeAttribute("aria-valuenow");
-    this.#parts.get("fill")?.setAttribute("width", `${target.toFixed(2)}%`);
     bar?.setAttribute("aria-valuenow", Math.floor(target * 10 + 1e-6) / 10);
   }
 

@@ -17,6 +17,7 @@ function take(page) {
     held.delete(fresh.dataset.run);
     if (row !== fresh) [...row.cells].slice(1).forEach((cell, i) => change(cell, fresh.cells[i + 1]));
     row.setAttribute("state", fresh.getAttribute("state"));
+    row.toggleAttribute("missing", fresh.hasAttribute("missing"));
     if (row === place) place = place.nextElementSibling;
     else body.insertBefore(row, place);
   }

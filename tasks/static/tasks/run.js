@@ -1,7 +1,6 @@
 // One run's end: in the title, the icon and, where it is allowed, a notification; its buttons without a reload.
 
-import { percent } from "../progress/format.js";
-import { TEXT, announcement } from "../progress/part-texts.js";
+import { TEXT, announcement, isPartial } from "../progress/part-texts.js";
 import { enhanceActions } from "./actions.js";
 
 const run = document.querySelector("task-progress");
@@ -10,9 +9,9 @@ const bell = document.getElementById("notify");
 const site = document.title.split("·").pop();
 
 run.addEventListener("progress", ({ detail: task }) => {
-  const mark = { SUCCESS: "✓", FAILURE: "✗", REVOKED: "■" }[task.state] ?? percent(task.percent);
+  const mark = isPartial(task) ? "⚠" : ({ SUCCESS: "✓", FAILURE: "✗", REVOKED: "■" }[task.state] ?? TEXT.percent(task));
   document.title = `${mark} ${TEXT.name(task)} ·${site}`;
-  icon.href = icon.dataset[task.state.toLowerCase()] ?? icon.href;
+  icon.href = icon.dataset[isPartial(task) ? "missing" : task.state.toLowerCase()] ?? icon.href;
 });
 
 run.addEventListener("end", ({ detail: task }) => {
