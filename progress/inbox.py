@@ -17,13 +17,16 @@ T = TypeVar("T")
 
 #: Frames of one socket that may wait, and their characters: as many as a reader of 500 tasks sends at once.
 MAX_FRAMES = 1_000
-MAX_SIZE = 128 * 1024
+MAX_SIZE = 256 * 1024
 #: The same before it is known who sends them.
 MAX_SIZE_AT_THE_DOOR = 32 * 1024
 #: Characters that may wait of all sockets of one visitor.
 MAX_SIZE_OF_VISITOR = 1024 * 1024
 #: What a short frame costs beside its text, in characters.
 OVERHEAD = 100
+
+#: Seconds of work during which nothing is taken in; afterwards all of it is.
+SHORT = 0.02
 
 #: Work that a socket may ask for at once, and what it gets back a second. A snapshot for a list is 1.
 BURST = 600.0
@@ -80,6 +83,7 @@ class Inbox:
             if self.left:
                 raise Left
             self._take(await (self._receive() if self._receiving is None else self._receiving))
+            await self._take_all()
         text = self._waiting.popleft()
         self._count(-_size(text))
         return text
@@ -88,6 +92,8 @@ class Inbox:
         """Do `work`, and meanwhile take in what comes."""
         task = asyncio.ensure_future(work)
         try:
+            if self._receiving is None:  # most work takes less, and a socket that comes says nothing yet
+                await asyncio.wait((task,), timeout=SHORT)
             while not task.done():
                 if self.left:
                     return await task
@@ -108,6 +114,15 @@ class Inbox:
         self._drop()
         if self._visitor is not None and self._traffic[self._visitor] <= 0:
             del self._traffic[self._visitor]
+
+    async def _take_all(self) -> None:
+        """Take in what the server has read already."""
+        while not self.left:
+            receiving = self._received()
+            await asyncio.sleep(0)
+            if not receiving.done():
+                return
+            self._take(receiving.result())
 
     def _received(self) -> asyncio.Future[Event]:
         """The next message, which outlives whoever waits for it."""

@@ -43,8 +43,8 @@ class CloseCode:
     UNAVAILABLE: Final = 4003  # the database did not answer, or the web server refused a frame
     TOO_SLOW: Final = 4008  # sent, but not read: the acknowledged `seq` stays behind
     NO_PONG: Final = 4012
-    BAD_FRAMES: Final = 4400  # five frames that were refused
-    NOT_FOUND: Final = 4404  # unknown, or not yours: one answer to both
+    BAD_FRAMES: Final = 4400  # five frames that were refused, or more than may wait
+    NOT_FOUND: Final = 4404  # unknown, or not yours (any more): one answer to all
     TOO_MANY: Final = 4429  # more sockets than one viewer may have
 
 

@@ -9,6 +9,9 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.base import SessionBase
 
+#: Where a session remembers the key under which its visitor's runs are stored.
+VISITOR = "tasks_visitor"
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -23,8 +26,11 @@ class Owner:
             return self.user.pk, ""
         if not self.session.session_key:
             self.session.create()
+        key = self.session.session_key or ""
+        if self.session.get(VISITOR) != key:
+            self.session[VISITOR] = key  # a login keeps what is in a session, and gives it another key
         self.session.modified = True
-        return None, self.session.session_key or ""
+        return None, key
 
 
 _owner: contextvars.ContextVar[Owner | None] = contextvars.ContextVar("tasks_owner", default=None)
