@@ -314,6 +314,7 @@ LOGGING = {
         "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "django.channels.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "django.utils.autoreload": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        "axes": {"level": "WARNING"},  # or four lines for each login
         "daphne": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},  # or a line for each report
     },
