@@ -1,6 +1,6 @@
 """What a socket sends, taken in within bounds: a web server may read ahead without one (Daphne does).
 
-While a frame is being obeyed the next ones are taken from the server and wait here, so their number is known. A socket
+Frames are taken from the server at once and wait here, so their number is known. A socket
 that sends more than may wait is closed, and whatever it sends from then on is read and dropped.
 """
 
@@ -24,9 +24,6 @@ MAX_SIZE_AT_THE_DOOR = 32 * 1024
 MAX_SIZE_OF_VISITOR = 1024 * 1024
 #: What a short frame costs beside its text, in characters.
 OVERHEAD = 100
-
-#: Seconds of work during which nothing is taken in; afterwards all of it is.
-SHORT = 0.02
 
 #: Work that a socket may ask for at once, and what it gets back a second. A snapshot for a list is 1.
 BURST = 600.0
@@ -66,7 +63,8 @@ class Inbox:
         self._visitor: str | None = None
         self._waiting: deque[str | None] = deque()
         self._size = 0
-        self._receiving: asyncio.Future[Event] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._news: asyncio.Future[None] | None = None
         self.on_flood: Callable[[], None] | None = None
         self.flooded = False
         #: True once the client is gone; what it had sent before may still wait.
@@ -82,56 +80,42 @@ class Inbox:
         while not self._waiting:
             if self.left:
                 raise Left
-            self._take(await (self._receive() if self._receiving is None else self._receiving))
-            await self._take_all()
+            await self._wait_for_news()
         text = self._waiting.popleft()
         self._count(-_size(text))
         return text
 
     async def during(self, work: Coroutine[object, None, T]) -> T:
         """Do `work`, and meanwhile take in what comes."""
-        task = asyncio.ensure_future(work)
-        try:
-            if self._receiving is None:  # most work takes less, and a socket that comes says nothing yet
-                await asyncio.wait((task,), timeout=SHORT)
-            while not task.done():
-                if self.left:
-                    return await task
-                receiving = self._received()
-                await asyncio.wait((task, receiving), return_when=asyncio.FIRST_COMPLETED)
-                if receiving.done():
-                    self._take(await receiving)
-            return await task
-        finally:
-            if not task.done():
-                task.cancel()
-                await asyncio.wait((task,))
+        self._begin()
+        return await work
 
     def close(self) -> None:
         """Nobody asks any more."""
-        if self._receiving is not None:
-            self._receiving.cancel()
+        if self._reading is not None:
+            self._reading.cancel()
         self._drop()
         if self._visitor is not None and self._traffic[self._visitor] <= 0:
             del self._traffic[self._visitor]
 
-    async def _take_all(self) -> None:
-        """Take in what the server has read already."""
-        while not self.left:
-            receiving = self._received()
-            await asyncio.sleep(0)
-            if not receiving.done():
-                return
-            self._take(receiving.result())
+    def _begin(self) -> None:
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read())
 
-    def _received(self) -> asyncio.Future[Event]:
-        """The next message, which outlives whoever waits for it."""
-        if self._receiving is None:
-            self._receiving = asyncio.ensure_future(self._receive())
-        return self._receiving
+    async def _read(self) -> None:
+        """Take in whatever the server has, all of it in one go: it may have read thousands at once."""
+        while not self.left:
+            self._take(await self._receive())
+
+    async def _wait_for_news(self) -> None:
+        self._begin()
+        assert self._reading is not None
+        if self._reading.done():
+            self._reading.result()  # the server's `receive` has failed
+        self._news = asyncio.get_running_loop().create_future()
+        await asyncio.wait((self._news, self._reading), return_when=asyncio.FIRST_COMPLETED)
 
     def _take(self, message: Event) -> None:
-        self._receiving = None
         if message["type"] == "websocket.disconnect":
             self.left = True
         elif message["type"] == "websocket.receive" and not self.flooded:
@@ -140,6 +124,8 @@ class Inbox:
             self._count(_size(text))
             if self._is_full():
                 self._flood()
+        if self._news is not None and not self._news.done() and (self._waiting or self.left):
+            self._news.set_result(None)
 
     def _is_full(self) -> bool:
         most = MAX_SIZE_AT_THE_DOOR if self._visitor is None else MAX_SIZE

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 demo: Any = demo_task
 long: Any = long_running_task
 PASSWORD = "a long enough one"
-DOWNLOAD = {"launcher": "Ann", "sellers": "S1", "start_date": "2026-01-01", "end_date": "2026-01-02"}
+DOWNLOAD = {"launcher": "Ann", "seller_id": "S1", "start_date": "2026-01-01", "end_date": "2026-01-02"}
 
 
 def download(client: Client, body: dict[str, Any], key: str) -> Any:
@@ -66,7 +66,7 @@ def test_one_key_with_other_arguments_is_409_and_says_so(body, other):
 def test_one_key_with_other_arguments_of_a_download_is_409():
     alice = signed_in("alice")
     assert download(alice, DOWNLOAD, "k").status_code == 202
-    answer = download(alice, {**DOWNLOAD, "sellers": "S2"}, "k")
+    answer = download(alice, {**DOWNLOAD, "seller_id": "S2"}, "k")
     assert answer.status_code == 409
     assert "other arguments" in answer.json()["errors"]["Idempotency-Key"][0]
     assert download(alice, DOWNLOAD, "k").status_code == 202
