@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -109,6 +110,7 @@ async def make_hub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     hub.source._thread.shutdown()
+    gc.collect()  # a cursor that a cancelled question has left would lock its table in SQLite's memory
     client: Any = hub._repair._reader._record._client
     await client.aclose()
     await client.connection_pool.disconnect()
