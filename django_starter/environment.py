@@ -87,6 +87,9 @@ OWN_WORDS = frozenset(("admin", "api", "downloads", "health", "login", "logout",
     *("sample-source", "static", "ws")
 }
 
+#: Characters, and different ones, of a SECRET_KEY that cannot be guessed: those of Django's own `check --deploy`.
+KEY_LENGTH, KEY_VARIETY = 50, 5
+
 DATABASE_SCHEMES = ("sqlite", "postgres", "postgresql")
 #: A machine that is gone says nothing; without these libpq waits for it for two hours. Seconds, the last in ms.
 POSTGRESQL_OPTIONS: dict[str, object] = {
@@ -203,6 +206,12 @@ def secret_key(*, shared: bool) -> str:
     """SECRET_KEY, else one of this checkout, made when it is first used. Raises ImproperlyConfigured where it must be
     `shared`."""
     if key := text("SECRET_KEY"):
+        if shared and (len(key) < KEY_LENGTH or len(set(key)) < KEY_VARIETY):
+            raise ImproperlyConfigured(
+                f"SECRET_KEY has {len(key)} characters, {len(set(key))} different ones; a site that others reach needs "
+                f"{KEY_LENGTH}, {KEY_VARIETY} different ones: "
+                "python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
+            )
         return key
     if shared:
         raise ImproperlyConfigured(

@@ -21,14 +21,14 @@ class Floods(logging.Filter):
         super().__init__()
         self._window = window
         self._lock = threading.Lock()
-        self._more: dict[tuple[str, int], list[logging.LogRecord]] = {}
-        self._counts: dict[tuple[str, int], int] = {}
+        self._more: dict[tuple[str, str, int], list[logging.LogRecord]] = {}
+        self._counts: dict[tuple[str, str, int], int] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """False for a line that is only counted."""
         if record.levelno < logging.WARNING or not record.name.startswith(PER_CONNECTION) or hasattr(record, "flood"):
             return True
-        place = (record.pathname, record.lineno)
+        place = (record.name, record.pathname, record.lineno)
         with self._lock:
             if place in self._counts:
                 self._counts[place] += 1
@@ -40,7 +40,7 @@ class Floods(logging.Filter):
         timer.start()
         return True
 
-    def _say(self, place: tuple[str, int]) -> None:
+    def _say(self, place: tuple[str, str, int]) -> None:
         with self._lock:
             count = self._counts.pop(place)
             last = self._more.pop(place, [])

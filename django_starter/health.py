@@ -30,6 +30,8 @@ from .environment import DEV_DIR
 
 #: Seconds that all checks together may take; the answer is out within one.
 READY_TIMEOUT = 0.6
+#: Seconds for which one answer serves all who ask: anybody may, and each look opens connections.
+READY_FRESH = 1.0
 #: Free bytes of the disk below which the database and the append-only file are about to fail.
 LEAST_DISK = 200 * 1024 * 1024
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -96,7 +98,7 @@ def disk() -> str:
 
 
 CHECKS: dict[str, OneAtATime[str]] = {
-    name: OneAtATime(check, f"health-{name}")
+    name: OneAtATime(check, f"health-{name}", fresh=READY_FRESH)
     for name, check in {
         "database": database,
         "broker": broker_answers,

@@ -120,5 +120,11 @@ def of_this_process() -> Iterator[Metric]:
     """Sockets, and what the channel layer lost."""
     sockets = sum(hub.sockets for hub in hubs())
     yield GaugeMetricFamily("progress_sockets", "WebSockets of this web process", value=sockets)
+    topics = sum(hub.topics for hub in hubs())
+    yield GaugeMetricFamily("progress_topics", "Tasks that somebody at this web process watches", value=topics)
+    subscriptions = sum(hub.subscriptions for hub in hubs())
+    yield GaugeMetricFamily(
+        "progress_subscriptions", "Sockets, counted once a task that each watches", value=subscriptions
+    )
     repairs = sum(hub.repairs for hub in hubs())
     yield CounterMetricFamily("progress_repairs", "Snapshots sent because news were lost (resyncs)", value=repairs)

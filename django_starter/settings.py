@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from progress.redis import layer_host
 
 from .brokers import broker_at
@@ -46,6 +48,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
     "progress",
     "tasks",
     "tasks.downloads.apps.DownloadsConfig",
@@ -68,6 +71,7 @@ MIDDLEWARE = [
     "tasks.web.middleware.OwnerMiddleware",  # a task started in a view belongs to its caller
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",  # answers for a login that is shut
 ]
 
 ROOT_URLCONF = "django_starter.urls"
@@ -245,6 +249,18 @@ STORAGES = {
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "home"
+#: After so many wrong passwords for one account, or from one address, there is a pause; a right one begins anew.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_LOCKOUT_PARAMETERS = ["username", "ip_address"]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=5)
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or whoever goes on trying shuts the owner out for ever
+AXES_LOCKOUT_CALLABLE = "django_starter.lockout.answer"
+AXES_CLIENT_IP_CALLABLE = "django_starter.lockout.address"
+AXES_DISABLE_ACCESS_LOG = True  # a row for each login, for ever
+AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = False  # `manage.py axes_reset_username` opens a login again
 #: Only visitors who are signed in may start and watch tasks; otherwise a visitor is known by the session.
 TASKS_REQUIRE_LOGIN = flag("TASKS_REQUIRE_LOGIN", PRODUCTION)
 #: Tasks that one visitor may start in a minute, and sockets that one may hold in a web process; 0: no limit.
@@ -311,6 +327,7 @@ LOGGING = {
         "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "django.channels.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "django.utils.autoreload": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        "axes": {"level": "WARNING"},  # or four lines for each login
         "daphne": {"level": "WARNING"},
         "uvicorn.error": {"filters": ["floods"]},  # uvicorn gives it a handler of its own
         "httpx": {"level": "WARNING"},  # or a line for each report

@@ -82,6 +82,16 @@ class Hub:
         return len(self._outboxes)
 
     @property
+    def topics(self) -> int:
+        """How many tasks are watched."""
+        return len(self._audiences)
+
+    @property
+    def subscriptions(self) -> int:
+        """How many sockets watch each of them, together."""
+        return sum(len(audience.subscriptions) for audience in self._audiences.values())
+
+    @property
     def repairs(self) -> int:
         """Repairs since the start: news that the channel layer lost."""
         return self._repair.count

@@ -1,6 +1,6 @@
 """What a socket sends, taken in within bounds: a web server may read ahead without one (Daphne does).
 
-While a frame is being obeyed the next ones are taken from the server and wait here, so their number is known. A socket
+Frames are taken from the server at once and wait here, so their number is known. A socket
 that sends more than may wait is closed, and whatever it sends from then on is read and dropped.
 """
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 #: Frames of one socket that may wait, and their characters: as many as a reader of 500 tasks sends at once.
 MAX_FRAMES = 1_000
-MAX_SIZE = 128 * 1024
+MAX_SIZE = 256 * 1024
 #: The same before it is known who sends them.
 MAX_SIZE_AT_THE_DOOR = 32 * 1024
 #: Characters that may wait of all sockets of one visitor.
@@ -63,7 +63,8 @@ class Inbox:
         self._visitor: str | None = None
         self._waiting: deque[str | None] = deque()
         self._size = 0
-        self._receiving: asyncio.Future[Event] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._news: asyncio.Future[None] | None = None
         self.on_flood: Callable[[], None] | None = None
         self.flooded = False
         #: True once the client is gone; what it had sent before may still wait.
@@ -79,7 +80,7 @@ class Inbox:
         while not self._waiting:
             if self.left:
                 raise Left
-            self._take(await (self._receive() if self._receiving is None else self._receiving))
+            await self._wait_for_news()
         text = self._waiting.popleft()
         self._count(-_size(text))
         return text
@@ -89,17 +90,13 @@ class Inbox:
 
         Work `for_it_alone` is dropped once the client is gone, and this raises `Left`.
         """
+        reading = self._begin()
         task = asyncio.ensure_future(work)
         try:
-            while not task.done():
-                if self.left and for_it_alone:
+            if for_it_alone:
+                await asyncio.wait((task, reading), return_when=asyncio.FIRST_COMPLETED)
+                if self.left and not task.done():
                     raise Left
-                if self.left:
-                    return await task
-                receiving = self._received()
-                await asyncio.wait((task, receiving), return_when=asyncio.FIRST_COMPLETED)
-                if receiving.done():
-                    self._take(await receiving)
             return await task
         finally:
             if not task.done():
@@ -108,20 +105,31 @@ class Inbox:
 
     def close(self) -> None:
         """Nobody asks any more."""
-        if self._receiving is not None:
-            self._receiving.cancel()
+        if self._reading is not None:
+            self._reading.cancel()
         self._drop()
         if self._visitor is not None and self._traffic[self._visitor] <= 0:
             del self._traffic[self._visitor]
 
-    def _received(self) -> asyncio.Future[Event]:
-        """The next message, which outlives whoever waits for it."""
-        if self._receiving is None:
-            self._receiving = asyncio.ensure_future(self._receive())
-        return self._receiving
+    def _begin(self) -> asyncio.Task[None]:
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read())
+        return self._reading
+
+    async def _read(self) -> None:
+        """Take in whatever the server has, all of it in one go: it may have read thousands at once."""
+        while not self.left:
+            self._take(await self._receive())
+
+    async def _wait_for_news(self) -> None:
+        self._begin()
+        assert self._reading is not None
+        if self._reading.done():
+            self._reading.result()  # the server's `receive` has failed
+        self._news = asyncio.get_running_loop().create_future()
+        await asyncio.wait((self._news, self._reading), return_when=asyncio.FIRST_COMPLETED)
 
     def _take(self, message: Event) -> None:
-        self._receiving = None
         if message["type"] == "websocket.disconnect":
             self.left = True
         elif message["type"] == "websocket.receive" and not self.flooded:
@@ -130,6 +138,8 @@ class Inbox:
             self._count(_size(text))
             if self._is_full():
                 self._flood()
+        if self._news is not None and not self._news.done() and (self._waiting or self.left):
+            self._news.set_result(None)
 
     def _is_full(self) -> bool:
         most = MAX_SIZE_AT_THE_DOOR if self._visitor is None else MAX_SIZE

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from typing import Final, Literal, TypeAlias, TypedDict, cast, get_args
 
-from .errors import FrameError
 from .types import JSON
 from .values import plain_json, utf8
 
@@ -47,8 +45,8 @@ class CloseCode:
     UNAVAILABLE: Final = 4003  # the database did not answer, or the web server refused a frame
     TOO_SLOW: Final = 4008  # sent, but not read: the acknowledged `seq` stays behind
     NO_PONG: Final = 4012
-    BAD_FRAMES: Final = 4400  # five frames that were refused
-    NOT_FOUND: Final = 4404  # unknown, or not yours: one answer to both
+    BAD_FRAMES: Final = 4400  # five frames that were refused, or more than may wait
+    NOT_FOUND: Final = 4404  # unknown, or not yours (any more): one answer to all
     TOO_MANY: Final = 4429  # more sockets than one viewer may have
 
 
@@ -217,47 +215,7 @@ class Error(TypedDict, total=False):
     task_id: str
 
 
-class Pong(TypedDict):
-    """The answer to a `Ping`: the newest `seq` that the viewer has applied."""
-
-    type: Literal["pong"]
-    seq: int
-
-
-class Resync(TypedDict, total=False):
-    """Asks for a `Snapshot`; with what the viewer holds, so that only missed log lines come."""
-
-    type: Literal["resync"]
-    task_id: str
-    epoch: str
-    seq: int
-
-
-class Cancel(TypedDict, total=False):
-    """Asks to cancel the task. `task_id` on a list socket."""
-
-    type: Literal["cancel"]
-    task_id: str
-
-
-class Subscribe(TypedDict, total=False):
-    """List socket only: watch these tasks, follow these feeds."""
-
-    type: Literal["subscribe"]
-    task_ids: list[str]
-    feeds: list[str]
-
-
-class Unsubscribe(TypedDict, total=False):
-    """List socket only: watch these tasks and follow these feeds no longer."""
-
-    type: Literal["unsubscribe"]
-    task_ids: list[str]
-    feeds: list[str]
-
-
 ServerFrame: TypeAlias = Snapshot | Update | Log | Feed | Ping | Error
-ClientFrame: TypeAlias = Pong | Resync | Cancel | Subscribe | Unsubscribe
 
 
 def dumps(value: object) -> str:
@@ -313,46 +271,3 @@ def error(code: str, message: str, task_id: str | None = None) -> Error:
     if task_id is not None:
         frame["task_id"] = task_id
     return frame
-
-
-#: What a browser may send: each type with its fields and what they must be.
-CLIENT_FRAMES: Final[dict[str, dict[str, type]]] = {
-    "pong": {"seq": int},
-    "resync": {"task_id": str, "epoch": str, "seq": int},
-    "cancel": {"task_id": str},
-    "subscribe": {"task_ids": list, "feeds": list},
-    "unsubscribe": {"task_ids": list, "feeds": list},
-}
-
-
-def parse_client_frame(text: str | None) -> ClientFrame:
-    """The browser's frame, with a known `type` and fields of the right kind. Raises `FrameError`."""
-    if text is None:
-        raise FrameError("bad_json", "Binary frames are not understood; send JSON text.")
-    if len(text) > MAX_CLIENT_FRAME:
-        raise FrameError("too_big", f"A frame may have {MAX_CLIENT_FRAME} characters, this one has {len(text)}.")
-    try:
-        frame = json.loads(text)
-    except (ValueError, RecursionError):
-        raise FrameError("bad_json", "The frame is not JSON.") from None
-    if not isinstance(frame, dict) or not isinstance(frame.get("type"), str) or frame["type"] not in CLIENT_FRAMES:
-        raise FrameError("bad_frame", f"type must be one of {', '.join(CLIENT_FRAMES)}.")
-    for field, kind in CLIENT_FRAMES[frame["type"]].items():
-        if field not in frame:
-            continue
-        if not _IS[kind](frame[field]):
-            name = {int: "a whole number", str: "an id", list: "a list of ids"}[kind]
-            raise FrameError("bad_frame", f"{field} must be {name}.")
-    return cast(ClientFrame, frame)
-
-
-def _is_id(value: object) -> bool:
-    """True for a task's id, and for an epoch, which may be empty."""
-    return isinstance(value, str) and (value == "" or ID_PATTERN.fullmatch(value) is not None)
-
-
-_IS: Final[dict[type, Callable[[object], bool]]] = {
-    int: lambda value: isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53,
-    str: _is_id,
-    list: lambda value: isinstance(value, list) and all(_is_id(item) for item in value),
-}

@@ -14,21 +14,12 @@ from django.conf import settings
 from django.http import parse_cookie
 
 from .address import client_address
+from .client_frames import Cancel, ClientFrame, Resync, parse_client_frame
 from .errors import FrameError
 from .held import Since
 from .hub import Hub, get_hub
 from .inbox import Inbox, Left, Pace
-from .messages import (
-    ID_PATTERN,
-    NOT_FOUND,
-    Cancel,
-    ClientFrame,
-    CloseCode,
-    Resync,
-    TaskState,
-    error,
-    parse_client_frame,
-)
+from .messages import ID_PATTERN, NOT_FOUND, CloseCode, TaskState, error
 from .origin import is_own_origin
 from .outbox import Outbox, Subscription
 from .source import NOBODY, Handshake, OpenSocket, Viewer

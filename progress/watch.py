@@ -1,8 +1,9 @@
 """`python -m progress.watch <address or task id>`: the bar of any task, in a terminal.
 
 With the address of a task (its page, its snapshot or its socket) it is a viewer like a browser, and needs the cookie of
-somebody who may see it: `--cookie 5x0…`. With a bare id it reads the record and the database itself, as a shell on the
-server may: run it beside `manage.py`, or with DJANGO_SETTINGS_MODULE set.
+somebody who may see it, in the environment (`PROGRESS_COOKIE=5x0…`) or in a file (`--cookie-file`). With a bare id it
+reads the record and the database itself, as a shell on the server may: run it beside `manage.py`, or with
+DJANGO_SETTINGS_MODULE set.
 
 Ends with 0 when the task succeeded, 1 when it did not, 2 when there is nothing to watch.
 """
@@ -19,7 +20,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import NoReturn, TextIO
 from urllib.parse import urlencode, urlsplit
 
 from .errors import NothingToWatch
@@ -30,6 +31,8 @@ from .view_state import View, apply
 
 #: Seconds without a frame after which a connection counts as dead: two of the server's pings.
 SILENCE = 40.0
+#: The environment's name for the cookie: a command line can be read by everybody on the machine.
+COOKIE = "PROGRESS_COOKIE"
 #: Seconds between two looks at the record, and between two at the database.
 LOOK_EVERY = 0.1
 ASK_EVERY = 1.0
@@ -69,7 +72,7 @@ def from_server(address: str, cookie: str) -> Iterator[View]:
         except ConnectionClosed as closed:
             code = closed.rcvd.code if closed.rcvd else 1006
             if code == CloseCode.NOT_FOUND:
-                raise NothingToWatch("There is no such task, or it is not yours: give --cookie.") from None
+                raise NothingToWatch(f"There is no such task, or it is not yours: set {COOKIE}.") from None
             if 4400 <= code < 5000:
                 raise NothingToWatch(f"The server closed the connection with {code}.") from None
         except InvalidHandshake as error:
@@ -162,6 +165,22 @@ def _told(state: TaskState) -> str:
     return "  ".join(part for part in (said_state(state), line(state), tries, reason) if part)
 
 
+def _cookie(path: str | None) -> str:
+    """The cookie in that file, else in the environment; "" for none."""
+    if path is None:
+        return os.environ.get(COOKIE, "").strip()
+    try:
+        return (sys.stdin.read() if path == "-" else Path(path).read_text()).strip()
+    except (OSError, ValueError) as error:
+        raise NothingToWatch(f"--cookie-file cannot be read: {error}") from None
+
+
+def _hide_cookie(task: str, cookie: str) -> NoReturn:
+    """Begin again without the cookie on the command line, where everybody on the machine can read it."""
+    os.environ[COOKIE] = cookie
+    os.execv(sys.executable, [sys.executable, "-m", "progress.watch", "--", task])
+
+
 def _set_up_django() -> None:
     """Find the settings as `manage.py` here does, unless the environment names them."""
     manage = Path("manage.py")
@@ -183,12 +202,17 @@ def main(arguments: Sequence[str] | None = None, stream: TextIO | None = None) -
     )
     parser.add_argument("task", help="the address of a task's page, or a task id")
     parser.add_argument(
-        "--cookie", default="", help="of who may see it: the value of `sessionid`, or a whole Cookie header"
+        "--cookie-file",
+        help="has the cookie of who may see it (the value of `sessionid`, or a whole Cookie header); - is the standard "
+        f"input. Without it {COOKIE} is read",
     )
+    parser.add_argument("--cookie", help=argparse.SUPPRESS)  # of before: see `_hide_cookie`
     given = parser.parse_args(arguments)
+    if given.cookie is not None and arguments is None:
+        _hide_cookie(given.task, given.cookie)
     try:
         if "://" in given.task:
-            views = from_server(given.task, given.cookie)
+            views = from_server(given.task, given.cookie or _cookie(given.cookie_file))
         else:
             _set_up_django()
             views = from_record(given.task)

@@ -132,7 +132,10 @@ def _closed(code: int) -> Finding:
 
 def _refused(status: int, site: Site) -> Finding:
     if status == 403:
-        return failed(f"The socket was refused with 403: {site.origin} is no origin of this site.", "# ALLOWED_HOSTS")
+        return failed(
+            f"The socket was refused with 403: {site.origin} is no origin of this site.",
+            "# ALLOWED_HOSTS; nginx: proxy_set_header Host $http_host;",
+        )
     return failed(
         f"The socket was answered with {status}: something in between does not pass Upgrade on.",
         "# nginx, in that location:\n"

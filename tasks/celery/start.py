@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -26,6 +25,7 @@ from tasks.runs import NotAccepted, Start, trace
 from tasks.runs.message import stored_message
 
 from .options import check
+from .routing import name_of, queue_of
 from .types import CeleryTask, Options, Signature, TaskRequest
 
 #: Options of apply_async that make sense in the caller's process only.
@@ -246,7 +246,7 @@ def message_of(
 ) -> dict[str, JSON]:
     """`{"args", "kwargs", "options"}` as JSON. Raises `NotAccepted`."""
     kept = {key: value for key, value in options.items() if key not in CALLERS_OPTIONS and value is not None}
-    kept.update({key: _name(kept[key]) for key in ("queue", "exchange") if key in kept})
+    kept.update({key: name_of(kept[key]) for key in ("queue", "exchange") if key in kept})
     message = {"args": list(args or ()), "kwargs": dict(kwargs or {}), "options": kept}
     try:
         text = kombu_dumps(message)
@@ -289,36 +289,6 @@ def moment(value: datetime | str | float | None) -> datetime | None:
     if isinstance(value, str):
         return moment(datetime.fromisoformat(value))
     return timezone.now() + timedelta(seconds=float(value))
-
-
-def queue_of(task: CeleryTask, options: Options) -> str:
-    """The name of the queue that the task's message goes to."""
-    queue = options.get("queue")
-    if queue is None and options.get("exchange"):
-        queue = _queue_behind(task.app, _name(options["exchange"]), str(options.get("routing_key") or ""))
-    if queue is not None:
-        return _name(queue)
-    route = task.app.amqp.router.route(dict(options), task.name, task_type=task)
-    queue = route.get("queue")
-    return str(getattr(queue, "name", None) or task.app.conf.task_default_queue)
-
-
-def _queue_behind(app: Celery, exchange: str, routing_key: str) -> str | None:
-    """The queue of ours that an exchange gives such messages to: there they are counted."""
-    for name, queue in app.amqp.queues.items():
-        if queue.exchange is None or queue.exchange.name != exchange:
-            continue
-        pattern = re.escape(queue.routing_key or "")
-        if queue.exchange.type == "topic":
-            pattern = pattern.replace(r"\.\#", r"(\..*)?").replace(r"\#", ".*").replace(r"\*", r"[^.]+")
-        if queue.exchange.type == "fanout" or re.fullmatch(pattern, routing_key):
-            return str(name)
-    return None
-
-
-def _name(of: object) -> str:
-    """A queue's or exchange's, given as such or by name."""
-    return str(getattr(of, "name", of))
 
 
 def running_request() -> TaskRequest:

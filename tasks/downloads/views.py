@@ -19,7 +19,7 @@ from tasks import runs
 from tasks.models import State, TaskRun
 from tasks.web.access import own_runs, viewer_of, visible_runs
 from tasks.web.limits import limit_starts
-from tasks.web.requests import BadBody, idempotency_key, read_body, refuse, wants_json
+from tasks.web.requests import BadBody, idempotency_key, key_reused, read_body, refuse, wants_json
 from tasks.web.views import addresses, gone, home_page
 
 from . import files
@@ -48,6 +48,8 @@ def start_download(request: HttpRequest) -> HttpResponse:
         wanted = form.wanted()
         try:
             result = download_reports.apply_async(kwargs=wanted.as_arguments(), idempotency_key=key)
+        except runs.KeyReused as error:
+            return key_reused(error)
         except runs.NotAccepted as error:
             form.add_error(None, str(error))
     if not form.is_valid():

@@ -13,7 +13,7 @@ def count_tries(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tasks", "0005_follow_old_rows")]
+    dependencies = [("tasks", "0008_hash_idempotency_keys")]
 
     operations = [
         migrations.AddField(

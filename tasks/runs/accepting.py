@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,9 +15,9 @@ from progress.messages import ID_PATTERN
 from progress.types import JSON
 from tasks.models import FINAL, State, TaskRun, new_id
 
-from . import barrier, counts
+from . import barrier, counts, keys
 from .database import DatabaseAway, reconnect
-from .engine import NotAccepted
+from .engine import KeyReused, NotAccepted
 from .message import plain
 from .moves import begin_again, end_cancelled
 from .owner import Owner, current_owner
@@ -92,8 +90,8 @@ def accept(
 ) -> TaskRun:
     """Write the row of a new run and publish its message when the caller's transaction commits.
 
-    The same id, or the same owner's `idempotency_key` within 24 h, gives the run that is there. Raises `NotAccepted`
-    for what cannot be stored.
+    The same id, or the same owner's `idempotency_key` for the same task within 24 h, gives the run that is there.
+    Raises `NotAccepted` for what cannot be stored, and `KeyReused` where that run has other arguments.
     """
     again = start if start.id is not None else replace(start, id=new_id())
     now = timezone.now()
@@ -131,9 +129,9 @@ def _accept(
     if idempotency_key:
         if plain(idempotency_key) != idempotency_key:
             raise NotAccepted(f"idempotency_key must be a text that can be stored, but got {idempotency_key!r}."[:300])
-        run.idempotency_key = f"{run.owner_id or run.session_key}:{idempotency_key}"[:200]
+        run.idempotency_key = keys.idempotency_key(run, idempotency_key)
     if start.one_while_active is not None:
-        run.active_key = _active_key(run, start.one_while_active)
+        run.active_key = keys.active_key(run, start.one_while_active)
     if not (start.behind or run.idempotency_key or run.active_key or start.id or above):
         run.save(force_insert=True)
         _accepted(run)
@@ -245,12 +243,6 @@ def _let_go(run: TaskRun, wanted: TaskRun) -> bool:
     return bool(free.update(held=wanted.held, sent_at=None, **known))
 
 
-def _active_key(run: TaskRun, value: object) -> str:
-    """The key under which only one run of this owner may be active."""
-    digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-    return f"{run.owner_id or run.session_key}:{run.name}:{digest}"[-200:]
-
-
 def _insert(run: TaskRun, *, known_id: bool) -> tuple[TaskRun, bool]:
     if run.active_key:  # freed here, where it is wanted, and not by each of the ways in which a run can end
         TaskRun.objects.filter(active_key=run.active_key, state__in=FINAL).update(active_key=None)
@@ -273,6 +265,9 @@ def _insert(run: TaskRun, *, known_id: bool) -> tuple[TaskRun, bool]:
     if there is None:  # pragma: no cover - the row cannot be neither there nor insertable
         raise NotAccepted("The run could not be stored.")
     created = there.pk == mine and there.accepted_at == run.accepted_at
+    reused = not created and run.idempotency_key is not None and run.idempotency_key == there.idempotency_key
+    if reused and keys.arguments(there) != keys.arguments(run):
+        raise KeyReused(f"This Idempotency-Key has started {there.pk} with other arguments: use another key.")
     return (run if created else there), created
 
 

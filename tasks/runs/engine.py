@@ -22,6 +22,10 @@ class NotAccepted(RunError, ValueError):
     """A start that cannot be stored; the message says which limit and what came."""
 
 
+class KeyReused(NotAccepted):
+    """The owner has used this Idempotency-Key for the same task with other arguments."""
+
+
 class Engine(Protocol):
     """A task queue: Celery is the first. Its own file registers one."""
 

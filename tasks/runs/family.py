@@ -7,7 +7,7 @@ from typing import TypedDict, cast
 
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
-from progress.messages import Parts
+from progress.messages import ID_PATTERN, Parts
 from tasks.models import CLAIMABLE, State, TaskRun
 
 #: Parts that a page lists; the others are counted.
@@ -39,7 +39,8 @@ def parts_of(found: Sequence[TaskRun]) -> dict[str, Parts]:
 
 
 def family_of(run: TaskRun, visible: QuerySet[TaskRun]) -> Family:
-    """The runs around `run`, of those that are `visible`."""
+    """The runs around `run`, of those that are `visible` and have an address."""
+    visible = visible.filter(pk__regex=f"^{ID_PATTERN.pattern}$")
     above = {one.pk: one for one in visible.filter(pk__in=[pk for pk in (run.parent_id, run.after) if pk])}
     parts = _started_by([run.pk]) | (_grouped([run.after]) if run.after else TaskRun.objects.none())
     listed = visible.filter(pk__in=parts.values("pk")).order_by("accepted_at", "pk")

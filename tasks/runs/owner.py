@@ -13,6 +13,9 @@ from django.utils import timezone
 #: The day on which an anonymous visitor was last here.
 SEEN = "seen"
 
+#: Where a session remembers the key under which its visitor's runs are stored.
+VISITOR = "tasks_visitor"
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -26,8 +29,11 @@ class Owner:
         if self.user.is_authenticated:
             return self.user.pk, ""
         self.remember()
+        key = self.session.session_key or ""
+        if self.session.get(VISITOR) != key:
+            self.session[VISITOR] = key  # a login keeps what is in a session, and gives it another key
         self.session.modified = True
-        return None, self.session.session_key or ""
+        return None, key
 
     def remember(self) -> None:
         """Give an anonymous person a session, and let it last from today on; one write a day at most.

@@ -19,6 +19,8 @@ SINCE = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta
 ANONYMOUS = "anonymous"
 #: Characters of a word.
 MAX_WORD = 200
+#: What is loaded of the repetitions.
+REPEATED = ("pk", "retry_of", "state")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def repeated(found: list[TaskRun]) -> dict[str, TaskRun]:
     newest = {run.pk: run for run in found}
     ends = {run.pk: run.pk for run in found}  # the run that is known last of each
     for _ in range(10):  # repetitions of repetitions, a query each
-        later = TaskRun.objects.filter(retry_of__in=set(ends.values())).order_by("accepted_at")
+        later = TaskRun.objects.filter(retry_of__in=set(ends.values())).order_by("accepted_at").only(*REPEATED)
         next_of = {run.retry_of: run for run in later}
         moved = {pk: next_of[end] for pk, end in ends.items() if end in next_of}
         if not moved:

@@ -49,7 +49,7 @@ def watched(found: QuerySet[TaskRun]) -> QuerySet[TaskRun]:
 
 def result_of(task_id: str) -> JSON:
     """The whole result of a run; None where it has none."""
-    return sayable(TaskRun.objects.filter(pk=task_id).values_list("result", flat=True).first())
+    return readable(TaskRun.objects.filter(pk=task_id).values_list("result", flat=True).first())
 
 
 def public_state(run: TaskRun, waiting: Waiting | None = None) -> TaskState:

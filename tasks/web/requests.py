@@ -46,6 +46,11 @@ def idempotency_key(request: HttpRequest) -> str | None:
     return key
 
 
+def key_reused(error: Exception) -> JsonResponse:
+    """409: the key has started this task with other arguments. Forms send no such header, so scripts read this."""
+    return refuse({"Idempotency-Key": [str(error)]}, 409)
+
+
 def read_body(request: HttpRequest, max_body: int = MAX_BODY, *, boxes: bool = False) -> Mapping[str, object]:
     """The fields of the request: a QueryDict of a form, or the dict of a JSON object of up to `max_body` bytes.
 

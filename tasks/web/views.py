@@ -30,7 +30,7 @@ from .feeds import HOME_RUNS
 from .forms import StartForm
 from .limits import limit_starts
 from .panels import additions, home_forms
-from .requests import BadBody, idempotency_key, read_body, refuse, wants_json
+from .requests import BadBody, idempotency_key, key_reused, read_body, refuse, wants_json
 from .services import flower_url
 
 
@@ -59,6 +59,8 @@ def start_task(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         try:
             result = form.start(key)
+        except runs.KeyReused as error:
+            return key_reused(error)
         except runs.NotAccepted as error:
             form.add_error(None, str(error))
     if not form.is_valid():

@@ -103,7 +103,7 @@ def writes(client: Client, task_id: str, ended: str) -> dict[str, Callable[[dict
         "run again": post(f"/tasks/{ended}/retry/"),
         "download": post("/downloads/", form),
         "fetch what is missing": post(f"/downloads/{ended}/missing/"),
-        "many at once": post("/runs/", {"action": "cancel", "run": task_id}),
+        "many at once": post("/runs/", {"action": "cancel", "run": task_id, "confirmed": "1"}),
         "log in": post("/login/", {"username": "sarah", "password": "a long password"}),
         "log in to the admin": post("/admin/login/", {"username": "sarah", "password": "a long password"}),
         "log out": post("/logout/"),

@@ -74,7 +74,17 @@ ENGINES = {"celery", "kombu", "billiard", "amqp", "huey", "django_tasks"}
 TOP_LEVEL = {
     *("manage.py", "django_starter", "tasks", "progress", "templates", "start_dev.sh", "start_all_services.sh"),
     *("supervisord.conf", "requirements.txt", "requirements.in", "requirements-dev.txt", "requirements-dev.in"),
-    *("tests", "README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", "run_tests.sh", "docs", "benchmarks"),
+    *(
+        "tests",
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "LICENSE",
+        "pyproject.toml",
+        "run_tests.sh",
+        "docs",
+        "benchmarks",
+    ),
     # Made by tools, ignored by git.
     *("staticfiles", "media"),
 }

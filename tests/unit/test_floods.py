@@ -11,7 +11,7 @@ from tests.waiting import wait_until
 
 
 @pytest.fixture
-def said():
+def said(monkeypatch):
     """What the console shows, with a filter of a short window; the loggers are as they were afterwards."""
     lines: list[str] = []
 
@@ -21,6 +21,7 @@ def said():
 
     console = Console()
     console.addFilter(Floods(0.2))
+    monkeypatch.setattr(logging.getLogger("uvicorn.error"), "filters", [])  # the site's own, with its long window
     logging.getLogger().addHandler(console)
     yield lines
     logging.getLogger().removeHandler(console)

@@ -11,8 +11,9 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from progress import flusher, messages, outbox, size, socket, steps, values
-from progress.messages import CLIENT_FRAMES, Changing, CloseCode, TaskState
+from progress import client_frames, flusher, messages, outbox, size, socket, steps, values
+from progress.client_frames import CLIENT_FRAMES
+from progress.messages import Changing, CloseCode, TaskState
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "PROTOCOL.md").read_text()
 
@@ -44,11 +45,11 @@ SHAPES: dict[str, tuple[Any, set[str]]] = {  # heading → (the TypedDict, field
     "feed": (messages.Feed, set()),
     "ping": (messages.Ping, set()),
     "error": (messages.Error, set()),
-    "pong": (messages.Pong, set()),
-    "resync": (messages.Resync, set()),
-    "cancel": (messages.Cancel, set()),
-    "subscribe": (messages.Subscribe, set()),
-    "unsubscribe": (messages.Unsubscribe, set()),
+    "pong": (client_frames.Pong, set()),
+    "resync": (client_frames.Resync, set()),
+    "cancel": (client_frames.Cancel, set()),
+    "subscribe": (client_frames.Subscribe, set()),
+    "unsubscribe": (client_frames.Unsubscribe, set()),
     "task": (TaskState, CHANGING),
     "changing part": (Changing, set()),
     "step": (messages.Step, set()),
