@@ -73,11 +73,21 @@ class TaskError(TypedDict):
     message: str
 
 
+class Reached(TypedDict):
+    """How far a checkpoint is, as the bar showed it when it was stored."""
+
+    current: float | None
+    total: float | None
+    percent: float | None
+    unit: str
+
+
 class Changing(TypedDict, total=False):
     """The part of a task's public state that changes while it runs; an `update` carries all of it.
 
     `percent` is 0–100 or null without a total; `rate` is units a second; `eta` seconds; `ts` seconds since 1970.
-    Only a final one has `result` or `error`.
+    Only a final one has `result` or `error`. `resumed_from`: where this attempt went on; `go_on_from`: where a run
+    that ended badly can go on.
     """
 
     state: State
@@ -96,6 +106,8 @@ class Changing(TypedDict, total=False):
     ts: float
     result: JSON
     error: TaskError | None
+    resumed_from: Reached | None
+    go_on_from: Reached | None
 
 
 class TaskState(Changing, total=False):

@@ -1,7 +1,7 @@
 """What a task says of itself: a call stores numbers in memory, the flusher's thread publishes the newest ones.
 
 Standard library only. Nothing in the caller's loop looks at a clock, takes a lock or does I/O: `set` is a store and
-one look at a flag. The flag, `_attention`, is up in two cases: the flusher sleeps and wants to be woken, or a cancel
+one look at a flag. The flag, `attention`, is up in two cases: the flusher sleeps and wants to be woken, or a cancel
 was asked for and the next call must raise.
 """
 
@@ -16,9 +16,10 @@ from typing import Literal, TypeVar
 
 from .errors import Cancelled
 from .flusher import Flusher, get_flusher
-from .messages import FINAL_STATES, LEVELS, Changing, Level, Step, dumps
+from .messages import FINAL_STATES, LEVELS, Changing, Level, Reached, Step, dumps
 from .rate import Rate
-from .sink import Reply, Sink, Told
+from .resumed import keep
+from .sink import Book, Reply, Sink, Told
 from .steps import MAX_STEPS, Scope, outside_of, share_of_whole
 from .values import MAX_LINE, MAX_MESSAGE, MAX_UNIT, finite, length_of, plain_text
 
@@ -37,28 +38,9 @@ class Reporter:
     """
 
     __slots__ = (
-        "_attention",
-        "_cancelled",
-        "_dropped",
-        "_end",
-        "_flusher",
-        "_lines",
-        "_lock",
-        "_published",
-        "_rate",
-        "_scopes",
-        "_sink",
-        "_steps",
-        "_thread",
-        "_told_lines",
-        "_told_seq",
-        "attempt",
-        "current",
-        "message",
-        "stale",
-        "task_id",
-        "total",
-        "unit",
+        *("_cancelled", "_dropped", "_end", "_flusher", "_lines", "_lock", "_published", "_rate", "_resumed_from"),
+        *("_scopes", "_shown_before", "_sink", "_steps", "_thread", "_told_lines", "_told_seq"),
+        *("attempt", "attention", "book", "current", "message", "stale", "task_id", "total", "unit"),
     )
 
     def __init__(self, task_id: str, attempt: int, sink: Sink, flusher: Flusher | None = None) -> None:
@@ -72,7 +54,8 @@ class Reporter:
         self.stale = False
         self._sink = sink
         self._flusher = flusher or get_flusher()
-        self._attention = True
+        #: True if the next call shall `attend`.
+        self.attention = True
         self._cancelled = False
         self._lines: deque[str] = deque()
         self._dropped = 0
@@ -86,6 +69,9 @@ class Reporter:
         self._rate = Rate()
         self._published: tuple[object, ...] | None = None
         self._end: Changing | None = None
+        self._resumed_from: Reached | None = None
+        self._shown_before: Reached | None = None
+        self.book: Book | None = None
 
     # --- what a task calls --------------------------------------------------------------------------------------------
 
@@ -105,8 +91,8 @@ class Reporter:
             self.message = message if type(message) is str else plain_text(message, MAX_MESSAGE)
         if unit is not None:
             self.unit = unit if type(unit) is str else plain_text(unit, MAX_UNIT)
-        if self._attention:
-            self._attend()
+        if self.attention:
+            self.attend()
 
     def advance(self, n: float = 1) -> None:
         """Add `n` to what the task has done. Raises `Cancelled` when the task shall stop."""
@@ -114,8 +100,8 @@ class Reporter:
             self.current = (self.current or 0) + n
         except Exception:  # one of them is no number, or none that can be added
             self.current = (finite(self.current) or 0) + (finite(n) or 0)
-        if self._attention:
-            self._attend()
+        if self.attention:
+            self.attend()
 
     def track(
         self, iterable: Iterable[T], total: float | None = None, unit: str = "", message: str | None = None
@@ -126,12 +112,12 @@ class Reporter:
         if message is not None:
             self.message = plain_text(message, MAX_MESSAGE)
         self.current = 0
-        self._attend()
+        self.attend()
         for done, item in enumerate(iterable, 1):
             yield item
             self.current = done
-            if self._attention:
-                self._attend()
+            if self.attention:
+                self.attend()
 
     @contextmanager
     def step(self, name: str, weight: float = 1) -> Iterator[Reporter]:
@@ -156,13 +142,15 @@ class Reporter:
             self.unit = ""
             self._rate = Rate()
         try:
-            self._attend()
+            self.attend()
             yield self
         except BaseException:
             self._end_step(scope, "failed")
             raise
         self._end_step(scope, "done")
-        self._attend()
+        if self.book is not None:
+            self.book.step_ended()
+        self.attend()
 
     def _end_step(self, scope: Scope, state: Literal["done", "failed"]) -> None:
         with self._lock:
@@ -183,8 +171,8 @@ class Reporter:
     def log(self, text: str, level: Level = "info") -> None:
         """Add a line to the task's log. `level` is debug, info, warning or error. Raises `Cancelled` like `set`."""
         self.write_line(text, level)
-        if self._attention:
-            self._attend()
+        if self.attention:
+            self.attend()
 
     def write_line(self, text: str, level: str = "info") -> None:
         """`log`, but never raises: for a `logging.Handler`, whose caller does not expect an end."""
@@ -197,7 +185,7 @@ class Reporter:
                 self._told_lines += 1
                 self._dropped += 1
             self._lines.append(line)
-        if self._attention:
+        if self.attention:
             self._flusher.wake()
 
     # --- what the engine's adapter calls ------------------------------------------------------------------------------
@@ -206,6 +194,11 @@ class Reporter:
         """Begin to tell: from now on the flusher looks here."""
         self._flusher.add(self)
         return self
+
+    def resume(self, reached: Reached, shown: Reached | None = None) -> None:
+        """This attempt goes on from there. The bar begins where it was `shown` last, and never runs backwards."""
+        self._resumed_from = reached
+        self._shown_before = shown or reached
 
     def end(self, changes: Changing) -> None:
         """The attempt's last word: `changes` (state, result or error, …) over the last numbers. Returns at once."""
@@ -220,26 +213,25 @@ class Reporter:
     def cancel(self) -> None:
         """Make the next progress call raise `Cancelled`."""
         self._cancelled = True
-        self._attention = True
+        self.attention = True
 
     def state(self) -> Changing:
         """The changing part of the task's public state, as it is now."""
         with self._lock:
-            current, total = finite(self.current), finite(self.total)
-            done = share_of_whole(self._scopes, current, total)
-            now = time.monotonic()
-            rate = self._rate.update(current, now)
+            bar = self.bar()
+            current, total = bar["current"], bar["total"]
+            rate = self._rate.update(current, time.monotonic())
             eta = finite((total - current) / rate) if rate and total is not None and current is not None else None
             steps = [*self._steps[-MAX_STEPS:]]
             step = self._scopes[-1].step["name"] if self._scopes else None
             steps = [dict(one) for one in steps]  # type: ignore[misc]
-        return {
+        state: Changing = {
             "state": "STARTED",
             "attempt": self.attempt,
             "current": current,
             "total": total,
-            "percent": None if done is None else round(done * 100, 2),
-            "unit": plain_text(self.unit, MAX_UNIT),
+            "percent": bar["percent"],
+            "unit": bar["unit"],
             "message": plain_text(self.message, MAX_MESSAGE),
             "step": step,
             "steps": steps,
@@ -248,9 +240,22 @@ class Reporter:
             "waiting": None,
             "cancel_requested": self._cancelled,
             "ts": round(time.time(), 3),
+            "resumed_from": self._resumed_from,
+            "go_on_from": None,
         }
+        if self._shown_before is not None and not keep(state, self._shown_before, in_steps=bool(self._scopes)):
+            self._shown_before = None
+        return state
 
-    def _attend(self) -> None:
+    def bar(self) -> Reached:
+        """How far the task is."""
+        with self._lock:
+            current, total = finite(self.current), finite(self.total)
+            done = share_of_whole(self._scopes, current, total)
+        percent = None if done is None else round(done * 100, 2)
+        return {"current": current, "total": total, "percent": percent, "unit": plain_text(self.unit, MAX_UNIT)}
+
+    def attend(self) -> None:
         """The slow path of a progress call: raise a cancel, or wake the flusher."""
         if self._cancelled:
             raise Cancelled
@@ -274,7 +279,7 @@ class Reporter:
 
     def wake_on_news(self, wanted: bool) -> None:
         """Whether the next call shall wake the flusher. After a cancel each call attends, to raise it."""
-        self._attention = wanted or self._cancelled
+        self.attention = wanted or self._cancelled
 
     @property
     def sink(self) -> Sink:

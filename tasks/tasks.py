@@ -6,7 +6,8 @@ from celery import shared_task
 
 from .jobs.canary import canary as sing
 from .jobs.demo import demo
-from .jobs.forms import LongRunningForm
+from .jobs.forms import ImportOrdersForm, LongRunningForm
+from .jobs.import_orders import import_orders
 from .jobs.long_running import long_running
 from .startable import startable
 
@@ -23,6 +24,13 @@ def long_running_task(steps: int = 100, delay: float = 0.1) -> dict[str, float]:
 def demo_task() -> str:
     """Show steps, messages, a log and a result within a second."""
     return demo()
+
+
+@startable(form=ImportOrdersForm)
+@shared_task
+def import_orders_task(orders: int = 300, delay: float = 0.1) -> dict[str, int]:
+    """Import `orders` orders, `delay` seconds each; killed, it goes on where it was."""
+    return import_orders(orders, delay)
 
 
 @shared_task(max_attempts=1, expires=60)  # type: ignore[call-overload, untyped-decorator]  # max_attempts is ours

@@ -23,12 +23,13 @@ from progress.errors import Cancelled
 from progress.messages import TaskError
 from progress.record import get_record
 from progress.reporter import Reporter
-from tasks import runs
+from progress.types import JSON
+from tasks import resume, runs
 from tasks.models import TaskRun
 from tasks.runs import DatabaseAway, barrier, counts, trace, with_retries
 from tasks.runs.worker import identity
 
-from .ends import end
+from .ends import end, give_back
 from .left_open import LeftOpen, close_left_open
 from .start import adopted, following, moment, start_of
 from .types import Args, Kwargs, Option, Options, Result, Signature, TaskRequest
@@ -48,6 +49,8 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
 
     #: How many workers may die in a run before it is FAILURE with `WorkerLost`. 1: it must not run twice.
     max_attempts = 3
+    #: Another one: a checkpoint that an attempt before has left does not fit any more. Any JSON value.
+    checkpoint_version: JSON = 1
     #: Names of arguments. While a run of the same owner with the same values of these is active, a start gives that
     #: one. Empty: every start is a run.
     one_while_active: tuple[str, ...] = ()
@@ -165,7 +168,9 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         counts.claimed(run)
         trace.follow(str(request.get("request_id") or ""))
         logger.info("Attempt %s of %s begins.", run.attempt, run, extra={"task_id": run.pk, "attempt": run.attempt})
-        activate(Reporter(run.pk, run.attempt, get_record()).open())
+        reporter = Reporter(run.pk, run.attempt, get_record())
+        resume.begin(run, reporter, self.checkpoint_version)
+        activate(reporter.open())
 
     def _claim(self, request: TaskRequest, now: datetime) -> TaskRun | None:
         waited_until = moment(request.eta)
@@ -186,6 +191,9 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
             result = self._run(request, args, kwargs)
         except Cancelled:
             self._end(request, "REVOKED", runs.CANCELLED)
+            raise Dropped() from None
+        except resume.Stopped:
+            with_retries(lambda: give_back(request.id, attempt))
             raise Dropped() from None
         except Dropped:
             self._replace(request)
@@ -225,6 +233,8 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
             ended = True
         finally:
             left = close_left_open()
+            if left or not ended or getattr(request, "next_attempt", None):
+                resume.settle(current())
             if left and not ended:
                 logger.warning("%s left its transaction on %s open; it was rolled back.", request.id, left)
         if left:
@@ -274,5 +284,6 @@ def _put_down_the_pen(**_: object) -> None:
     trace.follow("")
     reporter = current()
     if reporter is not None:
+        resume.end(reporter)
         reporter.close()
         activate(None)

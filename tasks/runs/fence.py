@@ -1,4 +1,4 @@
-"""A fence for what a task writes to the database itself."""
+"""Does this attempt still hold its run? And a fence for what a task writes to the database itself."""
 
 from __future__ import annotations
 
@@ -9,8 +9,22 @@ from django.db import transaction
 
 from progress.active import current
 from progress.errors import Cancelled
+from tasks.models import State, TaskRun
 
-from .moves import hold_fast
+
+def holds(task_id: str, attempt: int) -> bool:
+    """True if `attempt` is still the one that runs."""
+    return TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED).exists()
+
+
+def works(worker: str) -> bool:
+    """True if this worker holds a run."""
+    return TaskRun.objects.filter(worker=worker, state=State.STARTED).exists()
+
+
+def hold_fast(task_id: str, attempt: int) -> bool:
+    """`holds`, and until the end of the caller's transaction nobody takes the run away: the row is locked."""
+    return bool(TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED).update(attempt=attempt))
 
 
 @contextmanager

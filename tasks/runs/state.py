@@ -14,6 +14,7 @@ from progress.record import get_record
 from progress.state import merge
 from tasks.models import FINAL, State, TaskRun
 
+from . import checkpoints
 from .engine import get_engine
 from .message import MAX_ERROR, plain, sayable
 
@@ -46,6 +47,9 @@ def public_state(run: TaskRun, waiting: Waiting | None = None) -> TaskState:
 def changing(run: TaskRun, waiting: Waiting | None = None) -> Changing:
     """The changing part, from the row alone: the last numbers of an ended run, none of a waiting one."""
     numbers: Changing = _numbers(run.progress) if run.state in FINAL else {}
+    far = checkpoints.reached(run.checkpoint_at)
+    if far is not None and numbers.get("percent") is None:
+        numbers.update(far)  # type: ignore[typeddict-item]  # a part of it
     state: Changing = {
         "state": cast(StateName, run.state),
         "attempt": run.attempt,
@@ -63,6 +67,8 @@ def changing(run: TaskRun, waiting: Waiting | None = None) -> Changing:
         "ts": (run.finished_at or run.started_at or run.accepted_at).timestamp(),
         "result": sayable(run.result),
         "error": shown_error(run.error),
+        "resumed_from": numbers.get("resumed_from"),
+        "go_on_from": far if run.state in (State.FAILURE, State.REVOKED) else None,
     }
     return state
 
@@ -72,7 +78,7 @@ def _numbers(stored: object) -> Changing:
     if not isinstance(stored, dict):
         return {}
     kinds: dict[str, type | tuple[type, ...]] = dict.fromkeys(("current", "total", "percent"), (int, float))
-    kinds |= {"unit": str, "message": str, "steps": list}
+    kinds |= {"unit": str, "message": str, "steps": list, "resumed_from": dict}
     found = {key: sayable(stored[key]) for key, kind in kinds.items() if isinstance(stored.get(key), kind)}
     return cast(Changing, found)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
 from django import template
 from django.conf import settings
 
-from progress.messages import FINAL_STATES
+from progress.messages import FINAL_STATES, Reached, TaskState
 from tasks.web.services import flower_url, status
 
 register = template.Library()
@@ -31,6 +32,34 @@ def moment(told: str | float | None) -> datetime | None:
 def mark(state: str | None) -> str:
     """What stands before the name in a title: how it ended."""
     return {"SUCCESS": "✓", "FAILURE": "✗", "REVOKED": "■"}.get(state or "", "")
+
+
+@register.filter
+def attempt(run: TaskState | None) -> str:
+    """Which attempt, and where it went on; the twin of `part-texts.js`."""
+    number, most = (run or {}).get("attempt") or 0, (run or {}).get("max_attempts") or 0
+    resumed = (run or {}).get("resumed_from")
+    said = f"attempt {number}{f' of {most}' if number <= most else ''}" if number else ""
+    at = _reached(resumed) if resumed else ""
+    return ", ".join(filter(None, [said, f"resumed at {at}" if at else ""]))
+
+
+@register.filter
+def go_on(run: TaskState | None) -> str:
+    """What the button says, under which a run that ended badly goes on; "" where it cannot."""
+    far = (run or {}).get("go_on_from")
+    if not far:
+        return ""
+    at = _reached(far)
+    return f"Go on from {at}" if at else "Go on"
+
+
+def _reached(far: Reached) -> str:
+    if far["percent"] is not None:
+        return f"{math.floor(far['percent'] + 1e-9)} %"
+    if far["current"] is not None:
+        return f"{far['current']:,g} {far['unit']}".strip()
+    return ""
 
 
 @register.inclusion_tag("tasks/_strip.html", takes_context=True)

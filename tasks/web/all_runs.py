@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods
 
 from tasks import runs
 from tasks.models import FINAL, State, TaskRun
+from tasks.runs.repeating import CHECKPOINT, START
 from tasks.runs.state import live_states
 from tasks.runs.waiting import explain
 
@@ -99,8 +100,8 @@ def all_runs(request: HttpRequest) -> HttpResponse:
 def _act(request: HttpRequest) -> None:
     """Cancel or start again; says how many, and why others were not."""
     action = request.POST.get("action")
-    if action not in ("cancel", "retry"):
-        raise BadRequest("action must be cancel or retry.")
+    if action not in ("cancel", "retry", "go_on"):
+        raise BadRequest("action must be cancel, retry or go_on.")
     found = TaskRun.objects.filter(pk__in=request.POST.getlist("run")[:PAGE])
     done, refused = 0, ""
     for run in found:
@@ -108,7 +109,7 @@ def _act(request: HttpRequest) -> None:
             if action == "cancel":
                 done += runs.cancel(run.pk)
             elif run.state in FINAL:
-                runs.again(run)
+                runs.again(run, begin=CHECKPOINT if action == "go_on" else START)
                 done += 1
         except runs.NotAccepted as error:
             refused = str(error)

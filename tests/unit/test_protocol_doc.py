@@ -51,6 +51,7 @@ SHAPES: dict[str, tuple[Any, set[str]]] = {  # heading → (the TypedDict, field
     "unsubscribe": (messages.Unsubscribe, set()),
     "task": (TaskState, CHANGING),
     "changing part": (Changing, set()),
+    "reached": (messages.Reached, set()),
     "step": (messages.Step, set()),
     "waiting": (messages.Waiting, set()),
     "error object": (messages.TaskError, set()),
@@ -100,6 +101,7 @@ WORDS: dict[Any, str] = {
     list[messages.Step]: r"list of \[steps\]",
     messages.Waiting: r"\[waiting\]",
     messages.TaskError: r"\[error\]",
+    messages.Reached: r"\[reached\]",
     TaskState: r"\[task\]",
 }
 

@@ -9,6 +9,9 @@ const after = (from, to) => (from && to ? `after ${duration(seconds(from, to))}`
 // a final update ends the clock before a snapshot brings the stored time
 const finished = (task) => (isFinal(task.state) ? (task.finished_at ?? task.ts * 1000) : null);
 
+/** How far a checkpoint is. */
+const reached = (far) => percent(far.percent) || count(far.current, null, far.unit);
+
 /** Percent to draw: null where nobody can know how far it is. */
 export function fraction({ state, percent }) {
   if (state === "SUCCESS") return 100;
@@ -19,8 +22,12 @@ export function fraction({ state, percent }) {
 export const TEXT = {
   name: (task) => task.name.split(".").pop(),
   state: (task) => task.state,
-  attempt: ({ attempt, max_attempts: max }) => (attempt ? `attempt ${attempt}${max ? ` of ${max}` : ""}` : ""),
-  again: (task) => (task.attempt > 1 ? TEXT.attempt(task) : ""),
+  attempt: ({ attempt, max_attempts: max, resumed_from: far }) => {
+    const at = far && reached(far);
+    const said = attempt ? `attempt ${attempt}${attempt <= max ? ` of ${max}` : ""}` : "";
+    return [said, at && `resumed at ${at}`].filter(Boolean).join(", ");
+  },
+  again: (task) => (task.attempt > 1 || task.resumed_from ? TEXT.attempt(task) : ""),
   message: (task) => (task.cancel_requested && !isFinal(task.state) ? "Cancelling …" : task.message),
   percent: (task) => (task.state === "PENDING" && !task.percent ? "" : percent(fraction(task))),
   count: (task) => count(task.current, task.total, task.unit),
@@ -50,6 +57,7 @@ export const BLOCK = {
     return waiting ? waiting.hint + (left ? ` (in ${duration(left).replace(".0", "")})` : "") : "";
   },
   error: ({ error, state }) => (error ? (state === "REVOKED" ? "" : `${error.type}: `) + error.message : ""),
+  "go-on": ({ go_on_from: far }) => (far ? ["Go on", reached(far)].filter(Boolean).join(" from ") : ""),
   result: (task) => (task.state === "SUCCESS" ? json(task.result) : ""),
 };
 
