@@ -57,7 +57,8 @@ class Pen:
     def _write(self, book: Book) -> None:
         connection = here()
         try:
-            connection.close_if_unusable_or_obsolete()
+            if connection.connection is not None:
+                connection.close_if_unusable_or_obsolete()
             book.flush()
         except Exception:  # the thread serves all tasks of the process
             logger.exception("A checkpoint could not be written; the next try follows.")

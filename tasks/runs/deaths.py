@@ -16,7 +16,7 @@ def too_many(run: TaskRun, why: str = "") -> TaskError | None:
     `max_attempts = 1` says that it must not run twice, whatever its checkpoint says.
     """
     deaths = run.lost + 1
-    in_vain = run.in_vain + (not run.advanced)
+    in_vain = run.in_vain + int(not run.advanced)
     if run.max_attempts > 1 and in_vain < run.max_attempts and deaths < run.max_attempts * TIMES_WITH_CHECKPOINTS:
         return None
     times = "once" if deaths == 1 else f"{deaths} times"

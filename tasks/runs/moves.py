@@ -247,7 +247,7 @@ def lost(task_id: str, worker: str, *, send_again: bool, why: str = "") -> str |
     if run.cancel_requested_at is not None:
         _revoke_instead(task_id, run.attempt)
         return State.REVOKED
-    again: dict[str, object] = {"lost": F("lost") + 1, "in_vain": F("in_vain") + (not run.advanced)}
+    again: dict[str, object] = {"lost": F("lost") + 1, "in_vain": F("in_vain") + int(not run.advanced)}
     if (error := deaths.too_many(run, why)) is not None:
         return State.FAILURE if end(task_id, State.FAILURE, attempt=run.attempt, error=error, others=again) else None
     if send_again:
