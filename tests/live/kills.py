@@ -1,4 +1,4 @@
-"""A task that is killed again and again: `python -m tests.live.kills fenced_inserts 200 0.06 2000 0`, as a stack does it.
+"""A task that is killed again and again, in the environment of a stack: `… -m tests.live.kills fenced_inserts 200 …`.
 
 Each attempt is a process of its own, killed in a random moment. The claim and the loss are those of a worker; what is
 left out is only the five seconds in which a worker's death is noticed. Prints what was done, as JSON.
