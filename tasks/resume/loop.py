@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
-
-from django.db.models import Manager, QuerySet
+from typing import Any, TypeVar
 
 import progress
 from progress.reporter import Reporter
@@ -22,7 +20,7 @@ T = TypeVar("T")
 
 
 def resumable(
-    source: Iterable[T] | Callable[[object], Iterable[T]] | QuerySet | Manager,  # type: ignore[type-arg]
+    source: Iterable[T] | Callable[[Any], Iterable[T]],
     total: float | None = None,
     unit: str = "",
     name: str = "",

@@ -12,6 +12,7 @@ import random
 import signal
 import sys
 import time
+from typing import Any
 
 import django
 
@@ -78,10 +79,10 @@ def main() -> None:
 class Nowhere:
     """A sink without a Redis."""
 
-    def publish(self, *_: object, **__: object) -> None:
+    def publish(self, *_: Any, **__: Any) -> Any:
         raise ConnectionError
 
-    def poll(self, *_: object) -> None:
+    def poll(self, *_: Any) -> Any:
         raise ConnectionError
 
 

@@ -6,11 +6,12 @@ import io
 import math
 from collections import OrderedDict, UserList, deque
 from itertools import islice
+from typing import Any
 
 import pytest
 
 from tasks.resume import CheckpointError, NotResumable, checkpoint, fenced, resumable
-from tasks.resume.source import source_of
+from tasks.resume.source import Source, source_of
 
 
 def begun(make):
@@ -88,14 +89,14 @@ SOURCES = {
 @pytest.mark.parametrize("what", SOURCES)
 @pytest.mark.parametrize("done", [0, 2, 5])
 def test_a_source_goes_on_after_what_was_done(what, done):
-    found = source_of(SOURCES[what]())
+    found: Source[Any] = source_of(SOURCES[what]())
     assert [int(item) for item in found.after(done, None)] == [1, 2, 3, 4, 5][done:]
     assert found.missing == 0
 
 
 @pytest.mark.parametrize("what", SOURCES)
 def test_a_source_that_has_shrunk_ends_and_says_how_many_are_missing(what):
-    found = source_of(SOURCES[what]())
+    found: Source[Any] = source_of(SOURCES[what]())
     assert list(found.after(7, None)) == []
     assert found.missing == 2
 
@@ -107,17 +108,19 @@ def test_a_function_is_asked_after_what():
         asked.append(last)
         return range((last or 0) + 1, 6)
 
-    found = source_of(after)
+    found: Source[Any] = source_of(after)
     assert list(found.after(0, None)) == [1, 2, 3, 4, 5]
     assert list(found.after(3, 3)) == [4, 5]
     assert asked == [None, 3]
 
 
 def test_a_functions_items_are_json_or_have_a_key():
-    assert source_of(lambda after: [], None).key({"id": 1}) == {"id": 1}
-    assert source_of(lambda after: [], lambda item: item.real).key(complex(2, 3)) == 2
+    plain: Source[Any] = source_of(lambda after: [], None)
+    keyed: Source[complex] = source_of(lambda after: [], lambda item: item.real)
+    assert plain.key({"id": 1}) == {"id": 1}
+    assert keyed.key(complex(2, 3)) == 2
     with pytest.raises(NotResumable, match="key="):
-        source_of(lambda after: [], None).key(complex(2, 3))
+        plain.key(complex(2, 3))
 
 
 @pytest.mark.parametrize("what", SOURCES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from celery import shared_task
 from django.db import connection
@@ -24,7 +25,7 @@ def do(number: int) -> None:
     """One item of the running task is done."""
     reporter = progress.current()
     assert reporter is not None
-    values = [reporter.task_id, reporter.attempt, number, time.time()]
+    values = (reporter.task_id, reporter.attempt, number, time.time())
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO done_items (run_id, attempt, number, at) VALUES (%s, %s, %s, %s)", values)
 
@@ -53,7 +54,7 @@ def open_inserts(total: int = 2_000, delay: float = 0.0) -> int:
 
 
 @shared_task(name="testjobs.retries_itself", bind=True)
-def retries_itself(self, total: int = 6) -> list[int]:  # type: ignore[no-untyped-def]  # Celery's own
+def retries_itself(self: Any, total: int = 6) -> list[int]:
     """Asks for another attempt at every second item; returns what its last one did."""
     done: list[int] = []
     for number in resumable(range(total)):
