@@ -34,10 +34,12 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="deaths-"))
     lost: list[float] = []
     for _ in range(int(sys.argv[1]) // AT_ONCE):
-        ids = [items.delay("", 0).id for _ in range(AT_ONCE)]
+        ids = [items.apply_async(("", 0), queue="nobody").id for _ in range(AT_ONCE)]
         connection.close()
         children = [_fork(task_id, folder / task_id) for task_id in ids]
-        time.sleep(1.5)
+        while not all((folder / task_id).exists() for task_id in ids):
+            time.sleep(0.01)
+        time.sleep(1)
         for child in children:
             time.sleep(random.uniform(0, 0.5))
             os.kill(child, signal.SIGKILL)

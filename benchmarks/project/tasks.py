@@ -129,7 +129,7 @@ def saves(seconds: float = 10.0, rate: int = 50_000) -> int:
 
 
 @shared_task(name="benchmarks.checkpoints")
-def checkpoints(rounds: int = 9, count: int = 300_000) -> dict[str, list[float]]:
+def checkpoints(rounds: int = 200, count: int = 5_000) -> dict[str, list[float]]:
     """Nanoseconds a save of some values, and an iteration of three loops; the empty loop's cost is in none of them."""
     found: dict[str, list[float]] = {}
 

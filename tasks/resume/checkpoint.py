@@ -10,7 +10,7 @@ from progress.active import _current
 from .attempt import current_book
 from .book import Book
 from .stopping import flag
-from .value import SURELY_JSON, checked, checked_name
+from .value import LEAST, MOST, checked, checked_name
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ def save(value: object, name: str = "") -> None:
     there. Raises `CheckpointError` for what cannot be stored, `progress.Cancelled` and `Stopped` when the task shall
     end. Does nothing outside a task.
     """
-    if type(value) is not int or not -SURELY_JSON < value < SURELY_JSON:
+    if type(value) is not int or not LEAST < value < MOST:
         value = checked(value)
     reporter = _reporter()
     if reporter is not None:

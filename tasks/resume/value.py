@@ -16,16 +16,26 @@ MAX_CHECKPOINT = 64 * 1024
 MAX_ALL = 256 * 1024
 #: Characters of a name.
 MAX_NAME = 100
-#: A whole number below it is JSON in every language, and needs no look.
-SURELY_JSON = 2**63
+#: A whole number between them is JSON in every language, and needs no look.
+LEAST, MOST = -(2**63), 2**63
+#: Characters of a text that is surely below `MAX_CHECKPOINT`.
+SHORT = 4_096
+
+_encode, _decode = json.JSONEncoder(allow_nan=False).encode, json.JSONDecoder().decode
 
 
 def checked(value: object) -> JSON:
     """`value` as its JSON will be read again, apart from the caller's own. Raises `CheckpointError`."""
-    if value is None or value is True or value is False or (type(value) is int and abs(value) < SURELY_JSON):
-        return cast(JSON, value)
+    if type(value) is str:
+        if len(value) < SHORT and value.isascii() and "\x00" not in value:
+            return value
+    elif type(value) is int:
+        if LEAST < value < MOST:
+            return value
+    elif value is None or value is True or value is False:
+        return value
     try:
-        text = json.dumps(value, allow_nan=False)
+        text = _encode(value)
     except RecursionError:
         raise CheckpointError("A checkpoint must be JSON, but this one contains itself, or is too deep.") from None
     except TypeError as error:
@@ -34,6 +44,8 @@ def checked(value: object) -> JSON:
         raise CheckpointError(f"A checkpoint must be JSON: {error} (NaN, infinity and circles are none).") from None
     if len(text) > MAX_CHECKPOINT:
         raise CheckpointError(f"A checkpoint may have {MAX_CHECKPOINT:,} bytes of JSON, but has {len(text):,}.")
+    if "\\" not in text:  # nothing that is written with one: no NUL, no half of a character
+        return cast(JSON, _decode(text))
     try:
         return storable(text)
     except ValueError as error:

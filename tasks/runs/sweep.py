@@ -20,7 +20,7 @@ from tasks.models import CLAIMABLE, FINAL, State, TaskGroup, TaskRun
 
 from . import barrier, beats, counts, moves, unreadable
 from .cancelling import request_cancel
-from .database import DatabaseAway
+from .database import DatabaseAway, unless_locked
 from .engine import get_engine
 from .missing import Missing
 from .prune import KEEP_RUNS, parse_age, prune
@@ -193,9 +193,11 @@ class Sweep:
         }
 
         def lose(pk: str) -> None:
-            state = moves.lost(pk, by[pk], send_again=True)
-            if state:
-                logger.warning("Worker %s died in %s; the run is now %s.", by[pk], pk, state)
+            state: list[str | None] = []
+            if not unless_locked(lambda: state.append(moves.lost(pk, by[pk], send_again=True))):
+                logger.warning("%s is held by worker %s, which is silent; it is taken when it lets go.", pk, by[pk])
+            elif state[0]:
+                logger.warning("Worker %s died in %s; the run is now %s.", by[pk], pk, state[0])
 
         self._each(by, lose)
 
