@@ -13,7 +13,7 @@ from tests.waiting import wait_until
 
 MAKE_TABLE = "from tests.live.testjobs.going_on import make_table; make_table()"
 #: Greenlets want PostgreSQL.
-POOLS = ["prefork", "threads", *(["gevent"] if os.environ.get("TEST_DATABASE_URL") else [])]
+POOLS = ["prefork", "threads", "solo", *(["gevent"] if os.environ.get("TEST_DATABASE_URL") else [])]
 
 
 def done_by(table: Any, task_id: str) -> list[int]:
