@@ -11,6 +11,7 @@ from progress.held import Held, Since
 from progress.messages import Changing, LogLine, TaskError, TaskState, Waiting
 from progress.messages import State as StateName
 from progress.record import get_record
+from progress.resumed import bar_of, keep
 from progress.state import merge
 from tasks.models import FINAL, State, TaskRun
 
@@ -109,7 +110,11 @@ def live_log(found: TaskRun) -> list[LogLine]:
 def tell(run: TaskRun) -> None:
     """Publish a state that was moved from outside the task. Nothing is lost when it fails: viewers are repaired."""
     try:
-        get_record().tell(run.pk, changing(run), final=run.is_final)
+        record, state = get_record(), changing(run)
+        if run.checkpoint_at is not None and not run.is_final:  # its bar goes on: it does not run backwards either
+            told = record.read(run.pk, Since(log=False)).changing or {}
+            keep(state, bar_of(told), in_steps=bool(told.get("step")))
+        record.tell(run.pk, state, final=run.is_final)
     except Exception as error:
         logger.debug("The state of %s could not be told: %s", run, error)
 

@@ -14,11 +14,13 @@ from django.db import connection, transaction
 from progress import Cancelled
 from progress.active import activate, deactivate
 from progress.flusher import Flusher
+from progress.record import get_record
 from progress.reporter import Reporter
 from tasks import resume, runs
 from tasks.models import TaskRun
 from tasks.resume import CheckpointError, NotResumable, Stopped, checkpoint, fenced, resumable, stopping
 from tasks.resume.pen import get_pen
+from tasks.runs.state import public_state
 from tasks.tasks import demo_task, import_orders_task
 from tests.waiting import wait_until
 
@@ -222,6 +224,25 @@ def test_a_loop_goes_on_after_the_last_that_was_done(life, what):
     assert "Resumed at 60 %, attempt 2." in life.said()
     with life.attempt():
         assert numbers_of(LOOPS[what](), total=10) == []  # a finished one is skipped at once
+
+
+def test_the_bar_never_runs_backwards_between_two_attempts(life, valkey):
+    """Viewers saw more than the checkpoint covers: 63 %, and 60 % of it is stored."""
+    with life.attempt() as reporter:
+        for number in resumable(range(100)):
+            if number == 60:
+                resume.settle(reporter)
+            if number == 63:
+                get_record().tell(life.id, reporter.state(), final=False)
+                raise Killed
+    assert life.row.checkpoint_at["percent"] == 60.0
+    assert get_record().read(life.id).changing["percent"] == 63.0
+    assert public_state(life.row)["percent"] == 60.0  # while Redis is away
+    with life.attempt() as reporter:
+        assert (reporter.state()["percent"], reporter.state()["resumed_from"]["percent"]) == (63.0, 60.0)
+        seen = [reporter.state()["percent"] for _ in resumable(range(100))]
+    assert seen[:4] == [63.0, 63.0, 63.0, 63.0]
+    assert seen == sorted(seen)
 
 
 def test_without_a_write_the_loop_is_made_again(life):

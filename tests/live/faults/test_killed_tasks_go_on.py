@@ -52,7 +52,7 @@ def test_what_is_done_stays_done_through_kills(new_stack, rows, fault):
     total = 2_000
     fenced = stack.start_job("fenced_inserts", total, 0.003)
     opened = stack.start_job("open_inserts", total, 0.003)
-    watcher = stack.watch(fenced)
+    watchers = [stack.watch(task_id) for task_id in (fenced, opened)]
     wait_until(lambda: len(done_by(table, fenced)) > total * 0.3 < len(done_by(table, opened)) * 2, 60)
     for worker in list(stack.workers.values()):
         for child in worker.children():
@@ -69,9 +69,10 @@ def test_what_is_done_stays_done_through_kills(new_stack, rows, fault):
     assert done_by(table, fenced) == list(range(total))
     assert sorted(set(numbers)) == list(range(total))
     assert table.run(fenced)["lost"] == 2
-    watcher.wait_final()
-    assert_never_backwards(watcher)
-    assert any("Resumed at" in line for line in watcher.log_texts())
+    for watcher in watchers:
+        watcher.wait_final()
+        assert_never_backwards(watcher)
+        assert any("Resumed at" in line for line in watcher.log_texts())
 
 
 @pytest.mark.parametrize("pool", POOLS)
