@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import progress
@@ -48,9 +49,12 @@ def _loop(
 ) -> Iterator[T]:
     place = book.enter(name, given)
     try:
-        if place.ended:
-            return
         reporter = book.reporter
+        if place.ended:
+            if source.size() not in (None, place.total) and place.total is not None:
+                text = f"A loop that has ended is skipped, though its source has {source.size():,g} items now"
+                reporter.write_line(f"{text}, and had {place.total:,g}.", "warning")
+            return
         whole = source.length() if total is None else total
         size = source.size() if source.size() is not None else whole
         done, last = _find(place, source, size, reporter)
@@ -67,6 +71,8 @@ def _loop(
         if source.missing:
             text = f"The source has {done - source.missing:,} items, fewer than the {done:,} that were done."
             reporter.write_line(text, "warning")
+        if place.inner:
+            items = _of_its_inner_loops(place, items, key_of)
         for item in items:
             now = item if key_of is None else key_of(item)
             place.now = now
@@ -86,6 +92,15 @@ def _loop(
         book.leave(place)
 
 
+def _of_its_inner_loops(place: Place, items: Iterator[T], key_of: Callable[[T], object] | None) -> Iterator[T]:
+    """The items; where the first is another one than that in which loops had begun, those begin anew."""
+    first = list(islice(items, 1))
+    for item in first:
+        if place.item is not None and place.item != (item if key_of is None else key_of(item)):
+            place.inner = {}
+    return chain(first, items)
+
+
 def _find(place: Place, source: Source[T], whole: float | None, reporter: Reporter) -> tuple[int, object]:
     """Where the loop goes on, in a source that may have changed since; says so where it has."""
     done, last = place.at
@@ -101,6 +116,8 @@ def _find(place: Place, source: Source[T], whole: float | None, reporter: Report
         where = "after the last that was done" if source.keyed else f"after item {done:,}, by its place"
         text = f"The source has {how} from {before:,g} to {whole:,g} items: the task goes on {where}."
         reporter.write_line(text, "warning")
+        if place.item is None:  # nobody can say whether the loops within belong to what comes now
+            place.inner = {}
     if isinstance(source, Listed) and last is not None:
         found = source.place_of(last, done)
         if found is not None and found != done:

@@ -17,7 +17,7 @@ class Place:
     `at` is one attribute, so that another thread reads a pair that belongs together.
     """
 
-    __slots__ = ("at", "ended", "inner", "keyed", "name", "now", "source", "total")
+    __slots__ = ("at", "ended", "inner", "item", "keyed", "name", "now", "source", "total")
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -28,6 +28,8 @@ class Place:
         self.ended = False
         #: The loops that have begun within the body, for the item that is worked on.
         self.inner: dict[str, Place] = {}
+        #: In which item the loops in `inner` had begun, as far as that can be told.
+        self.item: object = None
         #: What will be remembered of the item that is worked on, once that is done.
         self.now: object = None
         #: What this attempt gave to `resumable`; None until it did.
@@ -48,6 +50,9 @@ class Place:
             stored["ended"] = True
         if inner:
             stored["inner"] = {name: one.as_json(done) for name, one in inner.items()}
+            item = self.item if self.now is None else self.now
+            if self.keyed or type(item) is int or (type(item) is str and len(item) <= MAX_LAST):
+                stored["item"] = plain_json(item)
         return stored
 
     @classmethod
@@ -63,6 +68,7 @@ class Place:
         place.at = (count, stored.get("after", stored.get("last")))
         place.total = total if isinstance(total, (int, float)) else None
         place.ended = stored.get("ended") is True
+        place.item = stored.get("item")
         if isinstance(inner, dict):
             place.inner = {key: cls.of(key, one) for key, one in inner.items()}
         return place

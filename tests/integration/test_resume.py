@@ -277,6 +277,37 @@ def test_several_loops_and_nested_ones(life):
     assert [kind for kind, _ in done] == [*["first"] * 2, *["inner"] * 9, *["last"] * 2]
 
 
+@pytest.mark.parametrize("changed", ["the same", "another one", "one before it is gone"])
+def test_loops_within_an_item_belong_to_that_item(life, changed):
+    def work(outer: list[int], die: bool) -> list[tuple[int, int]]:
+        done = []
+        for one in resumable(outer, name="outer"):
+            for two in resumable(range(4), name="inner"):
+                if die and (one, two) == (20, 2):
+                    raise RuntimeError
+                done.append((one, two))
+        return done
+
+    with pytest.raises(RuntimeError), life.attempt():
+        work([10, 20, 30], True)
+    sources = {"the same": [10, 20, 30], "another one": [10, 25, 30], "one before it is gone": [20, 30]}
+    with life.attempt():
+        done = work(sources[changed], False)
+    rest = {"the same": [(20, 2), (20, 3)], "another one": [(25, n) for n in range(4)]}
+    left = rest.get(changed, [])
+    assert done[: len(left)] == left
+    assert done[-4:] == [(30, n) for n in range(4)]
+
+
+def test_a_loop_that_has_ended_is_skipped_and_a_source_that_has_grown_is_said(life):
+    with pytest.raises(RuntimeError), life.attempt():
+        numbers_of(range(10))
+        raise RuntimeError
+    with life.attempt():
+        assert numbers_of(range(12)) == []
+    assert "has 12 items now, and had 10" in life.said()
+
+
 def test_two_loops_of_one_name_are_refused(life):
     with life.attempt(), pytest.raises(CheckpointError, match="name of its own"):
         numbers_of([1, 2])
