@@ -223,7 +223,7 @@ def test_a_loop_goes_on_after_the_last_that_was_done(life, what):
         assert reporter.state()["percent"] == 100.0
     assert "Resumed at 60 %, attempt 2." in life.said()
     with life.attempt():
-        assert numbers_of(LOOPS[what](), total=10) == []  # a finished one is skipped at once
+        assert numbers_of((1 // 0 for _ in "x"), total=10) == []  # a finished one is skipped at once, and not looked at
 
 
 def test_the_bar_never_runs_backwards_between_two_attempts(life, valkey):
@@ -471,7 +471,10 @@ def test_a_save_in_a_fence_counts_the_item_of_its_loop_as_done(life, what):
                     effect(number)
                     checkpoint.save(number)
                 if number == stop:
-                    raise Killed  # nothing was written since the fence
+                    checkpoint.save(number, "other")
+                    assert life.reporter is not None
+                    resume.settle(life.reporter)  # the pen writes once more, and undoes nothing
+                    raise Killed
     assert effects() == list(range(10))
 
 
@@ -598,6 +601,13 @@ def test_a_worker_that_ends_stops_at_a_save_and_after_a_fence_never_within_a_tra
     assert life.row.checkpoint["saved"] == {"": 4}
 
 
+def test_a_worker_that_ends_waits_for_a_loop_within_a_transaction(life):
+    with life.attempt(), transaction.atomic():
+        stopping.stop()
+        life.reporter.attention = True
+        assert numbers_of(range(5)) == list(range(5))
+
+
 # --- deaths -----------------------------------------------------------------------------------------------------------
 
 
@@ -626,6 +636,23 @@ def test_a_death_after_an_advance_does_not_use_up_the_attempts(life, most, advan
     assert states == [*["RETRY"] * (deaths - 1), "FAILURE"]
     assert life.row.error["type"] == "WorkerLost"
     assert f"{deaths} times" in life.row.error["message"] or deaths == 1
+
+
+def test_a_death_in_vain_counts_among_deaths_after_an_advance(life):
+    TaskRun.objects.filter(pk=life.id).update(max_attempts=2)
+    assert [die(life, advance=advance) for advance in (True, False, True, True)] == ["RETRY"] * 4
+    assert die(life, advance=False) == "FAILURE"
+    assert (life.row.lost, life.row.in_vain) == (5, 2)
+
+
+def test_the_same_value_once_more_in_a_fence_is_no_advance(life):
+    TaskRun.objects.filter(pk=life.id).update(max_attempts=2)
+    for number in range(3):
+        with life.attempt():
+            with fenced():
+                checkpoint.save("here")
+            raise Killed
+        assert (life.row.state, life.row.in_vain) == (("RETRY", 0), ("RETRY", 1), ("FAILURE", 2))[number]
 
 
 # --- again ------------------------------------------------------------------------------------------------------------
