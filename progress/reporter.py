@@ -256,10 +256,12 @@ class Reporter:
         """True while what the bar has counted is what its steps left there."""
         return self._by_steps is not NO_STEPS and self.current is self._by_steps
 
+    def _look(self) -> float | None:
+        return tell_steps(self._scopes, finite(self.current), finite(self.total), self._thread)
+
     def _measure(self) -> tuple[Reached, bool, Known]:
         """The bar, whether steps make it up, and what is known of the whole. The caller holds the lock."""
-        done = tell_steps(self._scopes, finite(self.current), finite(self.total), self._thread)
-        counts_steps = self._counts_steps()  # a sum of weights is no work
+        done, counts_steps = self._look(), self._counts_steps()  # a sum of weights is no work
         in_steps = bool(counts_steps or self._scopes)
         outer = self._scopes[0] if self._scopes else self
         whole = self._whole.look(done, finite(outer.total), by_steps=in_steps)
