@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from celery import shared_task
+from django.conf import settings
 
 from .jobs.canary import canary as sing
 from .jobs.demo import demo
 from .jobs.forms import LongRunningForm
 from .jobs.long_running import long_running
+from .runs.prune import KEEP_RUNS, parse_age, prune
 from .startable import startable
 
 
@@ -29,3 +31,9 @@ def demo_task() -> str:
 def canary() -> str:
     """Come back alive: `manage.py doctor` starts it, and removes its run."""
     return sing()
+
+
+@shared_task
+def prune_ended_runs() -> int:
+    """Delete the runs that ended TASKS_KEEP_RUNS ago; returns how many. An entry of CELERY_BEAT_SCHEDULE."""
+    return prune(parse_age(getattr(settings, "TASKS_KEEP_RUNS", KEEP_RUNS)))

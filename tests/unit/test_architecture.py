@@ -40,7 +40,11 @@ STANDARD_LIBRARY_ONLY = [
 
 #: Each outside thing is known by few files.
 KNOWN_BY = {
-    "celery": {"tasks/celery/", "tasks/tasks.py", "tasks/downloads/tasks.py", "django_starter/celery.py"},
+    # In settings.py its crontab alone, as its users write their schedules.
+    "celery": {
+        *("tasks/celery/", "tasks/tasks.py", "tasks/downloads/tasks.py"),
+        *("django_starter/celery.py", "django_starter/settings.py"),
+    },
     "kombu": {"tasks/celery/"},
     "redis": {
         *("progress/child_count.py", "progress/layer.py", "progress/record.py", "progress/redis.py"),
@@ -53,13 +57,14 @@ KNOWN_BY = {
 
 #: The rooms of `tasks`, and which of the others each may import. "": the files beside them, which everybody may know.
 ROOMS = {
-    "": {"runs", "celery", "web", "jobs"},
+    "": {"runs", "schedules", "celery", "web", "jobs"},
     "runs": {""},
-    "celery": {"runs", ""},
-    "web": {"runs", ""},
+    "schedules": {"runs", ""},
+    "celery": {"schedules", "runs", ""},
+    "web": {"schedules", "runs", ""},
     "jobs": set(),
     "downloads": {"web", "runs", "celery", ""},
-    "management": {"runs", ""},
+    "management": {"schedules", "runs", ""},
     "templatetags": {"web", "runs", ""},
     "migrations": {""},
 }
