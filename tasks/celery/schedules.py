@@ -101,10 +101,10 @@ def when_of(given: object, *, relative: bool = False, rules: Rules | None = None
             given = timedelta(seconds=given)
         except (OverflowError, ValueError) as error:
             raise ValueError(f"schedule must be a number of seconds, but got {given!r}.") from error
-    found: CelerySchedule = maybe_schedule(given, relative)  # type: ignore[arg-type]
-    kind = type(found)
-    if not issubclass(kind, BaseSchedule):
+    if not isinstance(given, (timedelta, BaseSchedule)):
         raise TypeError(f"schedule must be seconds, a timedelta, crontab or solar, but got {given!r}.")
+    found: CelerySchedule = maybe_schedule(given, relative)
+    kind = type(found)
     where: tzinfo = zone(rules.timezone) if rules and rules.timezone else found.tz
     when: When
     if issubclass(kind, crontab):

@@ -45,6 +45,8 @@ class Cron:
 
     def next(self, after: datetime, anchor: datetime) -> datetime | None:
         """See `When.next`."""
+        if not (self.minutes and self.hours):
+            return None
         return self._by_the_hour(after) if len(self.hours) == 24 else self._by_the_day(after)
 
     def key(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta
 from itertools import islice, pairwise
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -29,7 +30,7 @@ def coming(given: object, after: str, count: int, zone: str = BERLIN, relative: 
     return [f"{one.astimezone(ZoneInfo(zone)):%m-%d %H:%M %z}" for one in islice(times(when, begin, begin), count)]
 
 
-TIMES = {
+TIMES: dict[str, tuple[Any, list[str]]] = {
     "02:30 on the day without one": (
         (crontab(minute=30, hour=2), "2027-03-27 12:00", 3),
         ["03-28 03:30 +0200", "03-29 02:30 +0200", "03-30 02:30 +0200"],
