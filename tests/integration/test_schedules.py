@@ -358,7 +358,7 @@ def test_an_entry_that_cannot_be_read_is_an_error_at_start_with_its_name_and_sto
     told = {str(found.msg) for found in run_checks(tags=["tasks"])}
     assert len(told) == len(BAD)
     for name, (_, why) in BAD.items():
-        assert any(f"[{name!r}]" in text and why in text for text in told), (name, why, told)
+        assert any(f"[{name[:200]!r}]" in text and why in text for text in told), (name, why, told)
     world.rounds(10)
     assert fired("good") == ["12:00:10"]
     assert set(TaskRun.objects.values_list("periodic", flat=True)) == {"good"}
