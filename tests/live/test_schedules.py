@@ -16,7 +16,8 @@ ASK = """
 import json
 from tasks.models import TaskRun
 runs = TaskRun.objects.order_by("tick")
-print(json.dumps([(run.tick and run.tick.timestamp(), run.state, run.periodic, run.owner_id, run.args) for run in runs]))
+told = [(r.tick and r.tick.timestamp(), r.state, r.periodic, r.owner_id, r.args) for r in runs]
+print(json.dumps(told))
 """
 
 
