@@ -1,6 +1,8 @@
 """The Django application."""
 
-from django.apps import AppConfig
+from importlib import import_module
+
+from django.apps import AppConfig, apps
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -11,6 +13,7 @@ class TasksConfig(AppConfig):
     def ready(self) -> None:
         from . import checks, runs  # noqa: F401 - importing the checks registers them
         from .celery import beat  # noqa: F401 - registers what a `celery beat` is told
+        from .celery.beat_tables import BeatTables
         from .celery.engine import CeleryEngine
         from .celery.schedules import CelerySource
         from .runs.prune import also_prune
@@ -19,6 +22,8 @@ class TasksConfig(AppConfig):
 
         runs.register(CeleryEngine())
         entry.register(CelerySource())
+        if apps.is_installed("django_celery_beat"):
+            entry.register(BeatTables(import_module("django_celery_beat.models")))
         also_sweep(firing.Firing().look)
         also_prune(firing.forget)
         # Web processes, too, must know every app's tasks: to offer those that are startable, and to send them.

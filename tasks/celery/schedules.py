@@ -10,7 +10,7 @@ from functools import partial
 
 from celery import current_app
 from celery.beat import BeatLazyFunc, ScheduleEntry
-from celery.schedules import BaseSchedule, crontab, maybe_schedule, schedule
+from celery.schedules import BaseSchedule, crontab, maybe_schedule, schedule, solar
 from django.db import transaction
 
 from tasks.runs import periodic
@@ -31,6 +31,8 @@ SHORTEST = timedelta(seconds=0.1)
 
 class CelerySource:
     """See `schedules.entry.Source`."""
+
+    stored = False
 
     def version(self) -> object:
         """It changes where code adds an entry to the app's configuration."""
@@ -55,21 +57,28 @@ def entry_of(name: str, given: object) -> Entry:
         rules = rules_of(name)
         when = when_of(fields["schedule"], relative=bool(fields.get("relative")), rules=rules)
     except (TypeError, ValueError) as error:
-        return Entry(shown, task, "", _refuse, None, problem=str(error)[:500])
+        return Entry(shown, task, "", refuse, None, problem=str(error)[:500])
     args, kwargs = fields.get("args") or (), fields.get("kwargs") or {}
     options: Options = dict(fields.get("options") or {})
     return tracked_entry(shown, task, when, rules, args, kwargs, options)
 
 
 def tracked_entry(
-    name: str, task: str, when: When, rules: Rules, args: Args, kwargs: Kwargs, options: Options
+    name: str,
+    task: str,
+    when: When,
+    rules: Rules,
+    args: Args,
+    kwargs: Kwargs,
+    options: Options,
+    fired: Callable[[datetime], object] = lambda due: None,
 ) -> Entry:
     """An entry of a task that is looked up by its name."""
     begin = partial(_start, task, args, kwargs, options)
     found = current_app.tasks.get(task)
     if found is None:
         return Entry(name, task, in_words(when), begin, when, rules, f"No task is called {task}: is it renamed?")
-    return Entry(name, task, in_words(when), begin, when, rules, queue=queue_of(found, options))
+    return Entry(name, task, in_words(when), begin, when, rules, queue=queue_of(found, options), fired=fired)
 
 
 def _check(name: str, given: object, fields: Mapping[str, object]) -> None:
@@ -94,7 +103,7 @@ def _check(name: str, given: object, fields: Mapping[str, object]) -> None:
             raise TypeError(f"{key} must be {told}, but got {value!r}.")
 
 
-def when_of(given: object, *, relative: bool = False, rules: Rules | None = None) -> When:
+def when_of(given: object, *, relative: bool = False, rules: Rules | None = None, may_be_over: bool = False) -> When:
     """The times of a number of seconds, a timedelta or one of Celery's schedules. Raises TypeError or ValueError."""
     if isinstance(given, (int, float)) and not isinstance(given, bool):
         try:
@@ -122,7 +131,7 @@ def when_of(given: object, *, relative: bool = False, rules: Rules | None = None
         coming = when.next(now, now)
     except Exception as error:
         raise ValueError(f"schedule does not say when it comes next: {type(error).__name__}: {error}") from error
-    if coming is None:
+    if coming is None and not may_be_over:
         raise ValueError(f"schedule never comes: {given!r}.")
     return when
 
@@ -135,16 +144,28 @@ class Asked:
     zone: tzinfo
 
     def next(self, after: datetime, anchor: datetime) -> datetime | None:
-        """See `When.next`."""
+        """See `When.next`. Full seconds: what the sun does comes out a little different from each point of time."""
+        at = self._ask(after)
+        if isinstance(self.of, solar) and at - after < timedelta(minutes=1):
+            at = self._ask(after + timedelta(minutes=1))  # the same event once more
+        full = at.astimezone(UTC).replace(microsecond=0)
+        full += timedelta(seconds=full < at)
+        return full if full > after else None
+
+    def _ask(self, after: datetime) -> datetime:
         asked = copy(self.of)
         asked.nowfun = lambda: after
-        at = after + asked.remaining_estimate(after)
-        # Celery asks whether the event after the last one has come; a rest below a second is that very one.
-        return at.astimezone(UTC) if at > after else None
+        at: datetime = after + asked.remaining_estimate(after)
+        return at
 
     def key(self) -> str:
         """See `When.key`."""
         return f"{type(self.of).__qualname__} {self.of!r} {self.zone}"
+
+    def __str__(self) -> str:
+        if isinstance(self.of, solar):
+            return f"at {self.of.event.replace('_', ' ')}, latitude {self.of.lat}, longitude {self.of.lon}"
+        return str(self.of)
 
 
 def _start(name: str, args: Args, kwargs: Kwargs, options: Options, tick: Tick) -> object:
@@ -167,5 +188,6 @@ def _evaluated(value: Option) -> object:
     return value() if isinstance(value, BeatLazyFunc) else value
 
 
-def _refuse(tick: Tick) -> object:
+def refuse(tick: Tick) -> object:
+    """The start of an entry that cannot be read."""
     raise ValueError(f"{tick.entry} cannot be read.")

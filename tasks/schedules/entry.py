@@ -7,12 +7,14 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
 from .when import When
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +112,9 @@ class Entry:
 
 
 class Source(Protocol):
-    """Where entries come from."""
+    """Where entries come from. `stored`: in the database, which the checks at a start do not ask."""
+
+    stored: bool
 
     def version(self) -> object:
         """Another value when its entries may have changed; asked every few seconds."""
@@ -128,15 +132,24 @@ def register(source: Source) -> None:
 
 
 def versions() -> list[object]:
-    """Of all sources."""
-    return [source.version() for source in _sources]
+    """Of all sources. One that cannot be asked stops no other, and is asked again."""
+    return [_asked(source.version, object()) for source in _sources]
 
 
-def entries() -> dict[str, Entry]:
-    """Those of all sources, by name; of two of one name the first."""
+def entries(*, stored: bool = True) -> dict[str, Entry]:
+    """Those of all sources, by name; of two of one name the first, so that one in the code is not overruled."""
     found: dict[str, Entry] = {}
     for source in _sources:
-        for entry in source.entries():
-            if found.setdefault(entry.name, entry) is not entry:
-                logger.error("There are two entries called %s: only the first one fires.", entry.name)
+        if stored or not source.stored:
+            none: list[Entry] = []
+            for entry in _asked(source.entries, none):
+                found.setdefault(entry.name, entry)
     return found
+
+
+def _asked(ask: Callable[[], T], instead: T) -> T:
+    try:
+        return ask()
+    except Exception as error:
+        logger.warning("The entries of %s cannot be read: %s", getattr(ask, "__qualname__", ask), error)
+        return instead

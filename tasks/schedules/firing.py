@@ -177,7 +177,7 @@ class Firing:
             return
         if row.error:
             mine.update(error="", error_at=None)
-        entry.fired(due)
+        entry.fired(now)
         counts.ticked(entry.name, (now - entry.fires_at(due)).total_seconds())
 
     def _let_go(self, now: datetime) -> None:

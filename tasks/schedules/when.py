@@ -147,6 +147,35 @@ class Every:
         return at.replace(second=0) if self.span >= MINUTE else at
 
 
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Another's times, of which none comes before `begin`, and none at or after `end`.
+
+    `saved`: when they were written; they count from then, and what did not fire before is not made up for.
+    """
+
+    of: When
+    begin: datetime | None = None
+    end: datetime | None = None
+    saved: datetime | None = None
+
+    @property
+    def zone(self) -> tzinfo:
+        """See `When.zone`."""
+        return self.of.zone
+
+    def next(self, after: datetime, anchor: datetime) -> datetime | None:
+        """See `When.next`."""
+        if self.begin is not None and after < self.begin:
+            after = self.begin - timedelta(microseconds=1)
+        at = self.of.next(after, anchor)
+        return at if at is not None and (self.end is None or at < self.end) else None
+
+    def key(self) -> str:
+        """See `When.key`."""
+        return f"{self.of.key()} {self.begin} {self.end} {self.saved}"
+
+
 def times(when: When, after: datetime, anchor: datetime) -> Iterator[datetime]:
     """All times later than `after`, in their order."""
     at = when.next(after, anchor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import timedelta
 
-from .when import Cron, Every, When
+from .when import Between, Cron, Every, When
 
 DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 MONTHS = (
@@ -24,7 +24,10 @@ def in_words(when: When) -> str:
         days, times, listed = _days(when), _times(when), len(when.hours) * len(when.minutes) <= LISTED
         told = f"{days}{times}" if listed or days != "every day" else times.strip()
         return f"{told}, {when.zone}"
-    return f"{when.key()}"
+    if isinstance(when, Between):
+        begin, end = (f"{at:%Y-%m-%d %H:%M}" if at else "" for at in (when.begin, when.end))
+        return in_words(when.of) + (f", from {begin}" if begin else "") + (f", until {end}" if end else "")
+    return str(when)
 
 
 def span(length: timedelta) -> str:
