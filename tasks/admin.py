@@ -13,7 +13,18 @@ class TaskRunAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic at
     """Read only."""
 
     date_hierarchy = "accepted_at"
-    list_display = ("id", "name", "state", "attempt", "owner", "queue", "worker", "accepted_at", "finished_at")
+    list_display = (
+        "id",
+        "name",
+        "state",
+        "attempt",
+        "owner",
+        "queue",
+        "worker",
+        "accepted_at",
+        "finished_at",
+        "periodic",
+    )
     list_filter = ("state", "name", "queue")
     list_select_related = ("owner",)
     search_fields = ("id", "name", "owner__username", "worker", "parent_id", "group_id")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
@@ -24,7 +25,11 @@ def check_settings(**_: object) -> list[CheckMessage]:
 
 @register("tasks")
 def check_schedules(**_: object) -> list[CheckMessage]:
-    """E002: an entry that cannot be read. One whose task is unknown is said by its page: a worker may know it."""
+    """E002: an entry that cannot be read, or rules of none. One whose task is unknown is said by its page: a worker may know it."""
     hint = "docs/SCHEDULES.md shows entries, and Celery's page on periodic tasks all of their fields."
-    wrong = [entry for entry in entries(stored=False).values() if entry.when is None]
-    return [Error(f"CELERY_BEAT_SCHEDULE[{one.name!r}]: {one.problem}", hint=hint, id="tasks.E002") for one in wrong]
+    found = entries(stored=False)
+    wrong = [f"CELERY_BEAT_SCHEDULE[{one.name!r}]: {one.problem}" for one in found.values() if one.when is None]
+    rules = getattr(settings, "TASKS_SCHEDULE_RULES", {})
+    if isinstance(rules, dict) and not apps.is_installed("django_celery_beat"):  # its tables may have the entry
+        wrong += [f"TASKS_SCHEDULE_RULES[{name!r}]: no entry has this name." for name in rules if name not in found]
+    return [Error(text, hint=hint, id="tasks.E002") for text in wrong]

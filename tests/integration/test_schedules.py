@@ -364,6 +364,12 @@ def test_an_entry_that_cannot_be_read_is_an_error_at_start_with_its_name_and_sto
     assert set(TaskRun.objects.values_list("periodic", flat=True)) == {"good"}
 
 
+def test_rules_of_an_entry_that_is_not_there_are_an_error_at_start(world):
+    world.have({"on": {"overlap": "skip"}}, one=10)
+    (found,) = run_checks(tags=["tasks"])
+    assert (found.id, found.msg) == ("tasks.E002", "TASKS_SCHEDULE_RULES['on']: no entry has this name.")
+
+
 def test_an_entry_that_names_an_unknown_task_says_so_stops_no_other_and_is_made_up_for(world):
     world.have(one={"task": "shop.tasks.gone", "schedule": 10}, good=10)
     assert not run_checks(tags=["tasks"])
