@@ -25,7 +25,7 @@ def check_settings(**_: object) -> list[CheckMessage]:
 
 @register("tasks")
 def check_schedules(**_: object) -> list[CheckMessage]:
-    """E002: an entry that cannot be read, or rules of none. One whose task is unknown is said by its page: a worker may know it."""
+    """E002: an entry that cannot be read, or rules of none. One with an unknown task is not: a worker may know it."""
     hint = "docs/SCHEDULES.md shows entries, and Celery's page on periodic tasks all of their fields."
     found = entries(stored=False)
     wrong = [f"CELERY_BEAT_SCHEDULE[{one.name!r}]: {one.problem}" for one in found.values() if one.when is None]
