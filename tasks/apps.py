@@ -1,6 +1,8 @@
 """The Django application."""
 
-from django.apps import AppConfig
+from importlib import import_module
+
+from django.apps import AppConfig, apps
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -10,9 +12,20 @@ class TasksConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks, runs  # noqa: F401 - importing the checks registers them
+        from .celery import beat  # noqa: F401 - registers what a `celery beat` is told
+        from .celery.beat_tables import BeatTables
         from .celery.engine import CeleryEngine
+        from .celery.schedules import CelerySource
+        from .runs.prune import also_prune
+        from .runs.sweep import also_sweep
+        from .schedules import entry, firing
         from .web import signing_in  # noqa: F401 - listens to Django's signal
 
         runs.register(CeleryEngine())
+        entry.register(CelerySource())
+        if apps.is_installed("django_celery_beat"):
+            entry.register(BeatTables(import_module("django_celery_beat.models")))
+        also_sweep(firing.Firing().look)
+        also_prune(firing.forget)
         # Web processes, too, must know every app's tasks: to offer those that are startable, and to send them.
         autodiscover_modules("tasks")

@@ -87,6 +87,8 @@ class TaskRun(models.Model):
     parent_id = models.CharField(max_length=64, null=True, blank=True, db_index=True)
     group_id = models.CharField(max_length=64, null=True, blank=True, db_index=True)
     retry_of = models.CharField(max_length=64, null=True, blank=True)
+    periodic = models.CharField(max_length=200, null=True, blank=True, help_text="The entry of a schedule it is of.")
+    tick = models.DateTimeField(null=True, blank=True, help_text="The time of that entry for which it was started.")
 
     accepted_at = models.DateTimeField()
     freed_at = models.DateTimeField(null=True, blank=True, help_text="What a held one waited for had ended.")
@@ -120,6 +122,7 @@ class TaskRun(models.Model):
         constraints = (
             models.UniqueConstraint(fields=["idempotency_key"], name="one_run_for_a_key"),
             models.UniqueConstraint(fields=["active_key"], name="one_active_run_for_a_key"),
+            models.UniqueConstraint(fields=["periodic", "tick"], name="one_run_for_a_tick"),
             models.CheckConstraint(
                 condition=~Q(state__in=FINAL) | Q(finished_at__isnull=False), name="an_end_has_its_time"
             ),
@@ -128,6 +131,9 @@ class TaskRun(models.Model):
             models.Index(fields=["-accepted_at"], name="runs_by_time"),
             models.Index(fields=["state", "-accepted_at"], name="runs_by_state"),
             models.Index(fields=["retry_of"], name="runs_repeating", condition=Q(retry_of__isnull=False)),
+            models.Index(
+                fields=["periodic", "-accepted_at"], name="runs_of_entry", condition=Q(periodic__isnull=False)
+            ),
             models.Index(fields=["owner", "-accepted_at"], name="runs_of_user"),
             models.Index(fields=["session_key", "-accepted_at"], name="runs_of_session"),
             models.Index(fields=["queue", "accepted_at"], name="runs_waiting", condition=Q(state__in=CLAIMABLE)),
@@ -185,3 +191,28 @@ class TaskGroup(models.Model):
 
     def __str__(self) -> str:
         return f"group {self.id}"
+
+
+class Schedule(models.Model):
+    """What is known of an entry of a schedule between its ticks. `last_due`: all its times up to this are done with."""
+
+    name = models.CharField("entry", max_length=200, unique=True)
+    fingerprint = models.CharField(max_length=40, help_text="Of its times: with others it begins anew.")
+    anchor = models.DateTimeField(help_text="When it was first seen with these times: intervals count from here.")
+    last_due = models.DateTimeField()
+    held_due = models.DateTimeField(null=True, blank=True, help_text="A tick that waits for the run before it.")
+    paused_at = models.DateTimeField(null=True, blank=True)
+    paused_by = models.CharField(max_length=150, blank=True)
+    missed = models.PositiveIntegerField(default=0, help_text="Ticks that nobody was there for, and that did not fire.")
+    missed_at = models.DateTimeField(null=True, blank=True)
+    skipped = models.PositiveIntegerField(default=0, help_text="Ticks at which the last run was still active.")
+    skipped_at = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True, help_text="Why its newest tick could not be started.")
+    error_at = models.DateTimeField(null=True, blank=True)
+    alerted_at = models.DateTimeField(help_text="Failures up to this were told to NOTIFY_URLS.")
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name

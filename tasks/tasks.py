@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from celery import shared_task
+from django.conf import settings
 
 from .celery.types import CeleryTask
 from .jobs.canary import canary as sing
@@ -11,6 +12,7 @@ from .jobs.forms import ImportOrdersForm, LongRunningForm
 from .jobs.import_orders import import_orders
 from .jobs.long_running import long_running
 from .runs import bulk
+from .runs.prune import KEEP_RUNS, parse_age, prune
 from .startable import startable
 
 
@@ -48,3 +50,9 @@ def import_orders_task(orders: int = 300, delay: float = 0.1) -> dict[str, int]:
 def canary() -> str:
     """Come back alive: `manage.py doctor` starts it, and removes its run."""
     return sing()
+
+
+@shared_task
+def prune_ended_runs() -> int:
+    """Delete the runs that ended TASKS_KEEP_RUNS ago; returns how many. An entry of CELERY_BEAT_SCHEDULE."""
+    return prune(parse_age(getattr(settings, "TASKS_KEEP_RUNS", KEEP_RUNS)))

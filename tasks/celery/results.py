@@ -48,7 +48,7 @@ class RunBackend(WaitingBackend):
     """What Celery stores goes to `runs`; what it asks for comes from the row."""
 
     persistent = True
-    supports_autoexpire = True  # `manage.py prune_runs`, which the sweep calls once a day
+    supports_autoexpire = True  # `prune-ended-runs` of CELERY_BEAT_SCHEDULE
     app: Celery
 
     def store_result(

@@ -31,6 +31,7 @@ from tasks.models import TaskRun
 from tasks.runs import DatabaseAway, barrier, counts, trace, with_retries
 from tasks.runs.worker import identity
 
+from .beat import is_of_a_beat
 from .ends import end, give_back
 from .errors import text_of
 from .left_open import LeftOpen, close_left_open
@@ -183,6 +184,9 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         waited_until = moment(request.eta)
         run = runs.claim(request.id, identity(), now, waited_until)
         if run is None:
+            if is_of_a_beat(request):
+                logger.warning("%s came from a celery beat, but the workers fire that entry.", request.id)
+                raise Dropped()
             runs.adopt(adopted(self, request))
             run = runs.claim(request.id, identity(), now, waited_until)
         return run

@@ -15,7 +15,7 @@ from progress.messages import ID_PATTERN
 from progress.types import JSON
 from tasks.models import FINAL, State, TaskRun, new_id
 
-from . import barrier, counts, keys
+from . import barrier, counts, keys, periodic
 from .database import DatabaseAway, reconnect
 from .engine import KeyReused, NotAccepted
 from .message import plain
@@ -128,6 +128,7 @@ def _accept(
     run = start.row(now)
     run.id = new or run.id
     run.retry_of = retry_of
+    run.periodic, run.tick = periodic.current()
     above = _give_owner(run, owner or current_owner())
     if idempotency_key:
         if plain(idempotency_key) != idempotency_key:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 
-from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
@@ -48,12 +47,6 @@ def prune(older_than: timedelta) -> int:
 
 
 _more: list[Callable[[timedelta], object]] = []
-
-
-def prune_now() -> None:
-    """Delete what is older than the settings say."""
-    count = prune(parse_age(getattr(settings, "TASKS_KEEP_RUNS", KEEP_RUNS)))
-    logger.info("Deleted %s runs that ended long ago.", count)
 
 
 def also_prune(more: Callable[[timedelta], object]) -> None:

@@ -28,6 +28,7 @@ PAGES = {
     "a run that failed": "sarah /tasks/{failed}/",
     "a run that finished, with its log": "alice /tasks/{finished}/",
     "all runs": "sarah /runs/",
+    "schedules": "sarah /schedules/",
     "log in": "bob /login/",
     "not found": "bob /nothing/",
 }

@@ -42,7 +42,11 @@ STANDARD_LIBRARY_ONLY = [
 
 #: Each outside thing is known by few files.
 KNOWN_BY = {
-    "celery": {"tasks/celery/", "tasks/tasks.py", "tasks/downloads/tasks.py", "django_starter/celery.py"},
+    # In settings.py its crontab alone, as its users write their schedules.
+    "celery": {
+        *("tasks/celery/", "tasks/tasks.py", "tasks/downloads/tasks.py"),
+        *("django_starter/celery.py", "django_starter/settings.py"),
+    },
     "kombu": {"tasks/celery/"},
     "redis": {
         *("progress/child_count.py", "progress/layer.py", "progress/now.py", "progress/record.py"),
@@ -55,14 +59,15 @@ KNOWN_BY = {
 
 #: The rooms of `tasks`, and which of the others each may import. "": the files beside them, which everybody may know.
 ROOMS = {
-    "": {"runs", "resume", "celery", "web", "jobs"},
+    "": {"runs", "schedules", "resume", "celery", "web", "jobs"},
     "runs": {""},
     "resume": {"runs", ""},
-    "celery": {"resume", "runs", ""},
-    "web": {"runs", ""},
+    "schedules": {"runs", ""},
+    "celery": {"resume", "schedules", "runs", ""},
+    "web": {"schedules", "runs", ""},
     "jobs": {"resume"},
     "downloads": {"web", "resume", "runs", "celery", ""},
-    "management": {"runs", ""},
+    "management": {"schedules", "runs", ""},
     "templatetags": {"web", "runs", ""},
     "migrations": {""},
 }
