@@ -206,6 +206,7 @@ def results(ask: Ask, app: Any, folder: Path) -> None:
     gate = folder / "odd-gate"
     held: Any = odd.wait_for.delay(str(gate))
     more: Any = group(add.s(1, 1), odd.wait_for.s(str(gate)))()
+    wait_until(lambda: held.state == "STARTED", SECONDS)  # before, neither app knows more of it than of a waiting one
     ask("runs", lambda: (held.ready(), held.successful(), held.failed(), held.result and type(held.result).__name__))
     ask("runs, traceback", lambda: (held.traceback, held.children, held.date_done))
     ask("runs, too short", lambda: raised(lambda: held.get(timeout=0.1)))

@@ -19,7 +19,6 @@ DIFFERS = {
     "no JSON": "an EncodeError as well; its text names the task, and it is a NotAccepted and a ValueError too",
     "value 6": "infinity: Celery's JSON has it, that of databases has not; EncodeError",
     "ignores": "a run has an end: REVOKED with the reason, where Celery stores nothing and the caller waits for ever",
-    "runs": "the result of what runs is None until it tells one, where Celery gives its process' number",
     **dict.fromkeys(
         ("raises causes", "raises a cause that is odd"),
         "what an exception was raised from is kept; Celery loses it with JSON",
