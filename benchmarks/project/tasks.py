@@ -101,3 +101,9 @@ def _nanoseconds(loop: Callable[[], None], count: int) -> float:
     began = time.perf_counter_ns()
     loop()
     return (time.perf_counter_ns() - began) / count
+
+
+@shared_task(name="benchmarks.nothing")
+def nothing(number: int) -> int:
+    """A task that says nothing."""
+    return number
