@@ -142,6 +142,7 @@ class Record:
         self._client = client
         self._layer = layer
         self._publish = client.register_script(PUBLISH)
+        self._read = client.register_script(READ)
         self._log_lines = int(getattr(settings, "PROGRESS_LOG_LINES", LOG_LINES))
         self._ttl = int(getattr(settings, "PROGRESS_TTL", TTL))
 
@@ -195,13 +196,20 @@ class Record:
 
     def read(self, task_id: str, since: Since | None = None) -> Held:
         """What a viewer who comes now must see."""
-        since = since or Since()
-        script = self._client.register_script(READ)
-        try:
-            answer = script(keys=[hash_key(task_id), log_key(task_id)], args=_read_args(since))
-        except redis.ResponseError as error:
-            answer = error
-        return _held(answer)
+        return self.read_many([task_id], since)[0]
+
+    def read_many(self, task_ids: Sequence[str], since: Since | None = None) -> list[Held]:
+        """`read` of each, in one round trip. Raises `redis.RedisError` when Redis is away."""
+        args = _read_args(since or Since())
+        for _ in range(2):
+            with self._client.pipeline(transaction=False) as pipe:
+                for task_id in task_ids:
+                    pipe.evalsha(self._read.sha, 2, hash_key(task_id), log_key(task_id), *args)
+                answers = pipe.execute(raise_on_error=False)
+            if not any(isinstance(answer, redis.exceptions.NoScriptError) for answer in answers):
+                return [_held(answer) for answer in answers]
+            self._client.script_load(READ)  # another server now, or its scripts were flushed
+        raise redis.RedisError("Redis forgot the read script twice in a row.")
 
 
 class AsyncRecord:

@@ -22,7 +22,7 @@ from tasks import runs
 from tasks.models import TaskGroup, TaskRun
 from tasks.runs import NotAccepted, Start
 
-from . import broker, canvas, children, errors
+from . import broker, canvas, children, connections, errors  # noqa: F401 - it keeps connections
 from .message import decoded
 from .options import check
 from .start import following, start_of
@@ -90,6 +90,11 @@ class CeleryEngine:
         kept = ("queue", "priority", "time_limit", "soft_time_limit", "serializer", "shadow")
         options = {key: message["options"][key] for key in kept if key in message["options"]}
         return start_of(task, message["args"], message["kwargs"], options)
+
+    def is_followed(self, run: TaskRun) -> bool:
+        """It has callbacks, or a next link."""
+        options = run.message.get("options") if isinstance(run.message, dict) else None
+        return not isinstance(options, dict) or bool(options.get("link") or options.get("chain"))
 
     def free(self, run: TaskRun) -> None:
         """Its callbacks, and the next link of its chain, each with its result."""

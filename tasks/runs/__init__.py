@@ -18,7 +18,20 @@ if TYPE_CHECKING:
     from .database import DatabaseAway, with_retries
     from .engine import Engine, NotAccepted, get_engine, register
     from .message import MAX_ERROR, MAX_MESSAGE, MAX_RESULT, plain, storable
-    from .moves import CANCELLED, claim, end, expire, give_back, hold_fast, holds, lost, postpone, release, set_aside
+    from .moves import (
+        CANCELLED,
+        claim,
+        end,
+        expire,
+        give_back,
+        hold_fast,
+        holds,
+        is_alone,
+        lost,
+        postpone,
+        release,
+        set_aside,
+    )
     from .repeating import again
     from .sending import send
 
@@ -31,8 +44,8 @@ _PLACES = {
     "engine": ("Engine", "NotAccepted", "get_engine", "register"),
     "message": ("MAX_ERROR", "MAX_MESSAGE", "MAX_RESULT", "plain", "storable"),
     "moves": (
-        *("CANCELLED", "claim", "end", "expire", "give_back", "hold_fast", "holds", "lost", "postpone", "release"),
-        "set_aside",
+        *("CANCELLED", "claim", "end", "expire", "give_back", "hold_fast", "holds", "is_alone", "lost", "postpone"),
+        *("release", "set_aside"),
     ),
     "sending": ("send",),
 }
@@ -59,6 +72,7 @@ __all__ = [
     "hold",
     "hold_fast",
     "holds",
+    "is_alone",
     "lost",
     "plain",
     "postpone",

@@ -22,7 +22,7 @@ from .database import DatabaseAway, reconnect
 from .engine import NotAccepted
 from .moves import begin_again, end_cancelled
 from .owner import Owner, current_owner
-from .sending import send
+from .sending import goes_now, send, send_new
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +113,8 @@ def _accept(
         run.idempotency_key = f"{run.owner_id or run.session_key}:{idempotency_key}"[:200]
     if start.one_while_active is not None:
         run.active_key = _active_key(run, start.one_while_active)
+    if goes_now(run):
+        run.sent_at = now
     if not (start.behind or run.idempotency_key or run.active_key or start.id or above):
         run.save(force_insert=True)
         _accepted(run)
@@ -127,6 +129,7 @@ def _accept(
                 hold(start.behind, run)
         elif run.is_final and start.anew and begin_again(wanted):
             run, created = wanted, True
+            run.sent_at = None
             hold(start.behind, run)
     if created:
         _accepted(run)
@@ -139,7 +142,7 @@ def _accepted(run: TaskRun) -> None:
     logger.info("Accepted %s.", run, extra={"task_id": run.pk})
     counts.accepted(run)
     if not run.held:
-        transaction.on_commit(lambda: send(run), robust=True)
+        transaction.on_commit(lambda: send(run) if run.sent_at is None else send_new(run), robust=True)
 
 
 def adopt(start: Start) -> None:

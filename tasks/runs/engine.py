@@ -47,6 +47,9 @@ class Engine(Protocol):
     def again(self, run: TaskRun) -> Start:
         """A start with the arguments of an ended run. Raises `NotAccepted` when its task does not exist any more."""
 
+    def is_followed(self, run: TaskRun) -> bool:
+        """True if `free` would accept something."""
+
     def free(self, run: TaskRun) -> None:
         """The run has ended well: accept what follows it (its next link, its callbacks)."""
 

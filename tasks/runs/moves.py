@@ -22,6 +22,7 @@ from tasks.models import CLAIMABLE, FINAL, State, TaskRun
 from . import barrier, counts
 from .engine import get_engine
 from .message import MAX_TRACEBACK, plain
+from .returning import update_returning
 from .sending import send
 from .state import tell
 
@@ -48,20 +49,21 @@ def claim(
     if waited_until is not None:
         due |= Q(next_retry_at=waited_until) | Q(next_retry_at=None, eta=waited_until)
     due &= Q(expires=None) | Q(expires__gt=now)
-    with transaction.atomic():
-        claimed = TaskRun.objects.filter(
-            due, ~Exists(cancelled_parents()), pk=task_id, state__in=CLAIMABLE, held=False, cancel_requested_at=None
-        ).update(
-            state=State.STARTED,
-            attempt=F("attempt") + 1,
-            worker=worker,
-            started_at=now,
-            next_retry_at=None,
-            error=None,
-            sent_at=Coalesce("sent_at", Value(now, DateTimeField())),  # it arrived, so it was sent
-        )
-        if claimed:
-            return TaskRun.objects.get(pk=task_id)
+    free = TaskRun.objects.filter(
+        due, ~Exists(cancelled_parents()), pk=task_id, state__in=CLAIMABLE, held=False, cancel_requested_at=None
+    )
+    claimed = update_returning(
+        free,
+        state=State.STARTED,
+        attempt=F("attempt") + 1,
+        worker=worker,
+        started_at=now,
+        next_retry_at=None,
+        error=None,
+        sent_at=Coalesce("sent_at", Value(now, DateTimeField())),  # it arrived, so it was sent
+    )
+    if claimed:
+        return claimed[0]
     if at is None:
         return None
     return TaskRun.objects.filter(pk=task_id, state=State.STARTED, worker=worker, started_at=at).first()
@@ -116,12 +118,13 @@ def end(
     numbers: Changing | None = None,
     others: Mapping[str, object] | None = None,
     quietly: bool = False,
+    alone: bool = False,
 ) -> TaskRun | None:
     """Record the end of a run, once, and free or end what waits for it. None: somebody else holds it; nothing written.
 
     Who ends it is named by the number of its `attempt`; or by the `worker` that holds it, which may also end one that
     waits; by neither, whoever has not ended may be. `others` are further columns. `quietly`: viewers are told by the
-    caller.
+    caller. `alone`: see `is_alone`; then the end is one statement.
     """
     waiting = Q(state__in=CLAIMABLE)
     if attempt is not None:
@@ -143,20 +146,35 @@ def end(
     }
     if numbers is not None:
         values["progress"] = numbers
-    run = _end(mine, task_id, values, quietly=quietly)
+    run = _end(mine, task_id, values, quietly=quietly, alone=alone)
     if run is None and attempt is not None:
         counts.refused()
         logger.warning("Refused a late write: attempt %s of %s holds the run no longer.", attempt, task_id)
     return run
 
 
-def _end(mine: Q, task_id: str, values: Mapping[str, object], *, quietly: bool = False) -> TaskRun | None:
+def is_alone(run: TaskRun) -> bool:
+    """True if nothing waits for the good end of this claimed run: no link, no callback, no chord."""
+    return not run.group_id and not get_engine().is_followed(run)
+
+
+def _end(
+    mine: Q, task_id: str, values: Mapping[str, object], *, quietly: bool = False, alone: bool = False
+) -> TaskRun | None:
     """The door. One transaction: the end, and what waits for it."""
-    with transaction.atomic():
-        if not TaskRun.objects.filter(mine, pk=task_id).update(**values):
+    found = TaskRun.objects.filter(mine, pk=task_id)
+    if alone:
+        ended = update_returning(found, **{**values, "unfollowed": False})
+        if not ended:
             return None
-        run = TaskRun.objects.get(pk=task_id)
-        follow(run)
+        run = ended[0]
+    else:
+        with transaction.atomic():
+            ended = update_returning(found, **values)
+            if not ended:
+                return None
+            run = ended[0]
+            follow(run)
     counts.ended(run)
     if not quietly:
         transaction.on_commit(lambda: tell(run), robust=True)

@@ -33,12 +33,41 @@ def send(run: TaskRun) -> bool:
         return False
 
 
+def goes_now(run: TaskRun) -> bool:
+    """True if the message of a new run can go out as soon as its row is stored."""
+    return not run.held and not _is_early(run) and not broker_rests()
+
+
+def send_new(run: TaskRun) -> bool:
+    """`send` of a run whose row says from its start that it was sent: no second write, unless that was wrong.
+
+    A process that dies in between leaves a row whose message is missing from the queue: `missing.py` finds it.
+    """
+    try:
+        if _publish(run):
+            return True
+    except Unsendable as error:
+        logger.warning("%s cannot be sent: %s", run, error)
+    TaskRun.objects.filter(pk=run.pk, attempt=0, sent_at=run.sent_at).update(sent_at=None)
+    run.sent_at = None
+    return False
+
+
 def try_to_send(run: TaskRun) -> bool:
     """`send`, for whoever deals with a run that can never be sent: raises `Unsendable`."""
-    global _broker_rests_until
-    if run.eta is not None and run.eta - timezone.now() > settings.TASKS_LONGEST_COUNTDOWN:
+    if not _publish(run):
         return False
-    if time.monotonic() < _broker_rests_until:
+    TaskRun.objects.filter(pk=run.pk).update(sent_at=timezone.now())
+    return True
+
+
+def _is_early(run: TaskRun) -> bool:
+    return run.eta is not None and run.eta - timezone.now() > settings.TASKS_LONGEST_COUNTDOWN
+
+
+def _publish(run: TaskRun) -> bool:
+    global _broker_rests_until
+    if _is_early(run) or broker_rests():
         return False
     engine = get_engine()
     try:
@@ -50,7 +79,6 @@ def try_to_send(run: TaskRun) -> bool:
         _broker_rests_until = time.monotonic() + BROKER_REST
         logger.warning("The broker does not take %s; it is stored and will be sent: %s", run, error)
         return False
-    TaskRun.objects.filter(pk=run.pk).update(sent_at=timezone.now())
     return True
 
 

@@ -33,11 +33,11 @@ def public_state(run: TaskRun, waiting: Waiting | None = None) -> TaskState:
         "args_text": _args_text(run),
         "parent_id": run.parent_id,
         "retry_of": run.retry_of,
-        "accepted_at": _iso(run.accepted_at),
-        "sent_at": _iso(run.sent_at),
-        "started_at": _iso(run.started_at),
-        "finished_at": _iso(run.finished_at),
-        "next_retry_at": _iso(run.next_retry_at),
+        "accepted_at": iso(run.accepted_at),
+        "sent_at": iso(run.sent_at),
+        "started_at": iso(run.started_at),
+        "finished_at": iso(run.finished_at),
+        "next_retry_at": iso(run.next_retry_at),
         **changing(run, waiting),
     }
     return state
@@ -111,8 +111,7 @@ def tell(run: TaskRun) -> None:
 def _held(found: Sequence[TaskRun]) -> dict[str, Held]:
     running = [one.pk for one in found if not one.is_final]
     try:
-        record = get_record()
-        return {pk: record.read(pk, Since(log=False)) for pk in running}
+        return dict(zip(running, get_record().read_many(running, Since(log=False)), strict=True)) if running else {}
     except Exception:
         return {}
 
@@ -128,5 +127,6 @@ def _args_text(run: TaskRun) -> str:
     return text if len(text) <= MAX_ARGS_TEXT else text[: MAX_ARGS_TEXT - 1] + "…"
 
 
-def _iso(moment: datetime | None) -> str | None:
+def iso(moment: datetime | None) -> str | None:
+    """A time as frames and answers carry it."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds") if moment else None
