@@ -41,6 +41,7 @@ class System:
     env: dict[str, str]
     workers: list[list[str]]
     starter: subprocess.Popen[str] | None = None
+    log: Path = Path()
     processes: list[Process] = field(default_factory=list)
     figures: dict[str, list[float]] = field(default_factory=dict)
 
@@ -56,7 +57,7 @@ class System:
         line = self.starter.stdout.readline()
         while line and not line.startswith("{"):
             line = self.starter.stdout.readline()
-        assert line, f"The starter of {self.name} has ended."
+        assert line, f"The starter of {self.name} has ended:\n{self.log.read_text()}"
         answer: dict[str, float] = json.loads(line)
         return answer
 
@@ -64,7 +65,8 @@ class System:
         """Its workers and its starter."""
         for number, command in enumerate(self.workers):
             self.processes.append(lab.begin(f"{self.name}-{number}", command, env=self.env))
-        with (lab.folder / f"{self.name}-starter.log").open("ab") as log_file:
+        self.log = lab.folder / f"{self.name}-starter.log"
+        with self.log.open("ab") as log_file:
             self.starter = subprocess.Popen(
                 [self.python, "-m", "benchmarks.starter", self.module],
                 stdin=subprocess.PIPE,
@@ -116,7 +118,7 @@ def measure(system: System, many: bool) -> None:
 
 def systems(lab: Lab, peers: str | None, database: str, only: set[str]) -> list[System]:
     """Those that are measured on one database; ours is the first."""
-    kept = {key: value for key, value in lab.env.items() if key != "DEV_DIR"}
+    kept = {key: value for key, value in lab.env.items() if key not in ("DEV_DIR", "DJANGO_SETTINGS_MODULE")}
     ours = {**lab.env, "DATABASE_URL": database, "PYTHONWARNINGS": "ignore"}
     celery = ["-m", "celery", "-A"]
     flags = ["worker", "-l", "warning", "--concurrency", str(PROCESSES)]
@@ -137,8 +139,17 @@ def systems(lab: Lab, peers: str | None, database: str, only: set[str]) -> list[
     for name, title in (("bare", "Celery, results in Redis"), ("results", "Celery + django-celery-results")):
         command = [peers, *celery, "benchmarks.peers.bare", *flags, "-n", f"{name}@benchmark", "-Q", name]
         found.append(System(name, title, "benchmarks.peers.bare", peers, {**django, "PEER": name}, [command]))
-    huey = str(Path(peers).with_name("huey_consumer.py"))
-    command = [peers, huey, "benchmarks.peers.with_huey.huey", "-w", str(PROCESSES), "-k", "process", "-q"]
+    command = [
+        peers,
+        "-m",
+        "huey.bin.huey_consumer",
+        "benchmarks.peers.with_huey.huey",
+        "-w",
+        str(PROCESSES),
+        "-k",
+        "process",
+        "-q",
+    ]
     found.append(System("huey", "Huey (no row)", "benchmarks.peers.with_huey", peers, kept, [command]))
     db_worker = [peers, "-m", "django", "db_worker", "--interval", "0.05", "--no-startup-delay"]
     workers = [db_worker for _ in range(PROCESSES)]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from django.tasks import task
+try:
+    from django.tasks import task
+except ImportError:  # before Django 6
+    from django_tasks import task
 
 
 @task()
