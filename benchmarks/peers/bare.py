@@ -43,7 +43,7 @@ def start_many(count: int) -> None:
     """As many at once, in the peer's own way."""
     from celery import group
 
-    group(nothing.s(number).set(queue=f"{PEER}-unheard") for number in range(count)).apply_async()
+    group([nothing.s(number).set(queue=f"{PEER}-unheard") for number in range(count)]).apply_async()
 
 
 def ended() -> int:

@@ -19,7 +19,7 @@ def start_unheard(number: int) -> None:
 
 def start_many(count: int) -> None:
     """A group."""
-    group(nothing.s(number).set(queue="unheard") for number in range(count)).apply_async()
+    group([nothing.s(number).set(queue="unheard") for number in range(count)]).apply_async()
 
 
 def ended() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from bisect import bisect
+from collections.abc import Sequence
 from typing import cast
 
 from amqp.exceptions import AMQPError
@@ -22,9 +23,11 @@ from tasks import runs
 from tasks.models import TaskGroup, TaskRun
 from tasks.runs import NotAccepted, Start
 
-from . import broker, canvas, children, connections, errors  # noqa: F401 - it keeps connections
+from . import at_once, broker, canvas, children, connections, errors  # noqa: F401 - two of them change Celery's own
+from .events import start_events
 from .message import decoded
 from .options import check
+from .pipeline import publish_many
 from .start import following, start_of
 from .types import CeleryTask, Result, Signature
 
@@ -46,11 +49,16 @@ class CeleryEngine:
             options["eta"] = eta
         if run.expires is not None:
             options["expires"] = run.expires
+        options["event_dispatcher"] = start_events
         task: CeleryTask = current_app.tasks.get(run.name)
         if task is None or not hasattr(task, "publish"):  # this process does not know the task; a worker will
             current_app.send_task(run.name, message["args"], message["kwargs"], task_id=run.pk, **options)
             return
         task.publish(message["args"], message["kwargs"], task_id=run.pk, **options)
+
+    def publish_many(self, found: Sequence[TaskRun]) -> list[TaskRun]:
+        """Over one connection, in pipelines."""
+        return publish_many(found, self.publish, self.is_away)
 
     def is_away(self, error: Exception) -> bool:
         """A lost or refused connection, a broker that is full, or one that answers with an error."""

@@ -34,10 +34,12 @@ if TYPE_CHECKING:
     )
     from .repeating import again
     from .sending import send
+    from .together import at_once
 
 #: Where each name is. Imported when it is asked for: what logs a line needs `trace` before Django has its models.
 _PLACES = {
     "accepting": ("Start", "accept", "adopt", "hold"),
+    "together": ("at_once",),
     "repeating": ("again",),
     "cancelling": ("cancel",),
     "database": ("DatabaseAway", "with_retries"),
@@ -63,6 +65,7 @@ __all__ = [
     "accept",
     "adopt",
     "again",
+    "at_once",
     "cancel",
     "claim",
     "end",

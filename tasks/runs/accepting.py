@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -73,6 +74,29 @@ class Start:
         )
 
 
+@dataclass(slots=True)
+class Waiting:
+    """A start within `at_once`: its row, which is not stored yet."""
+
+    start: Start
+    run: TaskRun
+    owner: Owner | None
+    #: The run that has started it was cancelled.
+    of_cancelled: bool
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is started within `at_once`, and the runs that start it, each looked up once."""
+
+    waiting: list[Waiting] = field(default_factory=list)
+    parents: dict[str, TaskRun | None] = field(default_factory=dict)
+
+
+#: The batch of here and now; None outside of `at_once`.
+together: ContextVar[Batch | None] = ContextVar("tasks_together", default=None)
+
+
 def accept(
     start: Start, *, idempotency_key: str | None = None, retry_of: str | None = None, owner: Owner | None = None
 ) -> TaskRun:
@@ -108,13 +132,18 @@ def _accept(
     run = start.row(now)
     run.id = new or run.id
     run.retry_of = retry_of
-    above = _give_owner(run, owner or current_owner())
+    batch = together.get()
+    above = _give_owner(run, owner or current_owner(), None if batch is None else batch.parents)
+    of_cancelled = above is not None and above.cancel_requested_at is not None and above.finished_at is None
     if idempotency_key:
         run.idempotency_key = f"{run.owner_id or run.session_key}:{idempotency_key}"[:200]
     if start.one_while_active is not None:
         run.active_key = _active_key(run, start.one_while_active)
     if goes_now(run):
         run.sent_at = now
+    if batch is not None and not (start.behind or run.idempotency_key or run.active_key):
+        batch.waiting.append(Waiting(start, run, owner, of_cancelled))
+        return run
     if not (start.behind or run.idempotency_key or run.active_key or start.id or above):
         run.save(force_insert=True)
         _accepted(run)
@@ -133,7 +162,7 @@ def _accept(
             hold(start.behind, run)
     if created:
         _accepted(run)
-        if above is not None and above.cancel_requested_at is not None and above.finished_at is None:
+        if of_cancelled:
             end_cancelled(run.pk)  # a child of a cancelled parent is not begun
     return run
 
@@ -238,12 +267,18 @@ def _insert(run: TaskRun, *, known_id: bool) -> tuple[TaskRun, bool]:
     return (run if created else there), created
 
 
-def _give_owner(run: TaskRun, owner: Owner | None) -> TaskRun | None:
-    """Whose run it is: the person's who asks, else that of the task which starts it. Returns the latter's row."""
+def _give_owner(run: TaskRun, owner: Owner | None, known: dict[str, TaskRun | None] | None = None) -> TaskRun | None:
+    """Whose run it is: the person's who asks, else that of the task which starts it. Returns the latter's row.
+
+    `known`: rows that were looked up before.
+    """
     above = None
     if run.parent_id is not None:
-        fields = ("owner_id", "session_key", "cancel_requested_at", "finished_at")
-        above = TaskRun.objects.filter(pk=run.parent_id).only(*fields).first()
+        known = {} if known is None else known
+        if run.parent_id not in known:
+            fields = ("owner_id", "session_key", "cancel_requested_at", "finished_at")
+            known[run.parent_id] = TaskRun.objects.filter(pk=run.parent_id).only(*fields).first()
+        above = known[run.parent_id]
     if owner is not None:
         run.owner_id, run.session_key = owner.key()
     elif above is not None:
