@@ -1,6 +1,7 @@
-"""What a worker's process keeps from task to task, where Celery and kombu make it anew for each: its connections.
+"""What a process keeps from task to task, where Celery and kombu make it anew for each.
 
-Celery closes every database connection before and after each task: connecting was a third of what a claim cost.
+Celery closes every database connection before and after each task: connecting was a third of what a claim cost. kombu
+makes a Redis client for each message. A setting that nobody has set is looked for in Django's settings each time.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from celery import signals
+from celery import Celery, signals
+from django.conf import settings
 from django.db import close_old_connections, connections
 from kombu.transport.redis import Channel
 
@@ -41,6 +43,22 @@ def _keep_connections(sender: Worker, **_: object) -> None:
 def _close_old(**_: object) -> None:
     """Those that are broken, or older than their `CONN_MAX_AGE`."""
     close_old_connections()
+
+
+def keep_defaults(app: Celery) -> None:
+    """Celery's defaults of what is not set are found at the first look: each start asks for a dozen."""
+    conf: Any = app.conf
+    assert conf.task_default_queue  # looks at the settings, if nobody has yet
+    live = ("eager",)  # tests set these while they run
+    conf.changes.update(
+        {
+            key: value
+            for key, value in conf.maps[-1].items()
+            if not any(word in key for word in live)
+            and key not in conf.changes
+            and not hasattr(settings, f"CELERY_{key.upper()}")
+        }
+    )
 
 
 RedisChannel: Any = Channel  # what follows is private to kombu, and in no type

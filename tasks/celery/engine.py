@@ -23,7 +23,8 @@ from tasks import runs
 from tasks.models import TaskGroup, TaskRun
 from tasks.runs import NotAccepted, Start
 
-from . import at_once, broker, canvas, children, connections, errors  # noqa: F401 - two of them change Celery's own
+from . import at_once, broker, canvas, children, errors  # noqa: F401 - at_once changes Celery's own
+from .connections import keep_defaults
 from .events import start_events
 from .message import decoded
 from .options import check
@@ -36,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 class CeleryEngine:
     """See `runs.engine.Engine`."""
+
+    def __init__(self) -> None:
+        keep_defaults(current_app)
 
     def publish(self, run: TaskRun) -> None:
         """As Celery sends it, under the run's id."""
