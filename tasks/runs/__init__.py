@@ -17,21 +17,9 @@ if TYPE_CHECKING:
     from .cancelling import cancel
     from .database import DatabaseAway, with_retries
     from .engine import Engine, NotAccepted, get_engine, register
+    from .fence import hold_fast, holds
     from .message import MAX_ERROR, MAX_MESSAGE, MAX_RESULT, plain, storable
-    from .moves import (
-        CANCELLED,
-        claim,
-        end,
-        expire,
-        give_back,
-        hold_fast,
-        holds,
-        is_alone,
-        lost,
-        postpone,
-        release,
-        set_aside,
-    )
+    from .moves import CANCELLED, claim, end, expire, give_back, is_alone, lost, postpone, release, set_aside
     from .repeating import again
     from .sending import send
     from .together import at_once
@@ -45,8 +33,9 @@ _PLACES = {
     "database": ("DatabaseAway", "with_retries"),
     "engine": ("Engine", "NotAccepted", "get_engine", "register"),
     "message": ("MAX_ERROR", "MAX_MESSAGE", "MAX_RESULT", "plain", "storable"),
+    "fence": ("hold_fast", "holds"),
     "moves": (
-        *("CANCELLED", "claim", "end", "expire", "give_back", "hold_fast", "holds", "is_alone", "lost", "postpone"),
+        *("CANCELLED", "claim", "end", "expire", "give_back", "is_alone", "lost", "postpone"),
         *("release", "set_aside"),
     ),
     "sending": ("send",),

@@ -9,8 +9,7 @@ from django.db import transaction
 
 from progress.active import current
 from progress.errors import Cancelled
-
-from .moves import hold_fast
+from tasks.models import State, TaskRun
 
 
 @contextmanager
@@ -27,3 +26,13 @@ def fenced() -> Iterator[None]:
         if reporter is not None and reporter.task_id and not hold_fast(reporter.task_id, reporter.attempt):
             raise Cancelled("Another attempt holds this run now.")
         yield
+
+
+def holds(task_id: str, attempt: int) -> bool:
+    """True if `attempt` is still the one that runs."""
+    return TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED).exists()
+
+
+def hold_fast(task_id: str, attempt: int) -> bool:
+    """`holds`, and until the end of the caller's transaction nobody takes the run away: the row is locked."""
+    return bool(TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED).update(attempt=attempt))

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
-from django.db.models import DateTimeField, Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models import DateTimeField, Exists, F, Q, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -25,6 +25,7 @@ from .message import MAX_TRACEBACK, plain
 from .returning import update_returning
 from .sending import send
 from .state import tell
+from .stuck import cancelled_parents
 
 logger = logging.getLogger(__name__)
 
@@ -69,15 +70,6 @@ def claim(
     return TaskRun.objects.filter(pk=task_id, state=State.STARTED, worker=worker, started_at=at).first()
 
 
-def cancelled_parents() -> QuerySet[TaskRun]:
-    """For `Exists` over runs: the parent, if its cancel was asked for before it had ended and after it started the run.
-
-    What is accepted at the end of a cancelled run (an error callback) is no part of it.
-    """
-    cancelled = TaskRun.objects.filter(pk=OuterRef("parent_id"), cancel_requested_at__isnull=False)
-    return cancelled.filter(Q(finished_at=None) | Q(finished_at__gt=OuterRef("accepted_at")))
-
-
 def begin_again(wanted: TaskRun) -> bool:
     """A canvas whose ids were given out is called once more: its ended run waits again, as it is `wanted` now.
 
@@ -91,16 +83,6 @@ def begin_again(wanted: TaskRun) -> bool:
     empty = ("sent_at", "started_at", "finished_at", "next_retry_at", "cancel_requested_at", "result", "error")
     values |= dict.fromkeys(empty)
     return bool(TaskRun.objects.filter(pk=wanted.pk, state__in=(State.SUCCESS, State.FAILURE)).update(**values))
-
-
-def holds(task_id: str, attempt: int) -> bool:
-    """True if `attempt` is still the one that runs."""
-    return TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED).exists()
-
-
-def hold_fast(task_id: str, attempt: int) -> bool:
-    """`holds`, and until the end of the caller's transaction nobody takes the run away: the row is locked."""
-    return bool(TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED).update(attempt=attempt))
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------

@@ -32,10 +32,14 @@ def prune(older_than: timedelta) -> int:
     before = timezone.now() - older_than
     count = 0
     while True:
-        ids = list(TaskRun.objects.filter(state__in=FINAL, finished_at__lt=before).values_list("pk", flat=True)[:SLICE])
+        ended = TaskRun.objects.filter(finished_at__lt=before).order_by("finished_at")  # by its index
+        ids = list(ended.values_list("pk", flat=True)[:SLICE])
         if not ids:
             break
-        count += TaskRun.objects.filter(pk__in=ids).delete()[0]
+        deleted = TaskRun.objects.filter(pk__in=ids, state__in=FINAL).delete()[0]
+        count += deleted
+        if not deleted:
+            break
     # A group that was only saved has no end of its own.
     TaskGroup.objects.filter(Q(done=True) | Q(body__isnull=True), created_at__lt=before).delete()
     for prune_more in _more:
