@@ -83,16 +83,5 @@ class Missing:
         return sure
 
 
-def queues_of(waiting: QuerySet[TaskRun]) -> list[str]:
-    """The queues in which something waits: one step of the index for each, not one for each run."""
-    found: list[str] = []
-    while True:
-        more = waiting.filter(queue__gt=found[-1]) if found else waiting
-        queue = more.order_by("queue").values_list("queue", flat=True).first()
-        if queue is None:
-            return found
-        found.append(queue)
-
-
 def _count(waiting: QuerySet[TaskRun], with_workers: set[str]) -> int:
     return waiting.exclude(pk__in=with_workers).count() if len(with_workers) < 500 else waiting.count()

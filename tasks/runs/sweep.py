@@ -22,8 +22,9 @@ from . import beats, counts, moves, stuck, unreadable
 from .cancelling import request_cancel
 from .database import DatabaseAway
 from .engine import get_engine
-from .missing import Missing, queues_of
+from .missing import Missing
 from .prune import KEEP_RUNS, parse_age, prune
+from .search import distinct
 from .sending import Unsendable, try_to_send
 from .waiting import due
 from .worker import Pool, identity
@@ -217,7 +218,7 @@ class Sweep:
         with_workers |= self._pool.reserved() | self._pool.active()
         waiting = TaskRun.objects.filter(due(timezone.now()), sent_at__isnull=False)
         self._missing.begun()
-        for queue in queues_of(waiting):
+        for queue in distinct(waiting, "queue"):
             here = waiting.filter(queue=queue)
             try:
                 messages = get_engine().count(queue)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.contrib import messages
+from django.contrib.auth import get_user_model
 from django.contrib.auth.decorators import user_passes_test
 from django.core.exceptions import BadRequest
-from django.db.models import Avg, Count, F, Max, Q, QuerySet
+from django.db.models import Avg, F, Max, QuerySet
+from django.db.models import Count as CountOf
 from django.db.models.functions import TruncMinute
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -20,6 +23,7 @@ from django.views.decorators.http import require_http_methods
 
 from tasks import runs
 from tasks.models import FINAL, State, TaskRun
+from tasks.runs.search import COUNTED, Count, count, distinct, search
 from tasks.runs.state import live_states
 from tasks.runs.waiting import explain
 
@@ -27,8 +31,6 @@ from tasks.runs.waiting import explain
 PAGE = 50
 #: Seconds for which one look at the last hour serves every page of this process.
 HOUR_FRESH = 5.0
-#: A run that ended in the last hour was accepted within so long; older ones are not looked at.
-LONGEST = timedelta(days=1)
 #: What the filter offers as "since".
 SINCE = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
 #: The owner of runs that visitors without an account have started.
@@ -54,14 +56,27 @@ class Filter:
             found = found.filter(name=self.task)
         if self.owner == ANONYMOUS:
             found = found.filter(owner=None)
-        elif self.owner:
-            found = found.filter(owner__username=self.owner)
+        elif self.owner:  # by id: joined with its name, all runs would be read
+            owner = get_user_model()._default_manager.filter(username=self.owner).first()
+            found = found.none() if owner is None else found.filter(owner_id=owner.pk)
         if self.since in SINCE:
             found = found.filter(accepted_at__gte=timezone.now() - SINCE[self.since])
         if self.q:
-            words = Q(pk__startswith=self.q) | Q(name__icontains=self.q) | Q(owner__username__icontains=self.q)
-            found = found.filter(words | Q(worker__icontains=self.q) | Q(message__icontains=self.q))
+            found = found.filter(pk__in=search(self.q))
         return found
+
+    def counts(self) -> tuple[dict[str, Count], Count]:
+        """Of each state, and of all. Within a filter: of its newest `COUNTED` runs."""
+        found = self.find(any_state=True)
+        if self == Filter(state=self.state):  # an index has them by state
+            by_state = {state.value: count(found.filter(state=state)) for state in State}
+            most = any(one.more for one in by_state.values())
+            return by_state, Count(sum(one.number for one in by_state.values()), most)
+        states = Counter(found.values_list("state", flat=True)[: COUNTED + 1])
+        more = sum(states.values()) > COUNTED
+        return {state: Count(number, more) for state, number in states.items()}, Count(
+            min(sum(states.values()), COUNTED), more
+        )
 
 
 @never_cache
@@ -73,23 +88,23 @@ def all_runs(request: HttpRequest) -> HttpResponse:
         _act(request)
         return redirect(request.get_full_path())
     wanted = Filter(**{name: request.GET.get(name, "").strip()[:200] for name in Filter.__dataclass_fields__})
-    page = _page_number(request)
+    counts, everything = wanted.counts()
+    total = counts.get(wanted.state, Count(0)) if wanted.state in State.values else everything
+    pages = min(max(1, -(-total.number // PAGE)), COUNTED // PAGE)
+    page = min(_page_number(request), pages + 1)
     rows = list(wanted.find().select_related("owner")[(page - 1) * PAGE : page * PAGE])
-    counts = _counts(wanted)
-    total = counts.get(wanted.state, 0) if wanted.state in State.values else sum(counts.values())
-    pages = max(1, -(-total // PAGE))
     context = {
         "wanted": wanted,
         "rows": list(zip(rows, live_states(rows, explain(rows)), map(_took, rows), strict=True)),
-        "counts": [(state, counts.get(state.value, 0)) for state in State],
+        "counts": [(state, counts.get(state.value, Count(0))) for state in State],
         "total": total,
-        "everything": sum(counts.values()),
+        "everything": everything,
         "page": page,
         "pages": pages,
         "before": _address(request, page=page - 1) if page > 1 else "",
         "after": _address(request, page=page + 1) if page < pages else "",
         "by_state": _address(request, state="", page=""),
-        "names": TaskRun.objects.order_by("name").values_list("name", flat=True).distinct(),
+        "names": distinct(TaskRun.objects.all(), "name"),
         "since": SINCE,
         "hour": _hour.look(),
     }
@@ -116,11 +131,6 @@ def _act(request: HttpRequest) -> None:
     said = f"{done} {'cancelled' if action == 'cancel' else 'started again'}"
     why = refused or ("ended already" if action == "cancel" else "not ended yet")
     messages.info(request, said + (f", {left} not: {why}." if left else "."))
-
-
-def _counts(wanted: Filter) -> dict[str, int]:
-    found = wanted.find(any_state=True).order_by().values_list("state")
-    return dict(found.annotate(count=Count("pk")))
 
 
 def _took(run: TaskRun) -> str:
@@ -177,16 +187,17 @@ _hour = _Hour()
 
 
 def _throughput(now: datetime) -> Plot:
-    ended = TaskRun.objects.filter(accepted_at__gte=now - LONGEST, finished_at__gte=now - timedelta(hours=1))
-    minutes = dict(ended.order_by().values_list(TruncMinute("finished_at")).annotate(count=Count("pk")))
+    ended = TaskRun.objects.filter(finished_at__gte=now - timedelta(hours=1))
+    minutes = dict(ended.order_by().values_list(TruncMinute("finished_at")).annotate(count=CountOf("pk")))
     total = sum(minutes.values())
     return _plot("Ended a minute", minutes, now, lambda most: f"{most:g}", f"{total:,} in the last hour")
 
 
 def _waits(now: datetime) -> Plot:
-    began = TaskRun.objects.filter(
-        accepted_at__gte=now - LONGEST, started_at__gte=now - timedelta(hours=1), attempt=1, eta=None
-    ).annotate(wait=F("started_at") - F("accepted_at"))
+    hour = now - timedelta(hours=1)
+    began = TaskRun.objects.filter(finished_at__gte=hour, started_at__gte=hour, attempt=1, eta=None).annotate(
+        wait=F("started_at") - F("accepted_at")
+    )
     minutes = {
         minute: wait.total_seconds()
         for minute, wait in began.order_by().values_list(TruncMinute("started_at")).annotate(mean=Avg("wait"))
