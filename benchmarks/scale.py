@@ -80,6 +80,7 @@ def questions(rows: int) -> dict[str, Callable[[], Any]]:
     """What is asked, by name."""
     from django.contrib.auth import get_user_model
     from django.test import Client
+    from django.urls import reverse
 
     from django_starter.metrics import from_database
     from tasks.models import TaskRun
@@ -107,7 +108,7 @@ def questions(rows: int) -> dict[str, Callable[[], Any]]:
     asked = {
         "home, an owner's list": lambda: mine(Viewer(user_id=2)),
         "home page": page(anybody, "/"),
-        "a run's page": page(staff, "/runs/ended-1000/"),
+        "a run's page": page(staff, reverse("run", args=["ended-1000"])),
         "metrics": lambda: list(from_database()),
         "prune: a slice": prune_slice,
         "admin list": page(staff, "/admin/tasks/taskrun/"),

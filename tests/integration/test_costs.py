@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,6 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-import progress
 from progress.flusher import get_flusher
 from progress.held import Since
 from progress.hub import Hub
@@ -31,8 +30,10 @@ from tasks import runs
 from tasks.celery.events import start_events
 from tasks.models import State, TaskRun
 from tasks.runs import sending
+from tasks.runs.missing import Missing
+from tasks.runs.search import distinct
 from tasks.runs.state import live_states
-from tasks.runs.sweep import Sweep
+from tasks.runs.waiting import due
 from tasks.tasks import demo_task
 from tasks.web.access import Viewer
 from tasks.web.feeds import look
@@ -52,8 +53,8 @@ class Cost:
 
 
 @contextmanager
-def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cost]:
-    """Queries of this thread, and what any thread sends to Redis."""
+def counted(monkeypatch: pytest.MonkeyPatch, *, database: bool = True) -> Iterator[Cost]:
+    """Queries of this thread, unless it has an event loop, and what any thread sends to Redis."""
     cost = Cost()
     kinds: list[Any] = [redis.connection.AbstractConnection, redis.asyncio.connection.AbstractConnection]
     sends = {kind: kind.send_packed_command for kind in kinds}
@@ -65,11 +66,12 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cost]:
 
         return send
 
-    with monkeypatch.context() as patch, CaptureQueriesContext(connection) as captured:
+    with monkeypatch.context() as patch, ExitStack() as stack:
+        captured = stack.enter_context(CaptureQueriesContext(connection)) if database else None
         for kind in kinds:
             patch.setattr(kind, "send_packed_command", counting(kind))
         yield cost
-        cost.queries = [query["sql"] for query in captured.captured_queries]
+        cost.queries = [query["sql"] for query in captured.captured_queries] if captured is not None else []
 
 
 @pytest.fixture(autouse=True)
@@ -212,7 +214,7 @@ async def test_a_tick_with_a_thousand_sockets_is_one_round_trip_and_one_query(mo
 
     monkeypatch.setattr(hub.source, "refresh", refreshed)
     audiences = list(hub._audiences.values())
-    with counted(monkeypatch) as cost:
+    with counted(monkeypatch, database=False) as cost:
         await hub._repair.compare(audiences)
     assert len(cost.round_trips) == 1, cost.round_trips
     for audience in audiences:
@@ -230,29 +232,8 @@ async def test_a_tick_with_a_thousand_sockets_is_one_round_trip_and_one_query(mo
     await client.connection_pool.disconnect()
 
 
-class NoPool:
-    """A worker without tasks."""
-
-    def active(self) -> set[str]:
-        return set()
-
-    reserved = active
-
-    def is_ending(self) -> bool:
-        return False
-
-    can_kill = is_ending
-
-    def kill(self, task_id: str) -> None:
-        raise AssertionError(task_id)
-
-
 def test_a_sweep_reads_no_more_rows_where_more_wait(monkeypatch):
     """Of a queue that is served in order nothing is counted: the oldest that wait say that nobody was overtaken."""
-    from tasks.runs.missing import Missing
-    from tasks.runs.search import distinct
-    from tasks.runs.waiting import due
-
     now = timezone.now()
     TaskRun.objects.bulk_create(
         TaskRun(name="t", queue=f"q{number % 3}", accepted_at=now, sent_at=now) for number in range(300)
@@ -268,4 +249,3 @@ def test_a_sweep_reads_no_more_rows_where_more_wait(monkeypatch):
         assert missing.look("q0", waiting.filter(queue="q0"), 100, set(), 500) == []
     assert len(cost.queries) == 1, cost.queries
     assert "COUNT" not in cost.queries[0]
-    assert Sweep is not None and progress is not None and NoPool is not None
