@@ -65,8 +65,7 @@ def fill(rows: int, waiting: int) -> None:
         "id": "'waiting-' || n",
         "state": "'PENDING'",
         "attempt": "0",
-        "accepted_at": ago.format("5"),
-        "sent_at": ago.format("5"),
+        **dict.fromkeys(("accepted_at", "sent_at"), ago.format("(5 + n / 1000.0)")),
     }
     with connection.cursor() as cursor:
         for columns, count in ((ended, rows), (new, waiting)):

@@ -16,11 +16,11 @@ from tasks.models import TaskRun
 #: So many are counted; of more it is only said that they are more.
 COUNTED = 10_000
 #: Of each name, owner and so on that a search finds, so many of its newest runs.
-NEWEST = 1_000
+NEWEST = 300
 #: Names and owners that one search may find.
 NAMES = 10
 #: The newest runs of all, whose arguments and workers are searched.
-READ = 5_000
+READ = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class Count:
         return f"{self.number:,}{'+' if self.more else ''}"
 
 
-def count(found: QuerySet[TaskRun]) -> Count:
-    """Up to `COUNTED`."""
-    number = found.order_by()[: COUNTED + 1].count()
-    return Count(min(number, COUNTED), number > COUNTED)
+def count(found: QuerySet[TaskRun], most: int = COUNTED) -> Count:
+    """Up to `most`."""
+    number = found.order_by()[: most + 1].count()
+    return Count(min(number, most), number > most)
 
 
 def distinct(found: QuerySet[TaskRun], column: str, most: int = 200) -> list[str]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from tasks.models import CLAIMABLE, FINAL, State, TaskGroup, TaskRun
+from tasks.models import CLAIMABLE, FINAL, TaskGroup, TaskRun
 
 from . import barrier
 
@@ -26,7 +26,7 @@ def orphans() -> QuerySet[TaskRun]:
     # A chord further down a chain: its group is stored when its turn comes, its parts are held until then.
     part = TaskRun.objects.filter(Q(unfollowed=True) | ~Q(state__in=FINAL), group_id=OuterRef("after"))
     part = part.exclude(held=True, after=OuterRef("after"))  # a body that says it is one
-    held = TaskRun.objects.filter(held=True, state=State.PENDING)
+    held = TaskRun.objects.filter(held=True).order_by("after")  # by its index
     return held.filter(~Exists(alive), ~Exists(group), ~Exists(part), accepted_at__lt=timezone.now() - ORPHANED_AFTER)
 
 

@@ -53,8 +53,6 @@ MAX_MOVES = 500
 SEND_TRIES = 2
 #: Parents that were cancelled within this time are looked at by each sweep, and so often all of them.
 LATELY, ALL_CANCELLED_EVERY = timedelta(minutes=10), 60.0
-#: Columns of what was never sent. `finished_at` is that of an index: see the model.
-UNSENT = {"sent_at": None, "held": False, "finished_at": None}
 
 
 class Sweep:
@@ -92,7 +90,6 @@ class Sweep:
             return
         for step in (
             lambda: self._lost_workers(workers),
-            self._late_retries,
             self._unsent,
             lambda: self._out_of_queue(workers),
             self._expired,
@@ -200,17 +197,17 @@ class Sweep:
 
         self._each(by, lose)
 
-    def _late_retries(self) -> None:
-        its_time = Q(next_retry_at=None) | Q(next_retry_at__lte=timezone.now())
-        self._send(TaskRun.objects.filter(its_time, state=State.RETRY, **UNSENT))
-
     def _unsent(self) -> None:
+        """What was never sent: retries whose time has come, and starts whose own sender could not."""
         now = timezone.now()
         countdown = settings.TASKS_LONGEST_COUNTDOWN
         is_due = Q(eta=None) | Q(eta__lte=now + countdown)
         # What was to wait in the database has no sender but this one.
         nobodys = Q(accepted_at__lt=now - UNSENT_AFTER) | Q(eta__gt=F("accepted_at") + countdown)
-        self._send(TaskRun.objects.filter(is_due, nobodys, state=State.PENDING, **UNSENT))
+        late = Q(next_retry_at=None) | Q(next_retry_at__lte=now)
+        wanted = Q(late, state=State.RETRY) | Q(is_due, nobodys, state=State.PENDING)
+        # In the words of an index, which has what was not sent alone.
+        self._send(TaskRun.objects.filter(wanted, sent_at=None, held=False, finished_at=None))
 
     def _out_of_queue(self, workers: list[beats.Worker]) -> None:
         """Sent, but the message is gone: fewer messages are in the queue, and with the workers, than runs wait."""
@@ -231,7 +228,7 @@ class Sweep:
 
     def _expired(self) -> None:
         gone = TaskRun.objects.filter(state__in=CLAIMABLE, expires__lt=timezone.now(), finished_at=None)
-        self._each(list(gone.values_list("pk", flat=True)[:MAX_MOVES]), moves.expire)
+        self._each(list(gone.order_by("expires").values_list("pk", flat=True)[:MAX_MOVES]), moves.expire)
 
     def _unfollowed(self) -> None:
         """Ends whose followers have not heard: children of a cancelled parent, followers that could not be stored."""

@@ -18,6 +18,7 @@ from django.db.models.functions import TruncMinute
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.functional import cached_property
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -37,7 +38,7 @@ SINCE = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta
 ANONYMOUS = "anonymous"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Filter:
     """What the filter says; an empty word is no condition."""
 
@@ -62,8 +63,12 @@ class Filter:
         if self.since in SINCE:
             found = found.filter(accepted_at__gte=timezone.now() - SINCE[self.since])
         if self.q:
-            found = found.filter(pk__in=search(self.q))
+            found = found.filter(pk__in=self._searched)
         return found
+
+    @cached_property
+    def _searched(self) -> set[str]:
+        return search(self.q)
 
     def counts(self) -> tuple[dict[str, Count], Count]:
         """Of each state, and of all. Within a filter: of its newest `COUNTED` runs."""
