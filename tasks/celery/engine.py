@@ -103,10 +103,12 @@ class CeleryEngine:
         options = {key: message["options"][key] for key in kept if key in message["options"]}
         return start_of(task, message["args"], message["kwargs"], options)
 
-    def is_followed(self, run: TaskRun) -> bool:
-        """It has callbacks, or a next link."""
+    def is_followed(self, run: TaskRun, *, ended_well: bool = True) -> bool:
+        """It has callbacks, or a next link; error callbacks."""
         options = run.message.get("options") if isinstance(run.message, dict) else None
-        return not isinstance(options, dict) or bool(options.get("link") or options.get("chain"))
+        if not isinstance(options, dict):
+            return bool(run.message)
+        return any(options.get(name) for name in (("link", "chain") if ended_well else ("link_error",)))
 
     def free(self, run: TaskRun) -> None:
         """Its callbacks, and the next link of its chain, each with its result."""

@@ -52,8 +52,8 @@ class Engine(Protocol):
     def again(self, run: TaskRun) -> Start:
         """A start with the arguments of an ended run. Raises `NotAccepted` when its task does not exist any more."""
 
-    def is_followed(self, run: TaskRun) -> bool:
-        """True if `free` would accept something."""
+    def is_followed(self, run: TaskRun, *, ended_well: bool = True) -> bool:
+        """True if `free` would accept something; if not `ended_well`, if `failed` would call somebody."""
 
     def free(self, run: TaskRun) -> None:
         """The run has ended well: accept what follows it (its next link, its callbacks)."""

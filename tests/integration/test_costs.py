@@ -176,6 +176,32 @@ def test_a_list_is_read_after_redis_has_forgotten_its_scripts(valkey):
     assert [state["current"] for state in live_states(found, {})] == [None, 3]
 
 
+@pytest.mark.parametrize("count", [20, 400])
+def test_a_cancel_costs_the_same_with_twenty_children_as_with_four_hundred(monkeypatch, count):
+    (parent,) = started()
+    with runs.at_once():
+        results = [demo_task.apply_async(parent_id=parent.pk) for _ in range(count)]
+    with counted(monkeypatch) as cost:
+        assert runs.cancel(parent.pk)
+    children = TaskRun.objects.filter(pk__in=[one.id for one in results])
+    assert children.filter(state=State.REVOKED, unfollowed=False).count() == count
+    assert len(cost.queries) <= 16, cost.queries
+    assert len(cost.round_trips) <= 4, cost.round_trips
+    assert [held.changing["state"] for held in get_record().read_many([one.id for one in results])] == [
+        "REVOKED"
+    ] * count
+
+
+def test_what_waits_for_a_cancelled_child_still_hears_of_it(monkeypatch):
+    """Those that something follows are followed one by one, as before."""
+    (parent,) = started()
+    signature: Any = demo_task.si()
+    first = signature.set(parent_id=parent.pk)
+    last = (first | demo_task.si()).apply_async()
+    assert runs.cancel(parent.pk)
+    assert TaskRun.objects.get(pk=last.id).state == State.REVOKED
+
+
 def test_a_thousand_home_pages_are_one_query_a_look(monkeypatch):
     asked: list[Any] = [(Viewer(session_key=f"s{number}"), "mine") for number in range(1_000)]
     before = look(asked)
