@@ -27,7 +27,7 @@ from tests.live.process import Process
 #: Worker processes of each system.
 PROCESSES = 2
 #: Tasks of one round, with a worker and without.
-RUN, START, MANY = 500, 300, 1_000
+RUN, START, MANY = 300, 200, 1_000
 
 
 @dataclass

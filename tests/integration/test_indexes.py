@@ -87,6 +87,7 @@ class Pool:
 def sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole look of the worker that leads, its looks of once a minute and once a second."""
     monkeypatch.setattr(get_engine(), "count", lambda queue: 10_000)
+    monkeypatch.setattr("tasks.runs.sweep.close_old_connections", lambda: None)  # the test's own
     client: Any = None
     one: Any = Sweep(client, Pool())
     one._workers = lambda: [beats.Worker(identity(), "w", ["celery"], 20)]
