@@ -19,7 +19,7 @@ SLICE = 500
 
 
 def follow_alone(unfollowed: QuerySet[TaskRun]) -> int:
-    """Settle up to `SLICE` of those that were revoked before they began and that nothing waits for, and tell them.
+    """Settle up to `SLICE` of those that were revoked before they began and that nothing waits for or hangs on; tell them.
 
     A few statements and one round trip; returns how many. The others are followed one by one: `moves.follow_up`.
     """
@@ -29,11 +29,14 @@ def follow_alone(unfollowed: QuerySet[TaskRun]) -> int:
     ids, groups = {run.pk for run in found}, {run.group_id for run in found if run.group_id}
     open_groups = set(TaskGroup.objects.filter(pk__in=groups, done=False).values_list("pk", flat=True))
     waited_for = set(TaskRun.objects.filter(held=True, after__in=ids | groups).values_list("after", flat=True))
+    children = TaskRun.objects.filter(parent_id__in=ids, finished_at=None).order_by()  # they are cancelled with them
+    parents = set(children.values_list("parent_id", flat=True).distinct())
     engine = get_engine()
     alone = [
         run
         for run in found
-        if run.group_id not in open_groups
+        if run.pk not in parents
+        and run.group_id not in open_groups
         and not {run.pk, run.group_id} & waited_for
         and not engine.is_followed(run, ended_well=False)
     ]
