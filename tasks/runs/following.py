@@ -19,7 +19,7 @@ SLICE = 500
 
 
 def follow_alone(unfollowed: QuerySet[TaskRun]) -> int:
-    """Settle up to `SLICE` of those that were revoked before they began and that nothing waits for or hangs on; tell them.
+    """Settle up to `SLICE` of those that were revoked before they began, and that nothing waits for or hangs on.
 
     A few statements and one round trip; returns how many. The others are followed one by one: `moves.follow_up`.
     """
