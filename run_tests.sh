@@ -47,10 +47,10 @@ prepare_browser() {
   export TEST_BROWSER
 }
 
-# Installs the servers of tests/hosts where they are missing; starts none of them.
+# Installs the given programs (`program` or `program:package`) where they are missing; starts none of them.
 prepare_servers() {
   local missing=() program
-  for program in nginx redis-server initdb:postgresql openssl ip:iproute2 setpriv:util-linux; do
+  for program in "$@"; do
     command -v "${program%%:*}" >/dev/null 2>&1 || missing+=("${program##*:}")
   done
   if ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then missing=("${missing[@]/postgresql/}"); fi
@@ -83,9 +83,11 @@ check_style() {
   run .venv/bin/python -m ruff format --check .
 }
 
-# Two files of tests at a time: they wait for processes more than they compute.
+# Some files of tests at a time: the live ones wait for processes more than they compute.
 several_at_a_time() {
-  .venv/bin/python -m pytest -n 2 --dist loadfile "$@"
+  local number=$1
+  shift
+  .venv/bin/python -m pytest -n "$number" --dist loadfile "$@"
 }
 
 case ${1:-} in -h | --help)
@@ -103,8 +105,9 @@ case ${1:-} in
     check_style
     run .venv/bin/python -m mypy
     prepare_browser
+    prepare_servers initdb:postgresql setpriv:util-linux
     failed=0
-    several_at_a_time tests --ignore tests/hosts -m "not alone" || failed=$?
+    several_at_a_time 3 tests --ignore tests/hosts -m "not alone" || failed=$?
     .venv/bin/python -m pytest tests/live -m alone || failed=$?
     exit "$failed"
     ;;
@@ -114,19 +117,20 @@ case ${1:-} in
     .venv/bin/python -m mypy &
     mypy=$!
     failed=0
-    several_at_a_time tests/unit tests/integration "$@" || failed=$?
+    several_at_a_time 2 tests/unit tests/integration "$@" || failed=$?
     wait "$mypy" || failed=$?
     exit "$failed"
     ;;
   faults)
     shift
     prepare_browser
+    prepare_servers initdb:postgresql setpriv:util-linux
     exec .venv/bin/python -m pytest tests/live/faults "$@"
     ;;
   hosts)
     shift
     prepare_browser
-    prepare_servers
+    prepare_servers nginx redis-server initdb:postgresql openssl ip:iproute2 setpriv:util-linux
     exec .venv/bin/python -m pytest -rP --timeout 300 tests/hosts "$@"
     ;;
   rabbitmq)

@@ -52,6 +52,7 @@ def read(text: bytes) -> Frame:
     called = told = 0.0
     with contextlib.suppress(ValueError):
         called, told = map(float, str(inner.get("message")).split())
+    told = inner.get("ts", told)  # ours says it of itself, in milliseconds
     return Frame(kind, inner.get("state") in FINAL, frame.get("seq", 0), called, told)
 
 

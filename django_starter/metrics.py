@@ -20,7 +20,7 @@ from prometheus_client.metrics_core import Metric
 from progress.hub import hubs
 from tasks.models import CLAIMABLE, State, TaskRun
 from tasks.runs import counts as counted
-from tasks.runs.search import count, distinct
+from tasks.runs.bounded import count, distinct
 from tasks.runs.waiting import pulse
 
 #: Runs of a queue that are counted for one scrape.
@@ -124,5 +124,11 @@ def of_this_process() -> Iterator[Metric]:
     """Sockets, and what the channel layer lost."""
     sockets = sum(hub.sockets for hub in hubs())
     yield GaugeMetricFamily("progress_sockets", "WebSockets of this web process", value=sockets)
+    topics = sum(hub.topics for hub in hubs())
+    yield GaugeMetricFamily("progress_topics", "Tasks that somebody at this web process watches", value=topics)
+    subscriptions = sum(hub.subscriptions for hub in hubs())
+    yield GaugeMetricFamily(
+        "progress_subscriptions", "Sockets, counted once a task that each watches", value=subscriptions
+    )
     repairs = sum(hub.repairs for hub in hubs())
     yield CounterMetricFamily("progress_repairs", "Snapshots sent because news were lost (resyncs)", value=repairs)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from .messages import dumps, feed
 from .outbox import Outbox
+from .size import fits
 from .source import Viewer
 from .types import JSON
 
@@ -49,6 +50,11 @@ class Feeds:
         for name in names:
             self._followers.get(outbox, (None, {}))[1].pop(name, None)
 
+    def recognise(self, outbox: Outbox, viewer: Viewer) -> None:
+        """The person behind `outbox` is `viewer` now, such as somebody who is no longer staff."""
+        if outbox in self._followers:
+            self._followers[outbox] = (viewer, self._followers[outbox][1])
+
     def forget(self, outbox: Outbox) -> None:
         """The socket is gone."""
         self._followers.pop(outbox, None)
@@ -71,6 +77,12 @@ class Feeds:
 
     @staticmethod
     def _tell(outbox: Outbox, said: dict[str, str], name: str, text: str, value: JSON) -> None:
+        if text == said[name]:
+            return
+        frame = feed(name, value)
+        if not fits(dumps(frame)):
+            logger.error("The feed %s says more than fits into a frame: %s characters.", name, f"{len(text):,}")
+            said[name] = text
         # One that cannot be sent now, because its reader does not read, is sent by a later look.
-        if text != said[name] and outbox.put_answer(feed(name, value)):
+        elif outbox.put_answer(frame):
             said[name] = text

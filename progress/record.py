@@ -23,6 +23,7 @@ from .layer import ProgressChannelLayer
 from .messages import Changing, dumps
 from .redis import make_client
 from .sink import Reply, Told
+from .size import MAX_LINES, fitting
 from .stored import parse_changing, parse_line
 
 logger = logging.getLogger(__name__)
@@ -68,10 +69,18 @@ local first = 11 + math.max(said - tonumber(ARGV[9]), 0)
 if #ARGV >= first then
   local count = #ARGV - first + 1
   local n = redis.call('HINCRBY', KEYS[1], 'lines', count) - count
-  local lines = {}
-  for i = 1, count do lines[i] = '{"n":' .. (n + i) .. ',' .. string.sub(ARGV[first + i - 1], 2) end
-  tell('log', '"lines":[' .. table.concat(lines, ',') .. ']}', false)
-  for i = 1, count do redis.call('RPUSH', KEYS[2], seq .. '|' .. lines[i]) end
+  local lines, size = {}, 0
+  local function tell_lines()
+    tell('log', '"lines":[' .. table.concat(lines, ',') .. ']}', false)
+    for i = 1, #lines do redis.call('RPUSH', KEYS[2], seq .. '|' .. lines[i]) end
+    lines, size = {}, 0
+  end
+  for i = 1, count do
+    local line = '{"n":' .. (n + i) .. ',' .. string.sub(ARGV[first + i - 1], 2)
+    if #lines > 0 and size + #line > MAX_LINES then tell_lines() end
+    lines[#lines + 1], size = line, size + #line + 1
+  end
+  tell_lines()
   redis.call('HSET', KEYS[1], 'said', tonumber(ARGV[9]) + #ARGV - 10)
   local over = redis.call('LLEN', KEYS[2]) - tonumber(ARGV[5])
   if over > 0 then
@@ -87,16 +96,20 @@ if ARGV[8] ~= '' then
 end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return {0, cancel, seq}
-"""
+""".replace("MAX_LINES", str(MAX_LINES))
 
-# KEYS: hash, log list. ARGV: epoch and seq that the reader holds (or "", 0), "1" to read the log, a fresh epoch.
+# KEYS: hash, log list. ARGV: epoch and seq that the reader holds (or "", 0), "1" to read the log, a fresh epoch, "1"
+# where a client claims to hold that.
 # Returns {epoch, seq, data, cancel, recovered, {line, …}}.
 READ = """
 local held = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'data', 'cancel', 'trimmed')
 if not held[1] then return {'', 0, '', held[4] or '0', 0, {}} end
 local since, recovered = tonumber(ARGV[2]), 1
-if ARGV[1] == held[1] and since > tonumber(held[2] or '0') then
-  -- The reader saw more than there is: Redis came back with a record of before. What follows must not pass for it.
+local beyond = ARGV[1] == held[1] and since > tonumber(held[2] or '0')
+if beyond and ARGV[5] == '1' then
+  since, recovered = -1, 0
+elseif beyond then
+  -- We told more than there is: Redis came back with a record of before. What follows must not pass for it.
   held[1] = ARGV[4]
   redis.call('HSET', KEYS[1], 'epoch', held[1])
 end
@@ -185,7 +198,7 @@ class Record:
 
     def tell(self, task_id: str, changing: Changing, *, final: bool) -> None:
         """Publish a state from outside the task: a cancel of a queued run, a worker that was lost."""
-        self.publish(task_id, changing["attempt"], dumps(changing), [], final=final)
+        self.publish(task_id, changing["attempt"], dumps(fitting(changing)), [], final=final)
 
     def tell_many(self, told: Sequence[tuple[str, Changing]]) -> None:
         """`tell` of many tasks that have ended, in one round trip. A broken record is left as it is."""
@@ -260,7 +273,7 @@ class AsyncRecord:
 
 
 def _read_args(since: Since) -> list[str | int]:
-    return [since.epoch, since.seq, "1" if since.log else "", secrets.token_hex(4)]
+    return [since.epoch, since.seq, "1" if since.log else "", secrets.token_hex(4), "1" if since.claimed else ""]
 
 
 def _is_broken(error: Exception) -> bool:

@@ -9,25 +9,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal, TypeVar
 
 from .errors import Cancelled
 from .flusher import Flusher, get_flusher
-from .messages import FINAL_STATES, LEVELS, Changing, Level, Step, dumps
+from .lines import MAX_LINES_A_FRAME, Lines
+from .messages import FINAL_STATES, Changing, Level, Step, dumps
 from .rate import Rate
 from .sink import Reply, Sink, Told
-from .steps import MAX_STEPS, Scope, outside_of, share_of_whole
-from .values import MAX_LINE, MAX_MESSAGE, MAX_UNIT, finite, length_of, plain_text
+from .size import fitting
+from .steps import MAX_STEPS, Scope, begun, outside_of
+from .values import MAX_MESSAGE, MAX_UNIT, finite, length_of, plain_text
+from .whole import Whole, shares
 
 T = TypeVar("T")
 
-#: Log lines that wait for a Redis that is away; then the oldest go.
-MAX_PENDING_LINES = 10_000
-#: Log lines in one frame.
-MAX_LINES_A_FRAME = 200
+#: In the place of what a bar has counted, while it counts no steps.
+NO_STEPS = object()
 
 
 class Reporter:
@@ -38,8 +38,8 @@ class Reporter:
 
     __slots__ = (
         "_attention",
+        "_by_steps",
         "_cancelled",
-        "_dropped",
         "_end",
         "_flusher",
         "_lines",
@@ -48,41 +48,52 @@ class Reporter:
         "_rate",
         "_scopes",
         "_sink",
+        "_step_number",
         "_steps",
         "_thread",
-        "_told_lines",
         "_told_seq",
+        "_whole",
         "attempt",
         "current",
+        "lost",
         "message",
+        "missing",
         "stale",
         "task_id",
         "total",
+        "tries",
         "unit",
     )
 
-    def __init__(self, task_id: str, attempt: int, sink: Sink, flusher: Flusher | None = None) -> None:
+    def __init__(
+        self, task_id: str, attempt: int, sink: Sink, flusher: Flusher | None = None, *, tries: int = 1, lost: int = 0
+    ) -> None:
         self.task_id = task_id
         self.attempt = attempt
+        self.tries = tries
+        self.lost = lost
         self.current: float | None = None
         self.total: float | None = None
         self.unit = ""
         self.message = ""
+        #: So much was left out, of which the task could not do: see `progress.missing`.
+        self.missing = 0
         #: True once the record refused this attempt because a newer one has taken over.
         self.stale = False
         self._sink = sink
         self._flusher = flusher or get_flusher()
         self._attention = True
         self._cancelled = False
-        self._lines: deque[str] = deque()
-        self._dropped = 0
-        self._told_lines = 0  # of this attempt's lines, those before the first of `_lines`
+        self._lines = Lines()
         self._told_seq = 0
-        # Steps, log and flush only; the hot path has none. Re-entrant: a signal handler may log.
+        # Steps and flush only; the hot path has none. Re-entrant: a signal handler may look.
         self._lock = threading.RLock()
         self._scopes: list[Scope] = []
         self._thread = threading.get_ident()
         self._steps: list[Step] = []
+        self._step_number = 0  # steps that have begun in the outermost bar
+        self._by_steps: object = NO_STEPS  # what they left in `current`, while the task counts nothing else
+        self._whole = Whole()
         self._rate = Rate()
         self._published: tuple[object, ...] | None = None
         self._end: Changing | None = None
@@ -137,24 +148,23 @@ class Reporter:
     def step(self, name: str, weight: float = 1) -> Iterator[Reporter]:
         """A named part of the task with a bar of its own. Steps nest.
 
-        With `set(total=…)` before the first step, the total is the sum of the weights and the percentage is that of
-        the whole; without it, that of the step.
+        With `set(total=…)` before the first step, the total is the sum of the weights, and the percentage is that of
+        the whole; without it nobody can know how far the whole is, and each step shows its own.
         """
         weight = finite(weight) or 0.0
-        step: Step = {
-            "name": plain_text(name, MAX_MESSAGE),
-            "state": "running",
-            "seconds": None,
-            "depth": len(self._scopes),
-        }
+        step = begun(name, len(self._scopes))
         began = time.monotonic()
         with self._lock:
+            done = self._look()
+            if not self._scopes:
+                self._whole.begin_step(done, finite(self.total), by_steps=self._counts_steps())
             scope = Scope(self.current, self.total, self.unit, self._rate, weight, step, began)
             self._scopes.append(scope)
             self._steps.append(step)
+            self._step_number += not outside_of(self._scopes, len(self._scopes) - 1, self._thread)
             self.current = self.total = None
             self.unit = ""
-            self._rate = Rate()
+            self._rate, self._by_steps = Rate(), NO_STEPS
         try:
             self._attend()
             yield self
@@ -166,17 +176,18 @@ class Reporter:
 
     def _end_step(self, scope: Scope, state: Literal["done", "failed"]) -> None:
         with self._lock:
+            self._look()
             scope.end(state)
             at = next(at for at, one in enumerate(self._scopes) if one is scope)
             if state == "done":
                 around = self._scopes[outside_of(self._scopes, at, self._thread)]
-                around.current = (finite(around.current) or 0) + scope.weight
+                around.current = float(finite(around.current) or 0) + scope.weight
             del self._scopes[at]
             # Where threads have steps at the same time, the one that began next takes over what this one put aside.
             inner = self if at == len(self._scopes) else self._scopes[at]
             inner.current, inner.total, inner.unit = scope.current, scope.total, scope.unit
             if inner is self:
-                self._rate = scope.rate
+                self._rate, self._by_steps = scope.rate, self.current
             else:
                 self._scopes[at].rate = scope.rate
 
@@ -188,15 +199,7 @@ class Reporter:
 
     def write_line(self, text: str, level: str = "info") -> None:
         """`log`, but never raises: for a `logging.Handler`, whose caller does not expect an end."""
-        level = plain_text(level, MAX_UNIT)
-        level = level if level in LEVELS else "info"
-        line = dumps({"ts": round(time.time(), 3), "level": level, "text": plain_text(text, MAX_LINE)})
-        with self._lock:
-            if len(self._lines) >= MAX_PENDING_LINES:
-                self._lines.popleft()
-                self._told_lines += 1
-                self._dropped += 1
-            self._lines.append(line)
+        self._lines.add(text, level)
         if self._attention:
             self._flusher.wake()
 
@@ -225,30 +228,51 @@ class Reporter:
     def state(self) -> Changing:
         """The changing part of the task's public state, as it is now."""
         with self._lock:
-            current, total = finite(self.current), finite(self.total)
-            done = share_of_whole(self._scopes, current, total)
-            now = time.monotonic()
+            now, done = time.monotonic(), self._look()
+            counts_steps = self._counts_steps()  # a sum of weights is no work
+            in_steps = bool(counts_steps or self._scopes)
+            outer = self._scopes[0] if self._scopes else self
+            whole = self._whole.look(done, finite(outer.total), by_steps=in_steps)
+            current, total = (None, None) if counts_steps else (finite(self.current), finite(self.total))
             rate = self._rate.update(current, now)
-            eta = finite((total - current) / rate) if rate and total is not None and current is not None else None
-            steps = [*self._steps[-MAX_STEPS:]]
+            if in_steps:
+                eta = self._whole.seconds_left(whole, now)
+            else:  # of a bar that waits or is not the whole, nobody knows
+                known = rate and total is not None and current is not None and (whole == done or not total)
+                eta = finite((total - current) / rate) if known else None  # type: ignore[operator]
+            steps = [Step(**one) for one in self._steps[-MAX_STEPS:]]
             step = self._scopes[-1].step["name"] if self._scopes else None
-            steps = [dict(one) for one in steps]  # type: ignore[misc]
         return {
             "state": "STARTED",
             "attempt": self.attempt,
+            "tries": self.tries,
+            "lost": self.lost,
             "current": current,
             "total": total,
-            "percent": None if done is None else round(done * 100, 2),
-            "unit": plain_text(self.unit, MAX_UNIT),
+            "percent": None if whole is None else round(whole * 100, 2),
+            "unit": "" if counts_steps else plain_text(self.unit, MAX_UNIT),
             "message": plain_text(self.message, MAX_MESSAGE),
             "step": step,
+            "step_number": self._step_number,
             "steps": steps,
+            "missing": self.missing,
             "rate": None if rate is None else finite(f"{rate:.4g}"),
             "eta": None if eta is None else max(round(eta, 1), 0.0),
             "waiting": None,
             "cancel_requested": self._cancelled,
             "ts": round(time.time(), 3),
         }
+
+    def _counts_steps(self) -> bool:
+        """True while what the bar has counted is what its steps left there."""
+        return self._by_steps is not NO_STEPS and self.current is self._by_steps
+
+    def _look(self) -> float | None:
+        """How much is done of the outermost bar; each step hears how much of itself. The caller holds the lock."""
+        whole, *parts = shares(self._scopes, finite(self.current), finite(self.total), self._thread)
+        for scope, done in zip(self._scopes, parts, strict=True):
+            scope.tell(done)
+        return whole
 
     def _attend(self) -> None:
         """The slow path of a progress call: raise a cancel, or wake the flusher."""
@@ -284,7 +308,8 @@ class Reporter:
     def _said(self) -> tuple[object, ...]:
         """What a change is measured against."""
         numbers = finite(self.current), finite(self.total)  # not what was reported: it may refuse to be compared
-        return (*numbers, self.message, self.unit, len(self._steps), len(self._scopes), self._cancelled)
+        steps = len(self._steps), len(self._scopes)
+        return (*numbers, self.message, self.unit, *steps, self.missing, self._cancelled)
 
     def _has_moved(self) -> bool:
         return self._said() != self._published
@@ -299,27 +324,18 @@ class Reporter:
             changes = self.state()
             if end is not None:
                 changes.update(end)
+                changes = fitting(changes)
             body = dumps(changes)
-        self._say(body, final=_is_final(end))
+        self._say(body, final=end is not None and end.get("state") in FINAL_STATES)
         self._published = said
         if end is not None:
             self._flusher.remove(self)
 
     def _say(self, body: str | None, *, final: bool) -> None:
-        with self._lock:
-            count = min(len(self._lines), MAX_LINES_A_FRAME)
-            lines = [self._lines[at] for at in range(count)]
-            told, dropped = self._told_lines, self._dropped
-        if dropped:  # the note takes the place of the last one that was lost
-            note = {"ts": round(time.time(), 3), "level": "warning", "text": f"{dropped} log lines were lost."}
-            lines.insert(0, dumps(note))
-        first = Told(told - bool(dropped), self._told_seq)
+        lines, before, dropped = self._lines.next_frame()
+        first = Told(before, self._told_seq)
         reply = self._sink.publish(self.task_id, self.attempt, body, lines, first, final=final)
-        with self._lock:
-            self._dropped -= dropped
-            while self._lines and self._told_lines < told + count:
-                self._lines.popleft()
-                self._told_lines += 1
+        self._lines.were_told(lines, before, dropped)
         self._told_seq = max(self._told_seq, reply.seq)
         self.hear(reply)
 
@@ -331,7 +347,3 @@ class Reporter:
             self._flusher.remove(self)
         if reply.cancel_requested and not self._cancelled:
             self.cancel()
-
-
-def _is_final(end: Changing | None) -> bool:
-    return end is not None and end.get("state") in FINAL_STATES

@@ -8,16 +8,22 @@ from __future__ import annotations
 from typing import Final, TypedDict, cast
 
 from .messages import FINAL_STATES, Changing, Log, LogLine, ServerFrame, Snapshot, TaskState, Update
+from .state import times_anew
 
 #: A viewer keeps this many log lines; older ones are forgotten.
 MAX_VIEW_LINES: Final = 10_000
 
 
 class View(TypedDict):
-    """What a viewer holds of one task. `resync` says: frames are missing, ask for a snapshot."""
+    """What a viewer holds of one task. `resync` says: frames are missing, ask for a snapshot.
+
+    `complete`: all log lines of frames up to this one are held. It is what to name when coming back: a newer update may
+    have come past lines that were lost.
+    """
 
     epoch: str
     seq: int
+    complete: int
     task: TaskState
     log: list[LogLine]
     resync: bool
@@ -26,9 +32,10 @@ class View(TypedDict):
 def apply(view: View | None, frame: ServerFrame) -> View | None:
     """The view after `frame`: what every client of this protocol does with a frame, in any order, loss or repetition.
 
-    There is no view before the first frame. A snapshot replaces it unless it
-    is older; an update or log is applied only when it is of the same epoch and newer, otherwise `resync` says: ask for
-    a snapshot. A final state ends the task whatever its `seq`, and nothing of the same or an older attempt follows it.
+    There is no view before the first frame. A snapshot replaces it unless it is older; an update or log is applied only
+    when it is of the same epoch and newer, and a log only where it goes on from the lines that are held; otherwise
+    `resync` says: ask for a snapshot. A final state ends the task whatever its `seq`, and nothing of the same or an
+    older attempt follows it.
     Frames of an unknown type, and frames that change nothing, give the same view back.
 
     `static/progress/view-state.js` is the same function; both are tested with the same cases.
@@ -43,7 +50,7 @@ def apply(view: View | None, frame: ServerFrame) -> View | None:
     return view
 
 
-_NOTHING: Final[View] = {"epoch": "", "seq": 0, "task": {}, "log": [], "resync": False}
+_NOTHING: Final[View] = {"epoch": "", "seq": 0, "complete": 0, "task": {}, "log": [], "resync": False}
 _ENVELOPE: Final = frozenset({"v", "type", "task_id", "epoch", "seq"})
 
 
@@ -57,12 +64,15 @@ def _snapshot(held: View, frame: Snapshot) -> View:
     other = not _is_held(held) or frame["epoch"] != held["epoch"]
     if not other and seq < held["seq"] and not _ends(held["task"], task):
         return held
-    log = held["log"]
+    log, complete = held["log"], 0 if other else held["complete"]
     if frame.get("log") is not None:  # a snapshot over HTTP has none: the lines held stay
         log = _append(held["log"] if frame.get("recovered") else [], frame["log"])
+        if frame["log"] or not frame.get("recovered"):  # one that recovers nothing may have been made without the log
+            complete = seq
     return {
         "epoch": frame["epoch"],
         "seq": seq if other else max(seq, held["seq"]),
+        "complete": complete,
         "task": held["task"] if _is_old(held["task"], task) else task,
         "log": log,
         "resync": False,
@@ -75,8 +85,17 @@ def _update(held: View, frame: Update) -> View:
     changes = changing_of(frame)
     if frame["seq"] <= held["seq"] and not _ends(held["task"], changes):
         return held
-    task = held["task"] if _is_old(held["task"], changes) else cast(TaskState, {**held["task"], **changes})
-    return {**held, "epoch": frame["epoch"], "seq": max(frame["seq"], held["seq"]), "task": task}
+    moved = {**held["task"], **times_anew(held["task"], changes), **changes}
+    task = held["task"] if _is_old(held["task"], changes) else cast(TaskState, moved)
+    next_one = frame["seq"] == held["seq"] + 1 and held["complete"] == held["seq"]
+    complete = frame["seq"] if next_one else held["complete"]  # what was skipped may have been log lines
+    return {
+        **held,
+        "epoch": frame["epoch"],
+        "seq": max(frame["seq"], held["seq"]),
+        "complete": complete,
+        "task": task,
+    }
 
 
 def _log(held: View, frame: Log) -> View:
@@ -84,7 +103,10 @@ def _log(held: View, frame: Log) -> View:
         return _out_of_step(held)
     if frame["seq"] <= held["seq"]:
         return held
-    return {**held, "epoch": frame["epoch"], "seq": frame["seq"], "log": _append(held["log"], frame["lines"])}
+    if held["log"] and frame["lines"] and frame["lines"][0]["n"] > held["log"][-1]["n"] + 1:
+        return _out_of_step(held)  # lines between are missing
+    log, seq = _append(held["log"], frame["lines"]), frame["seq"]
+    return {**held, "epoch": frame["epoch"], "seq": seq, "complete": seq, "log": log}
 
 
 def _is_held(view: View) -> bool:

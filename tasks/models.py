@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 from typing import TypeVar
 
 from django.conf import settings
@@ -63,7 +64,11 @@ class TaskRun(models.Model):
     unfollowed = models.BooleanField(default=False, help_text="It has ended; what waits for it has not heard it yet.")
     priority = models.SmallIntegerField(null=True, blank=True)
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
-    attempt = models.PositiveIntegerField(default=0, help_text="Counts claims, from 1.")
+    attempt = models.PositiveIntegerField(default=0, help_text="Counts claims: tries, and beginnings anew.")
+    tries = models.PositiveIntegerField(default=1, help_text="Its try: the one that runs, or comes next.")
+    max_tries = models.PositiveIntegerField(
+        null=True, blank=True, help_text="It may ask for so many, by retries; empty: for any number."
+    )
     max_attempts = models.PositiveIntegerField(default=3, help_text="A worker may die in it this many times.")
     worker = models.CharField(max_length=200, blank=True)
     lost = models.PositiveIntegerField(default=0, help_text="How many workers died in it.")
@@ -73,6 +78,7 @@ class TaskRun(models.Model):
     retry_of = models.CharField(max_length=64, null=True, blank=True)
 
     accepted_at = models.DateTimeField()
+    freed_at = models.DateTimeField(null=True, blank=True, help_text="What a held one waited for had ended.")
     sent_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -133,6 +139,11 @@ class TaskRun(models.Model):
     def is_final(self) -> bool:
         """True if this is the end."""
         return self.state in FINAL
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When it may begin: between two attempts `eta` is over, whatever a clock that was set back says."""
+        return self.next_retry_at if self.state == State.RETRY else self.eta
 
     @property
     def args(self) -> list[JSON]:

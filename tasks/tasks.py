@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from .celery.types import CeleryTask
 from .jobs.canary import canary as sing
 from .jobs.demo import demo
 from .jobs.forms import LongRunningForm
 from .jobs.long_running import long_running
+from .runs import bulk
 from .startable import startable
 
 
@@ -23,6 +25,15 @@ def long_running_task(steps: int = 100, delay: float = 0.1) -> dict[str, float]:
 def demo_task() -> str:
     """Show steps, messages, a log and a result within a second."""
     return demo()
+
+
+@shared_task(bind=True)
+def act_on_runs(self: CeleryTask, action: str, words: dict[str, str], until: str) -> dict[str, int]:
+    """Cancel, or start again, all runs that a filter of the staff's list means."""
+    return bulk.act_on_all(action, words, until, self.request.id)
+
+
+bulk.register(lambda action, words, until: act_on_runs.delay(action, dict(words), until).id)
 
 
 @shared_task(max_attempts=1, expires=60)  # type: ignore[call-overload, untyped-decorator]  # max_attempts is ours

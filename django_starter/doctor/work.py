@@ -60,11 +60,10 @@ def canary(context: Context) -> Finding:
         return skipped(f"no worker serves the queue {queue}")
     began = time.monotonic()
     pk = context.trial.start_canary()
-    while time.monotonic() - began < CANARY:
-        run = TaskRun.objects.get(pk=pk)
-        if run.state in FINAL:
-            break
+    run = TaskRun.objects.get(pk=pk)
+    while run.state not in FINAL and time.monotonic() - began < CANARY:
         time.sleep(LOOK_EVERY)
+        run = TaskRun.objects.get(pk=pk)
     took = time.monotonic() - began
     if run.state == State.SUCCESS:
         return ok("accepted, sent, claimed, done", took)

@@ -16,6 +16,7 @@ from celery.canvas import maybe_signature
 from celery.exceptions import ChordError
 from celery.result import GroupResult, result_from_tuple
 from django.db import transaction
+from kombu.utils.functional import maybe_list
 from kombu.utils.json import dumps as kombu_dumps
 from kombu.utils.json import loads as kombu_loads
 
@@ -62,6 +63,9 @@ def count_chord(group_id: str, parts: int) -> None:
 
 def _remember(group_id: str, parts: int, members: object, body: Signature) -> None:
     starts, _ = behind([body], group_id)
+    for start in starts:
+        if parts == barrier.UNKNOWN and start.group_id == group_id:
+            start.group_id = None  # Celery says of what follows the body that it is in the group, which is counted
     with transaction.atomic():
         runs.hold(starts, None)
         barrier.raise_barrier(group_id, parts, _plain(members), _plain(body))
@@ -178,10 +182,10 @@ def _end_body(group_id: str, body: Signature, state: str, error: TaskError) -> N
     waiting = list(TaskRun.objects.filter(after=group_id, held=True).values_list("pk", flat=True))
     state = State.FAILURE if state == State.FAILURE else State.REVOKED
     for pk in waiting:
-        errbacks = [*(body.options.get("link_error") or ())]
+        errbacks = [*(maybe_list(body.options.get("link_error")) or ())]
         leaf = leaves.get(pk)
         if leaf is not None and leaf is not body:
-            errbacks += [one for one in leaf.options.get("link_error") or () if one not in errbacks]
+            errbacks += [one for one in maybe_list(leaf.options.get("link_error")) or () if one not in errbacks]
         message = {"args": [], "kwargs": {}, "options": {"link_error": _plain(errbacks)} if errbacks else {}}
         runs.end(pk, state, error=error, others={"message": message})
     # A body that is no run, and not one that has ended before: as Celery does.

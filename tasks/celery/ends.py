@@ -14,7 +14,7 @@ from progress.messages import State as StateName
 from progress.types import JSON
 from tasks import runs
 from tasks.models import TaskRun
-from tasks.runs.state import iso, shown_error
+from tasks.runs.state import iso, readable, shown_error
 
 from . import canvas
 from .types import TaskRequest
@@ -77,7 +77,7 @@ def end(
     changes: TaskState = {"state": cast(StateName, state), "rate": None, "eta": None, "step": None}
     changes["started_at"], changes["finished_at"] = iso(run.started_at), iso(run.finished_at)
     if state == "SUCCESS":
-        changes["result"], changes["percent"] = run.result, 100.0
+        changes["result"], changes["percent"] = readable(run.result), 100.0
         changes["error"] = None  # the attempt before may have told one
     else:
         changes["error"] = shown_error(run.error)

@@ -11,6 +11,8 @@ from typing import cast
 from amqp.exceptions import AMQPError
 from celery import current_app
 from celery.canvas import maybe_signature
+from celery.result import GroupResult
+from celery.utils.nodenames import WORKER_DIRECT_QUEUE_FORMAT, worker_direct
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
@@ -19,8 +21,9 @@ from kombu.transport.redis import PRIORITY_STEPS as DEFAULT_PRIORITY_STEPS
 from kombu.utils.json import loads as kombu_loads
 from redis import RedisError
 
+from progress.types import JSON
 from tasks import runs
-from tasks.models import TaskGroup, TaskRun
+from tasks.models import TaskGroup, TaskRun, new_id
 from tasks.runs import NotAccepted, Start
 
 from . import at_once, broker, canvas, children, errors  # noqa: F401 - at_once changes Celery's own
@@ -33,6 +36,9 @@ from .start import following, start_of
 from .types import CeleryTask, Result, Signature
 
 logger = logging.getLogger(__name__)
+
+#: How the name of a queue ends that one worker alone has (`worker_direct`).
+OF_A_WORKER = WORKER_DIRECT_QUEUE_FORMAT.format(hostname="")
 
 
 class CeleryEngine:
@@ -48,12 +54,13 @@ class CeleryEngine:
         check(options)
         for name in ("eta", "expires", "countdown"):  # the row's columns say when
             options.pop(name, None)
-        eta = run.next_retry_at if run.next_retry_at is not None else run.eta
-        if eta is not None:
-            options["eta"] = eta
+        if run.due_at is not None:
+            options["eta"] = run.due_at
         if run.expires is not None:
             options["expires"] = run.expires
         options["event_dispatcher"] = start_events
+        if str(options.get("queue", "")).endswith(OF_A_WORKER):  # has an exchange of its own, and is made otherwise
+            options["queue"] = worker_direct(options["queue"].removesuffix(OF_A_WORKER))
         task: CeleryTask = current_app.tasks.get(run.name)
         if task is None or not hasattr(task, "publish"):  # this process does not know the task; a worker will
             current_app.send_task(run.name, message["args"], message["kwargs"], task_id=run.pk, **options)
@@ -93,6 +100,10 @@ class CeleryEngine:
         """With dates, decimals and ids as they were given."""
         return kombu_loads(json.dumps(run.args)), kombu_loads(json.dumps(run.kwargs))
 
+    def value(self, stored: JSON) -> object:
+        """With dates, decimals and ids as they were given."""
+        return kombu_loads(json.dumps(stored))
+
     def again(self, run: TaskRun) -> Start:
         """In the same queue, with the same priority."""
         task = current_app.tasks.get(run.name)
@@ -120,7 +131,7 @@ class CeleryEngine:
         given = {"parent_id": run.pk, "root_id": options.get("root_id") or run.pk}
         if current_app.conf.task_inherit_parent_priority:
             given["priority"] = options.get("priority")
-        started: list[Result] = []
+        started: list[Result | GroupResult] = []
         for one in callbacks:
             try:
                 with transaction.atomic(), following():
@@ -130,6 +141,10 @@ class CeleryEngine:
                 raise
             except Exception as error:
                 logger.error("A callback of %s is not started: %s", run, error)
+        if len(callbacks) > 1:  # Celery starts these as a group
+            single = [one for one in started if not isinstance(one, GroupResult)]
+            groups = [one for one in started if isinstance(one, GroupResult)]
+            started = [*groups, GroupResult(new_id(), single)] if single else [*groups]
         if chain:
             signature: Signature = maybe_signature(chain[-1], app=current_app)
             try:

@@ -16,7 +16,7 @@ from celery import exceptions as celery_exceptions
 from celery.app.task import Context
 from celery.exceptions import SoftTimeLimitExceeded, TaskRevokedError, TimeLimitExceeded, WorkerLostError
 from celery.utils.saferepr import saferepr as safe_repr
-from celery.utils.serialization import UnpickleableExceptionWrapper
+from celery.utils.serialization import UnpickleableExceptionWrapper, get_pickleable_exception
 from django.db import transaction
 from kombu.utils.json import dumps as kombu_dumps
 from kombu.utils.json import loads as kombu_loads
@@ -24,6 +24,7 @@ from kombu.utils.json import loads as kombu_loads
 from progress.messages import TaskError
 from progress.types import JSON
 from tasks.models import State, TaskRun
+from tasks.runs import CANCELLED
 from tasks.runs.message import MAX_ERROR, plain, storable
 
 from . import children
@@ -43,12 +44,16 @@ REASONS = {"Cancelled": "revoked", "Expired": "expired"}
 
 
 class Raised(TypedDict, total=False):
-    """What makes an exception anew: `name` is qualified, `args` are JSON, `repr` is what Python shows of it."""
+    """What makes an exception anew: `name` is qualified, `args` are JSON, `repr` is what Python shows of it.
+
+    `wrapped`: it cannot be pickled, and is given as Celery gives such: in a wrapper that names it.
+    """
 
     module: str | None
     name: str
     args: list[JSON]
     repr: str
+    wrapped: bool
     cause: Raised
 
 
@@ -62,42 +67,62 @@ def describe(exception: object, limits: tuple[float | None, float | None] = (Non
     """What is stored of an exception: what a viewer may read of it, and under "raised" what makes it anew.
 
     `limits`: the task's hard and soft time limit in seconds, which Celery's exceptions do not name. Celery's own
-    description of one (`{"exc_type", "exc_message"}`) is taken as well.
+    description of one (`{"exc_type", "exc_message"}`) is taken as well. Never raises: an end is recorded.
     """
     exception = unwrapped(exception)
+    try:
+        return _described(exception, limits)
+    except Exception:
+        name = type(exception).__name__
+        logger.exception("An error of the class %s cannot be described.", name)
+        return {"type": name, "message": f"({name}, which cannot be described)"}
+
+
+def _described(exception: object, limits: tuple[float | None, float | None]) -> StoredError:
     if isinstance(exception, dict) and "exc_type" in exception:
         message = exception.get("exc_message", "")
         args = list(message) if isinstance(message, (list, tuple)) else [message]
         module = exception.get("exc_module")
-        name = plain(_text(exception["exc_type"]))
-        text = plain(", ".join(map(_text, args)))[:MAX_ERROR]
-        raised = _bounded({"module": module and _text(module), "name": name, "args": _kept_args(args)}, text)
+        name = plain(text_of(exception["exc_type"]))
+        text = plain(", ".join(map(text_of, args)))[:MAX_ERROR]
+        raised = _bounded({"module": module and _short(module), "name": name, "args": _kept_args(args)}, text)
         return {"type": name.rpartition(".")[2], "message": text, "raised": raised}
     if isinstance(exception, UnpickleableExceptionWrapper):
-        name = plain(_text(exception.exc_cls_name))
-        args = list(exception.exc_args or ())
-        text = plain(", ".join(map(_text, args)) or name)[:MAX_ERROR]
-        raised = {"module": _text(exception.exc_module), "name": name, "args": _kept_args(args)}
-        return {"type": name, "message": text, "raised": _bounded({**raised, "repr": _short(exception)}, text)}
-    if isinstance(exception, TimeLimitExceeded):
+        name = plain(text_of(exception.exc_cls_name))
+        text = plain(", ".join(map(text_of, exception.exc_args or ())) or name)[:MAX_ERROR]
+        return {"type": name, "message": text, "raised": _bounded(_parts(exception), text)}
+    if isinstance(exception, TimeLimitExceeded) and isinstance((*exception.args, None)[0], (int, float)):
         text = f"The task was ended at its time limit of {exception.args[0]:g} s."
     elif isinstance(exception, SoftTimeLimitExceeded) and limits[1]:
         text = f"The task ran into its soft time limit of {limits[1]:g} s."
     else:
-        text = _text(exception) or type(exception).__name__
+        text = text_of(exception) or type(exception).__name__
     text = plain(text)[:MAX_ERROR]
     return {"type": type(exception).__name__, "message": text, "raised": _bounded(_parts(exception), text)}
 
 
-def _parts(exception: object, depth: int = 0) -> Raised:
-    """What makes the exception anew: its class, its arguments, and what it was raised from."""
-    cls = type(exception)
-    parts: Raised = {
-        "module": cls.__module__,
-        "name": getattr(cls, "__qualname__", cls.__name__),
-        "args": _kept_args(list(getattr(exception, "args", ()))),
-        "repr": _short(safe_repr(exception)),
+def revoked(reason: str) -> StoredError:
+    """What is stored of a run that was revoked for a `reason` of Celery's: revoked, terminated, expired."""
+    raised: Raised = {
+        "module": celery_exceptions.__name__,
+        "name": "TaskRevokedError",
+        "args": [plain(reason or "revoked")],
     }
+    return {"type": CANCELLED["type"], "message": CANCELLED["message"], "raised": raised}
+
+
+def _parts(exception: object, depth: int = 0) -> Raised:
+    """What makes the exception anew, as Celery would: its class, or the nearest one that can be pickled; its arguments;
+    and what it was raised from."""
+    kept = get_pickleable_exception(cast(Exception, exception))
+    cls = type(kept)
+    if isinstance(kept, UnpickleableExceptionWrapper):
+        name, args = kept.exc_cls_name, kept.exc_args
+        parts: Raised = {"module": _short(kept.exc_module), "name": _short(name), "wrapped": True}
+    else:
+        name, args = getattr(cls, "__qualname__", cls.__name__), getattr(kept, "args", ())
+        parts = {"module": _short(cls.__module__), "name": _short(name)}
+    parts["args"], parts["repr"] = _kept_args(args or ()), _short(safe_repr(exception))
     cause = getattr(exception, "__cause__", None)
     if isinstance(cause, BaseException) and depth < MAX_CAUSES:
         parts["cause"] = _parts(cause, depth + 1)
@@ -127,7 +152,7 @@ def _bounded(raised: Raised, text: str) -> Raised:
 
 
 def _short(text: object) -> str:
-    return plain(_text(text))[:MAX_ERROR]
+    return plain(text_of(text))[:MAX_ERROR]
 
 
 def unwrapped(exception: object) -> object:
@@ -135,7 +160,7 @@ def unwrapped(exception: object) -> object:
     return exception.exc if isinstance(exception, Parcel) else exception
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
     """`str(value)`, whatever its `__str__` does."""
     try:
         return str(value)
@@ -163,15 +188,18 @@ def rebuilt(run: TaskRun) -> BaseException:
 def _made(raised: Raised) -> BaseException:
     args = tuple(kombu_loads(json.dumps(raised.get("args") or [])))
     module, name, text = str(raised.get("module") or ""), raised["name"], raised.get("repr") or ""
-    if module and module not in sys.modules and module != "__main__":
-        with contextlib.suppress(Exception):
-            importlib.import_module(module)
-    made: BaseException = current_app.backend.exception_to_python(
-        {"exc_type": name.rpartition("<locals>.")[2], "exc_message": args, "exc_module": module or None}
-    )
-    if type(made) is Exception and name != "Exception":  # its class does not take its own arguments
-        made = UnpickleableExceptionWrapper(module, name.rpartition(".")[2], args, text or f"{name}{args!r}")
-    elif made.args != args:
+    made: BaseException
+    if raised.get("wrapped"):
+        made = UnpickleableExceptionWrapper(module, name, args, text or f"{name}{args!r}")
+    else:
+        if module and module not in sys.modules and module != "__main__":
+            with contextlib.suppress(Exception):
+                importlib.import_module(module)
+        made = current_app.backend.exception_to_python(
+            {"exc_type": name, "exc_message": list(args), "exc_module": module or None}
+        )
+    not_made = type(made) is Exception and name != "Exception"  # its class does not take its own arguments
+    if made.args != args and not not_made and not raised.get("wrapped"):
         with contextlib.suppress(Exception):  # one that made a text of its arguments has done so before
             made.args = args
     if cause := raised.get("cause"):
@@ -210,6 +238,13 @@ def call_back(run: TaskRun, errbacks: list[Signature], options: Options) -> None
                 children.add(run, [errbacks_group.apply_async((run.pk,), add_to_parent=False, **given)])
         except Exception:
             logger.exception("An error callback of %s could not be started.", run)
+
+    def call_at_once() -> None:
+        for one in at_once:
+            try:
+                backend.call_errbacks(Context(request.__dict__, errbacks=[one]), exception, traceback)
+            except BaseException:  # sys.exit() in one of them is no reason to leave out the others
+                logger.exception("An error callback of %s failed.", run)
+
     if at_once:
-        now = Context(request.__dict__, errbacks=at_once)
-        transaction.on_commit(lambda: backend.call_errbacks(now, exception, traceback), robust=True)
+        transaction.on_commit(call_at_once, robust=True)

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import cast
 
-from kombu import compression
+from celery import current_app
+from kombu import Exchange, Queue, compression
 from kombu.serialization import registry as serializers  # type: ignore[attr-defined]  # not in its types
 
 from .types import Options
@@ -33,13 +34,25 @@ def check(options: Options) -> None:
     """Raises TypeError or ValueError that names the option, what it must be, and what came."""
     for name, kind in KINDS.items():
         value = options.get(name)
+        if isinstance(value, (Queue, Exchange)):
+            value = value.name
         if value is not None and not _is(kind, value):
             raise TypeError(f"The option {name} must be {kind}, but got {value!r}"[:300])
 
-    for name, known in (("serializer", serializers.name_to_type), ("compression", compression.encoders())):
-        value = options.get(name)
-        if value is not None and value not in known:
-            raise ValueError(f"The option {name} must be one of {', '.join(sorted(known))}, but got {value!r}"[:300])
+    if (value := options.get("serializer")) is not None and value not in (known := _taken()):
+        raise ValueError(f"The option serializer must be one of {', '.join(known)}, but got {value!r}"[:300])
+    if (value := options.get("compression")) is not None:
+        try:
+            compression.get_encoder(value)
+        except LookupError:
+            known = sorted(compression.encoders())
+            raise ValueError(f"The option compression must be one of {', '.join(known)}, but got {value!r}") from None
+
+
+def _taken() -> list[str]:
+    """The serializers whose messages a worker takes: it throws any other one away."""
+    accepted = set(current_app.conf.accept_content)
+    return sorted(name for name, kind in serializers.name_to_type.items() if accepted & {name, kind})
 
 
 def check_headers(headers: Mapping[str, object]) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import redis
+from celery.worker import state
 from celery.worker.consumer import Consumer
 from django.db import connection
 from kombu import Connection, Message
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 #: Seconds between two tries to reach a broker that is away. Celery's own grow to 30: after an outage of a minute,
 #: queued tasks waited for half of one more.
 RETRY_START, RETRY_STEP, RETRY_MAX = 0.5, 0.5, 2.0
+#: Seconds between two looks for messages while greenlets work. A consumer of kombu that holds as many as it may asks
+#: Redis for none, and what is acknowledged meanwhile does not wake it: it slept for 2 s, however short the tasks were.
+LOOK_EVERY = 0.05
 
 
 class SoonBack(Consumer):
@@ -35,7 +39,10 @@ class SoonBack(Consumer):
         conn.ensure_connection = partial(
             conn.ensure_connection, interval_start=RETRY_START, interval_step=RETRY_STEP, interval_max=RETRY_MAX
         )
-        return super().ensure_connected(conn)
+        connected = super().ensure_connected(conn)
+        if self.hub is None:  # type: ignore[attr-defined]  # greenlets: all others are woken by their event loop
+            connected.drain_events = partial(_drain, connected.drain_events)  # type: ignore[method-assign,assignment]
+        return connected
 
     def on_unknown_task(self, body: object, message: Message, exc: Exception) -> None:
         """FAILURE, also of what waits for it: all that the message carries is stored first."""
@@ -80,6 +87,10 @@ class SoonBack(Consumer):
             logger.exception("A message that cannot be read could not be recorded.")
         finally:
             connection.close()  # this is the parent of the pool: no process may inherit it
+
+
+def _drain(drain_events: Callable[..., object], timeout: float | None = None) -> object:
+    return drain_events(timeout=min(timeout or LOOK_EVERY, LOOK_EVERY) if state.reserved_requests else timeout)
 
 
 RedisChannel: Any = Channel  # what follows is private to kombu, and in no type

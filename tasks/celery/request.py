@@ -37,8 +37,11 @@ class TrackedRequest(Request):
     def __init__(self, message: Message, *args: Any, **kwargs: Any) -> None:
         # Celery meets what is wrong there when the task has begun, and then the worker ends, and each one after it.
         try:
-            check_headers(kwargs.get("headers") or message.headers)
-        except TypeError as error:
+            headers = kwargs.get("headers") or message.headers
+            check_headers(headers)
+            if is_tracked(kwargs.get("task")):
+                runs.check_id(headers.get("id"))
+        except (TypeError, runs.NotAccepted) as error:
             raise InvalidTaskError(str(error)) from error
         super().__init__(message, *args, **kwargs)
 

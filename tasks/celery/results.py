@@ -79,7 +79,7 @@ class RunBackend(WaitingBackend):
         else:
             values = {"error": errors.describe(result, _time_limits(request)), "traceback": traceback or ""}
             if state == states.REVOKED:
-                values["error"] = runs.CANCELLED
+                values["error"] = errors.revoked(str(result))
         attempt = _attempt_of(request, task_id)
         who: Holder = {"attempt": attempt} if attempt else {"worker": identity()}
         if not with_retries(lambda: self._is_run(task_id, request)):
@@ -218,7 +218,9 @@ class RunBackend(WaitingBackend):
 
     def _meta(self, task_id: str, run: TaskRun | None) -> Meta:
         """What Celery wants to know of a task. One that nobody knows is PENDING, as in Celery."""
-        if run is None or is_forgotten(run):
+        if run is None:  # nobody knows it, or it is a task of Celery's own class, which may tell of itself too
+            return {"task_id": task_id, "status": states.PENDING, "result": None, **told.read(task_id)}
+        if is_forgotten(run):
             return {"task_id": task_id, "status": states.PENDING, "result": None}
         message = decoded(run)
         meta: Meta = {
@@ -240,7 +242,7 @@ class RunBackend(WaitingBackend):
         if run.state in states.EXCEPTION_STATES:
             meta["result"] = errors.rebuilt(run)
         elif run.state == State.STARTED:
-            meta.update(told.read(run))
+            meta.update(told.read(run.pk, run.attempt))
         return meta
 
     def _forget(self, task_id: str) -> None:
@@ -275,8 +277,11 @@ def _as_json(result: object) -> JSON:
     try:
         text = kombu_dumps(result)
         stored = runs.storable(text)
-    except (TypeError, ValueError) as error:
-        raise EncodeError(f"The result must be JSON, but got {type(result).__name__}: {error}") from error
+        if '"__type__"' in text:
+            kombu_loads(text)  # a value that says of itself what it is not would reach nobody
+    except Exception as error:  # also one that is nested too deep, and what an object's own idea of JSON raises
+        what = f"{type(error).__name__}: {errors.text_of(error)}"
+        raise EncodeError(f"The result must be JSON, but got {type(result).__name__}: {what}") from error
     if len(text) > runs.MAX_RESULT:
         raise EncodeError(f"A result may have {runs.MAX_RESULT:,} bytes of JSON, this one has {len(text):,}.")
     return stored
@@ -292,6 +297,6 @@ def _time_limits(request: TaskRequest) -> tuple[float | None, float | None]:
 def _waiting_state(numbers: Changing, run: TaskRun) -> Changing:
     """What is shown between two attempts: where the last one stood, and when the next one starts."""
     row = changing(run, retry_waiting(run))
-    for key in ("state", "attempt", "waiting", "cancel_requested", "error"):
+    for key in ("state", "attempt", "tries", "lost", "waiting", "cancel_requested", "error"):
         numbers[key] = row[key]
     return numbers

@@ -15,8 +15,8 @@ from celery.canvas import maybe_signature
 from django.utils import timezone
 from kombu import Message
 from kombu.exceptions import EncodeError
-from kombu.serialization import registry as serializers  # type: ignore[attr-defined]  # not in its types
 from kombu.utils.json import dumps as kombu_dumps
+from kombu.utils.json import loads as kombu_loads
 
 from progress.types import JSON
 from tasks import runs
@@ -24,11 +24,13 @@ from tasks.models import new_id
 from tasks.runs import NotAccepted, Start, trace
 from tasks.runs.message import stored_message
 
+from .options import check
+from .routing import name_of, queue_of
 from .types import CeleryTask, Options, Signature, TaskRequest
 
 #: Options of apply_async that make sense in the caller's process only.
 CALLERS_OPTIONS = frozenset(
-    {"producer", "connection", "publisher", "router", "add_to_parent", "task_type", "result_cls", "countdown"}
+    {"producer", "connection", "publisher", "router", "add_to_parent", "task_type", "result_cls"}
 )
 
 
@@ -51,11 +53,21 @@ def start_of(
     options: Options,
     *,
     task_id: str | None = None,
+    sent: bool = False,
 ) -> Start:
-    """What is to be stored of `task.apply_async(args, kwargs, **options)`. Raises `NotAccepted`."""
+    """What is to be stored of `task.apply_async(args, kwargs, **options)`. Raises `NotAccepted`.
+
+    `sent`: its message is there already, with whatever options.
+    """
     options = dict(options)
-    eta = moment(options.pop("eta", None)) or moment(options.pop("countdown", None))
-    expires = moment(options.pop("expires", None))
+    eta, countdown = time_of(options, "eta"), time_of(options, "countdown")
+    expires = time_of(options, "expires")
+    if eta is None and countdown is not None:
+        options["countdown"] = round((countdown - timezone.now()).total_seconds(), 3)  # a span: see `runs.countdown`
+    if "queue" in options:
+        options["queue"] = getattr(options["queue"], "name", options["queue"])
+    if not sent:
+        check_options(task.name, options)
     parent = running_request()
     if parent is not None:
         options.setdefault("parent_id", parent.id)
@@ -70,8 +82,10 @@ def start_of(
         message=message_of(task, args, kwargs, options),
         queue=queue_of(task, options),
         max_attempts=getattr(task, "max_attempts", 3),
+        tries=1 + _count(options.get("retries")),
+        max_tries=max_tries_of(task),
         priority=_priority(task, options),
-        eta=eta,
+        eta=eta or countdown,
         expires=expires,
         parent_id=options.get("parent_id"),
         group_id=options.get("group_id"),
@@ -158,7 +172,7 @@ def _leaf(signature: Signature, after: str, group_id: str | None) -> tuple[list[
     if task is None or not is_tracked(task):
         return [], task_id
     start = Start(id=task_id, name=task.name, message={}, queue=queue_of(task, signature.options), after=after)
-    start.max_attempts = getattr(task, "max_attempts", 3)
+    start.max_attempts, start.max_tries = getattr(task, "max_attempts", 3), max_tries_of(task)
     start.group_id, start.anew = signature.options.get("group_id"), not _follows.get()
     if group_id:
         start.group_id = group_id
@@ -208,7 +222,7 @@ def adopted(task: CeleryTask, request: TaskRequest) -> Start:
     options = {key: value for key, value in options.items() if value is not None}
     if "queue" in options and options["queue"] not in current_app.amqp.queues:
         del options["queue"]
-    return start_of(task, request.args, request.kwargs, options, task_id=request.id)
+    return start_of(task, request.args, request.kwargs, options, task_id=request.id, sent=True)
 
 
 @dataclass(frozen=True)
@@ -232,43 +246,69 @@ def message_of(
 ) -> dict[str, JSON]:
     """`{"args", "kwargs", "options"}` as JSON. Raises `NotAccepted`."""
     kept = {key: value for key, value in options.items() if key not in CALLERS_OPTIONS and value is not None}
-    name = kept.get("serializer")
-    if name is not None and name not in serializers.name_to_type:
-        known = ", ".join(sorted(serializers.name_to_type))
-        raise NotAccepted(f"The serializer of {task.name} must be one of {known}, but got {name!r}.")
-    if "queue" in kept:
-        kept["queue"] = str(getattr(kept["queue"], "name", kept["queue"]))
+    kept.update({key: name_of(kept[key]) for key in ("queue", "exchange") if key in kept})
     message = {"args": list(args or ()), "kwargs": dict(kwargs or {}), "options": kept}
     try:
         text = kombu_dumps(message)
+        if '"__type__"' in text:
+            kombu_loads(text)  # a value that says of itself what it is not could not be sent
+    except Exception as error:  # also what an argument's own idea of JSON raises, and one that is nested too deep
+        raise NotEncodable(f"The arguments of {task.name} must be JSON: {type(error).__name__}: {error}") from error
+    try:
+        return stored_message(task.name, text)
+    except NotAccepted as error:
+        if isinstance(error.__cause__, ValueError):
+            raise NotEncodable(str(error)) from error.__cause__
+        raise
+
+
+def check_options(name: str, options: Options) -> None:
+    """Raises `NotAccepted` for an option with which no broker would take the message: it names it."""
+    try:
+        check(options)
     except (TypeError, ValueError) as error:
-        raise NotEncodable(f"The arguments of {task.name} must be JSON: {error}") from error
-    return stored_message(task.name, text)
+        raise NotAccepted(f"{name} cannot be started. {error}.") from error
+
+
+def time_of(options: Options, name: str) -> datetime | None:
+    """That option, taken out, as a time. Raises `NotAccepted` for what is none."""
+    value = options.pop(name, None)
+    try:
+        return moment(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        told = f"{name} must be a time, or a number of seconds from now, of the years 1 to 9999"
+        raise NotAccepted(f"{told}, but got {value!r}."[:300]) from error
 
 
 def moment(value: datetime | str | float | None) -> datetime | None:
     """An eta, or a number of seconds from now, as a time."""
-    if value is None or isinstance(value, datetime):
-        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+    if value is None:
+        return None
+    if isinstance(value, datetime):
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
     if isinstance(value, str):
         return moment(datetime.fromisoformat(value))
     return timezone.now() + timedelta(seconds=float(value))
-
-
-def queue_of(task: CeleryTask, options: Options) -> str:
-    """The name of the queue that the task's message goes to."""
-    queue = options.get("queue")
-    if queue is not None:
-        return str(getattr(queue, "name", queue))
-    route = task.app.amqp.router.route(dict(options), task.name, task_type=task)
-    queue = route.get("queue")
-    return str(getattr(queue, "name", None) or task.app.conf.task_default_queue)
 
 
 def running_request() -> TaskRequest:
     """The request of the task that is running here, if one is."""
     task = current_app.current_worker_task
     return task.request if task is not None and task.request.id else None
+
+
+def max_tries_of(task: CeleryTask, *, overridden: bool = False) -> int | None:
+    """How often the task may be tried: once, and by its retries; None: any number. `overridden`: by `retry()`."""
+    own = getattr(task, "retry_kwargs", None) or {}
+    most = own.get("max_retries", getattr(task, "max_retries", None))
+    if overridden:
+        most = getattr(task, "override_max_retries", most)
+    return None if most is None else 1 + _count(most)
+
+
+def _count(value: object) -> int:
+    """A number of retries as a column holds it."""
+    return min(max(value, 0), 2**31 - 2) if isinstance(value, int) else 0
 
 
 def _priority(task: CeleryTask, options: Options) -> int | None:

@@ -7,12 +7,14 @@ may say `max_attempts = 1` to never run twice, or `tracked = False` to be left t
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
+from functools import wraps
 from typing import Any
 
 from asgiref.sync import sync_to_async
 from celery import Celery, Task, signals
-from celery.exceptions import Ignore, Reject, Retry, WorkerShutdown, WorkerTerminate
+from celery.exceptions import Ignore, Reject, Retry
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
 from django.utils import timezone
@@ -29,8 +31,9 @@ from tasks.runs import DatabaseAway, barrier, counts, trace, with_retries
 from tasks.runs.worker import identity
 
 from .ends import end
+from .errors import text_of
 from .left_open import LeftOpen, close_left_open
-from .start import adopted, following, moment, start_of
+from .start import adopted, following, max_tries_of, moment, start_of, time_of
 from .types import Args, Kwargs, Option, Options, Result, Signature, TaskRequest
 
 logger = logging.getLogger(__name__)
@@ -59,6 +62,9 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         """Celery's own housekeeping is no run; what it makes of `map`, `chunks`, `group(…)` in a chord is."""
         if (cls.name or "") in ("celery.backend_cleanup", "celery.chord_unlock"):
             cls.tracked = False
+        own = cls.before_start
+        if own is not TrackedTask.before_start and not hasattr(own, "within_a_claim"):
+            cls.before_start = _within_a_claim(own)  # type: ignore[method-assign, assignment]
 
     # --- the caller's side --------------------------------------------------------------------------------------------
 
@@ -127,10 +133,11 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
 
     def _ask_again(self, request: TaskRequest, args: Args | None, kwargs: Kwargs | None, options: Options) -> None:
         """`self.retry()`: remembered until the task's function is left, whose own transaction may be rolled back."""
-        at = moment(options.pop("eta", None)) or moment(options.pop("countdown", None)) or moment(0)
-        options.pop("countdown", None)
+        eta, countdown = time_of(options, "eta"), time_of(options, "countdown")
+        at = eta or countdown or moment(0)
         start = start_of(self, args, kwargs, options, task_id=request.id)
         values: dict[str, object] = {"message": start.message, "queue": start.queue, "priority": start.priority}
+        values |= {"tries": start.tries, "max_tries": max_tries_of(self, overridden=True)}
         if start.expires is not None:
             values["expires"] = start.expires
         request.next_attempt = (at, values)
@@ -165,7 +172,7 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         counts.claimed(run)
         trace.follow(str(request.get("request_id") or ""))
         logger.info("Attempt %s of %s begins.", run.attempt, run, extra={"task_id": run.pk, "attempt": run.attempt})
-        activate(Reporter(run.pk, run.attempt, get_record()).open())
+        activate(Reporter(run.pk, run.attempt, get_record(), tries=run.tries, lost=run.lost).open())
 
     def _claim(self, request: TaskRequest, now: datetime) -> TaskRun | None:
         waited_until = moment(request.eta)
@@ -178,19 +185,31 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
     def __call__(self, *args: object, **kwargs: object) -> object:
         """Run the task's function; in a worker, record how it ended where Celery would not."""
         request: TaskRequest = self.request
-        self._begin(request)  # where a task has a before_start of its own
-        attempt = int(getattr(request, "attempt", 0) or 0)
-        if not attempt:
+        self._begin(request)  # where a task is called without its before_start
+        if not getattr(request, "attempt", 0):
             return super().__call__(*args, **kwargs)
+        result = self._attempt(request, lambda: self._run(request, args, kwargs))
+        if getattr(request, "next_attempt", None):  # retry(throw=False)
+            self._postpone(request)
+            raise Dropped()
+        # What follows is accepted in the transaction that records the end.
+        request.callbacks = request.chain = None
+        return result
+
+    def _attempt(self, request: TaskRequest, work: Callable[[], object]) -> object:
+        """Code of the task's own, within a claim: what Celery would not record of how it is left is recorded."""
         try:
-            result = self._run(request, args, kwargs)
+            return work()
         except Cancelled:
             self._end(request, "REVOKED", runs.CANCELLED)
             raise Dropped() from None
         except Dropped:
             self._replace(request)
             raise
-        except Retry:
+        except Retry as error:
+            if not getattr(request, "next_attempt", None):
+                # Nobody has asked for another attempt: in Celery it would wait for ever.
+                raise RuntimeError("The task raised Retry itself: self.retry() asks for another attempt.") from error
             self._postpone(request)
             raise
         except Reject as error:
@@ -200,23 +219,16 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
             message = "The task raised Ignore: it has ended without a result."
             self._end(request, "REVOKED", {"type": "Ignored", "message": message})
             raise
-        except (WorkerShutdown, WorkerTerminate):
-            raise
         except Exception as error:
             request.raised = error  # Celery hands on a wrapper of one that cannot be pickled
             raise
         except BaseException as error:
             # sys.exit() and its like: the attempt is over as if its process had died, whatever the pool.
-            why = f"it raised {type(error).__name__}{f': {error}' if str(error) else ''}."
+            text = runs.plain(text_of(error))
+            why = f"it raised {type(error).__name__}{f': {text}' if text else ''}."
             logger.warning("%s: %s", request.id, why)
             with_retries(lambda: runs.lost(request.id, identity(), send_again=True, why=why[0].upper() + why[1:]))
             raise Dropped() from None
-        if getattr(request, "next_attempt", None):  # retry(throw=False)
-            self._postpone(request)
-            raise Dropped()
-        # What follows is accepted in the transaction that records the end.
-        request.callbacks = request.chain = None
-        return result
 
     def _run(self, request: TaskRequest, args: Args, kwargs: Kwargs) -> object:
         ended = False
@@ -267,6 +279,22 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
             return
         reason = str(error.reason) if error.reason else "The task rejected its message."
         TrackedTask._end(request, "FAILURE", {"type": "Reject", "message": runs.plain(reason)[: runs.MAX_ERROR]})
+
+
+def _within_a_claim(own: Callable[[Any, str, Args, Kwargs], object]) -> Callable[[Any, str, Args, Kwargs], None]:
+    """A `before_start` of a task's own: the run is claimed before it, and however it is left, the run has that end."""
+
+    @wraps(own)
+    def before_start(task: Any, task_id: str, args: Args, kwargs: Kwargs) -> None:
+        request: TaskRequest = task.request
+        TrackedTask.before_start(task, task_id, args, kwargs)
+        if getattr(request, "attempt", 0):
+            task._attempt(request, lambda: own(task, task_id, args, kwargs))
+        else:
+            own(task, task_id, args, kwargs)
+
+    before_start.within_a_claim = True  # type: ignore[attr-defined]
+    return before_start
 
 
 @signals.task_postrun.connect

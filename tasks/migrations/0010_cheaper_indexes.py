@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tasks", "0005_follow_old_rows"),
+        ("tasks", "0009_tries_and_due_times"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

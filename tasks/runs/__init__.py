@@ -13,10 +13,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .accepting import Start, accept, adopt, hold
+    from .accepting import Start, accept, adopt, check_id, hold
     from .cancelling import cancel
     from .database import DatabaseAway, with_retries
-    from .engine import Engine, NotAccepted, get_engine, register
+    from .engine import Engine, KeyReused, NotAccepted, get_engine, register
     from .fence import hold_fast, holds
     from .message import MAX_ERROR, MAX_MESSAGE, MAX_RESULT, plain, storable
     from .moves import CANCELLED, claim, end, expire, give_back, is_alone, lost, postpone, release, set_aside
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 #: Where each name is. Imported when it is asked for: what logs a line needs `trace` before Django has its models.
 _PLACES = {
-    "accepting": ("Start", "accept", "adopt", "hold"),
+    "accepting": ("Start", "accept", "adopt", "check_id", "hold"),
     "together": ("at_once",),
     "repeating": ("again",),
     "cancelling": ("cancel",),
     "database": ("DatabaseAway", "with_retries"),
-    "engine": ("Engine", "NotAccepted", "get_engine", "register"),
+    "engine": ("Engine", "KeyReused", "NotAccepted", "get_engine", "register"),
     "message": ("MAX_ERROR", "MAX_MESSAGE", "MAX_RESULT", "plain", "storable"),
     "fence": ("hold_fast", "holds"),
     "moves": (
@@ -49,6 +49,7 @@ __all__ = [
     "MAX_RESULT",
     "DatabaseAway",
     "Engine",
+    "KeyReused",
     "NotAccepted",
     "Start",
     "accept",
@@ -56,6 +57,7 @@ __all__ = [
     "again",
     "at_once",
     "cancel",
+    "check_id",
     "claim",
     "end",
     "expire",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
@@ -11,16 +9,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from progress.messages import ID_PATTERN
 from progress.types import JSON
 from tasks.models import FINAL, State, TaskRun, new_id
 
-from . import counts
+from . import barrier, counts, keys
 from .database import DatabaseAway, reconnect
-from .engine import NotAccepted
+from .engine import KeyReused, NotAccepted
+from .message import plain
 from .moves import begin_again, end_cancelled
 from .owner import Owner, current_owner
 from .sending import goes_now, send, send_new
@@ -29,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 #: Hours in which the same Idempotency-Key of the same owner means the same run.
 IDEMPOTENCY_WINDOW = timedelta(hours=24)
+#: Of either sign: what every database keeps in a small number. Brokers know ten steps, or 256.
+MAX_PRIORITY = 32_767
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,6 +46,8 @@ class Start:
     queue: str
     id: str | None = None
     max_attempts: int = 3
+    tries: int = 1
+    max_tries: int | None = None
     priority: int | None = None
     eta: datetime | None = None
     expires: datetime | None = None
@@ -56,13 +59,22 @@ class Start:
     behind: Sequence[Start] = field(default_factory=tuple)
 
     def row(self, now: datetime) -> TaskRun:
-        """The row, without an owner."""
+        """The row, without an owner. Raises `NotAccepted` for what has no room in it."""
+        check_id(self.id)
+        for name in ("name", "queue", "parent_id", "group_id"):
+            most: int = TaskRun._meta.get_field(name).max_length  # type: ignore[union-attr, assignment]
+            if (given := len(getattr(self, name) or "")) > most:
+                raise NotAccepted(f"{name} may have {most} characters, but has {given}.")
+        if self.priority is not None and abs(self.priority) > MAX_PRIORITY:
+            raise NotAccepted(f"priority may be {MAX_PRIORITY:,} at most, but got {self.priority}.")
         return TaskRun(
             id=self.id or new_id(),
             name=self.name,
             message=self.message,
             queue=self.queue,
             max_attempts=self.max_attempts,
+            tries=self.tries,
+            max_tries=self.max_tries,
             priority=self.priority,
             eta=self.eta,
             expires=self.expires,
@@ -102,11 +114,9 @@ def accept(
 ) -> TaskRun:
     """Write the row of a new run and publish its message when the caller's transaction commits.
 
-    The same id, or the same owner's `idempotency_key` within 24 h, gives the run that is there. Raises `NotAccepted`
-    for what cannot be stored.
+    The same id, or the same owner's `idempotency_key` for the same task within 24 h, gives the run that is there.
+    Raises `NotAccepted` for what cannot be stored, and `KeyReused` where that run has other arguments.
     """
-    if start.id is not None and not ID_PATTERN.fullmatch(start.id):
-        raise NotAccepted(f"task_id must be 1 to 64 letters, digits, '.', '_' or '-', but got {start.id!r}.")
     again = start if start.id is not None else replace(start, id=new_id())
     now = timezone.now()
     try:
@@ -117,6 +127,13 @@ def accept(
         if not reconnect():
             raise
         return _accept(again, now, idempotency_key, retry_of, owner)
+
+
+def check_id(task_id: str | None) -> None:
+    """Raises `NotAccepted` for an id that cannot stand in an address. None: one is made."""
+    if task_id is not None and not ID_PATTERN.fullmatch(task_id):
+        text = f"task_id must be 1 to 64 letters, digits, '.', '_' or '-', but got {task_id!r}."
+        raise NotAccepted(text[:300])
 
 
 def _accept(
@@ -136,9 +153,11 @@ def _accept(
     above = _give_owner(run, owner or current_owner(), None if batch is None else batch.parents)
     of_cancelled = above is not None and above.cancel_requested_at is not None and above.finished_at is None
     if idempotency_key:
-        run.idempotency_key = f"{run.owner_id or run.session_key}:{idempotency_key}"[:200]
+        if plain(idempotency_key) != idempotency_key:
+            raise NotAccepted(f"idempotency_key must be a text that can be stored, but got {idempotency_key!r}."[:300])
+        run.idempotency_key = keys.idempotency_key(run, idempotency_key)
     if start.one_while_active is not None:
-        run.active_key = _active_key(run, start.one_while_active)
+        run.active_key = keys.active_key(run, start.one_while_active)
     if goes_now(run):
         run.sent_at = now
     if batch is not None and not (start.behind or run.idempotency_key or run.active_key):
@@ -175,7 +194,10 @@ def _accepted(run: TaskRun) -> None:
 
 
 def adopt(start: Start) -> None:
-    """Write the row of a message that was sent past us, by another program, so that the same rules hold for it."""
+    """Write the row of a message that was sent past us, by another program, so that the same rules hold for it.
+
+    Raises `NotAccepted` for what has no room in a row.
+    """
     if TaskRun.objects.filter(pk=start.id).exists():
         return
     run = start.row(timezone.now())
@@ -208,15 +230,23 @@ def hold(starts: Sequence[Start], run: TaskRun | None) -> None:
             _give_owner(row, current_owner())
         rows.append(row)
     TaskRun.objects.bulk_create(rows, ignore_conflicts=True)
-    known = TaskRun.objects.filter(pk__in=[row.pk for row in again], state__in=FINAL)
-    ended = set(known.values_list("pk", flat=True)) if again else set()
+    ended = {run.pk for some in _known(again) for run in some.filter(state__in=FINAL).only("pk")}
     for row in again:
         if row.pk in ended:
             begin_again(row)
-    # A row that was there before (a replaced task, the rest of its chain) waits for what it waits for from now on.
+    # A row that was there before (a replaced task, the rest of its chain) waits for what it waits for from now on. One
+    # that was replaced is still the part of a group that it was.
+    begun = (run for some in _known(rows) for run in some.filter(attempt__gt=0).only("progress"))
+    replaced = {run.pk for run in begun if _is_replaced(run)}
     for row in rows:
         waiting = TaskRun.objects.filter(pk=row.pk, held=True, state=State.PENDING)
-        waiting.update(after=row.after, group_id=row.group_id)
+        waiting.update(after=row.after, **({} if row.pk in replaced else {"group_id": row.group_id}))
+
+
+def _known(rows: Sequence[TaskRun]) -> Iterator[QuerySet[TaskRun]]:
+    """Those of `rows` that are stored, some at a time."""
+    for at in range(0, len(rows), barrier.SLICE):
+        yield TaskRun.objects.filter(pk__in=[row.pk for row in rows[at : at + barrier.SLICE]])
 
 
 def _flat(starts: Sequence[Start]) -> Iterator[Start]:
@@ -225,21 +255,24 @@ def _flat(starts: Sequence[Start]) -> Iterator[Start]:
         yield from _flat(start.behind)
 
 
+def _is_replaced(run: TaskRun) -> bool:
+    """True of a run that goes on as another task: see `moves.set_aside`."""
+    return bool(run.progress.get("replaced"))
+
+
 def _let_go(run: TaskRun, wanted: TaskRun) -> bool:
     """The turn of a held run has come; what is `wanted` of it is known now. False if it came before, or it ended."""
-    names = ("name", "message", "queue", "group_id", "eta", "expires", "priority", "max_attempts")
+    names = ("name", "message", "queue", "group_id", "eta", "expires", "priority", "max_attempts", "tries", "max_tries")
     known = {name: getattr(wanted, name) for name in names}
+    if _is_replaced(run):
+        known["group_id"] = run.group_id
+    known["freed_at"] = None if wanted.held else wanted.accepted_at
     for name, value in known.items():
         setattr(run, name, value)
-    run.held, run.after, run.sent_at = wanted.held, wanted.after, None
+    known["after"] = wanted.after or (None if run.after == run.pk else run.after)  # what it waited for stays known
+    run.held, run.after, run.sent_at = wanted.held, known["after"], None
     free = TaskRun.objects.filter(pk=run.pk, held=True, state=State.PENDING)
-    return bool(free.update(held=wanted.held, after=wanted.after, sent_at=None, **known))
-
-
-def _active_key(run: TaskRun, value: object) -> str:
-    """The key under which only one run of this owner may be active."""
-    digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-    return f"{run.owner_id or run.session_key}:{run.name}:{digest}"[-200:]
+    return bool(free.update(held=wanted.held, sent_at=None, **known))
 
 
 def _insert(run: TaskRun, *, known_id: bool) -> tuple[TaskRun, bool]:
@@ -264,6 +297,9 @@ def _insert(run: TaskRun, *, known_id: bool) -> tuple[TaskRun, bool]:
     if there is None:  # pragma: no cover - the row cannot be neither there nor insertable
         raise NotAccepted("The run could not be stored.")
     created = there.pk == mine and there.accepted_at == run.accepted_at
+    reused = not created and run.idempotency_key is not None and run.idempotency_key == there.idempotency_key
+    if reused and keys.arguments(there) != keys.arguments(run):
+        raise KeyReused(f"This Idempotency-Key has started {there.pk} with other arguments: use another key.")
     return (run if created else there), created
 
 

@@ -86,7 +86,7 @@ def claimed(run: TaskRun) -> None:
     """An attempt begins."""
     counts.add("attempts", run.name)
     if run.attempt == 1 and run.started_at is not None:
-        due = max(run.accepted_at, run.eta) if run.eta else run.accepted_at
+        due = max(moment for moment in (run.accepted_at, run.eta, run.freed_at) if moment)
         _observe("wait", run.name, (run.started_at - due).total_seconds())
 
 

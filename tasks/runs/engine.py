@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from django.db.models import Q
 
+from progress.types import JSON
+
 if TYPE_CHECKING:
     from tasks.models import TaskGroup, TaskRun
 
@@ -19,6 +21,10 @@ class RunError(Exception):
 
 class NotAccepted(RunError, ValueError):
     """A start that cannot be stored; the message says which limit and what came."""
+
+
+class KeyReused(NotAccepted):
+    """The owner has used this Idempotency-Key for the same task with other arguments."""
 
 
 class Engine(Protocol):
@@ -48,6 +54,9 @@ class Engine(Protocol):
 
     def arguments(self, run: TaskRun) -> tuple[list[object], dict[str, object]]:
         """The run's arguments as the task gets them."""
+
+    def value(self, stored: JSON) -> object:
+        """A stored argument or result as it was given: a date, a decimal, an id."""
 
     def again(self, run: TaskRun) -> Start:
         """A start with the arguments of an ended run. Raises `NotAccepted` when its task does not exist any more."""

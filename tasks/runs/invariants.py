@@ -81,8 +81,8 @@ def check() -> list[Violation]:
 
 def lasting(seconds: float) -> Report:
     """What was broken in every look for `seconds`; returns as soon as nothing is left."""
-    until = time.monotonic() + seconds
     report = look()
+    until = time.monotonic() + seconds  # from here on: on a slow machine as well there is a second look
     while report.violations and time.monotonic() < until:
         time.sleep(LOOK_EVERY)
         report = _both(report, look())

@@ -65,5 +65,5 @@ def sayable(value: JSON) -> JSON:
     if value is None or isinstance(value, (bool, int, float)):
         return value
     text = json.dumps(value, ensure_ascii=False)
-    spoken = plain(text)
+    spoken = _NUL.sub(lambda found: found[0][:-6] + "�", plain(text))
     return value if spoken == text else json.loads(spoken)

@@ -9,19 +9,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import cast
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
-from django.db.models import DateTimeField, Exists, F, Q, Value
+from django.db.models import DateTimeField, Exists, F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from progress.messages import Changing, TaskError
+from progress.types import JSON
 from tasks.models import CLAIMABLE, FINAL, State, TaskRun
 
 from . import barrier, counts
 from .engine import get_engine
-from .message import MAX_TRACEBACK, plain
+from .message import MAX_TRACEBACK, plain, sayable
 from .returning import update_returning
 from .sending import send
 from .state import tell
@@ -40,13 +42,13 @@ def claim(
 ) -> TaskRun | None:
     """Begin the next attempt for `worker`; None when this message is a copy and must be dropped.
 
-    A caller that does not know whether its claim was stored asks again with the same `at`, its name for this claim.
+    Who does not know whether the claim was stored asks again with the same `at`, its name for this claim.
     `waited_until`: the time that the message named and its worker has waited for, by a clock that nobody sets.
     """
     now = at or timezone.now()
     soon = now + CLOCK_DIFFERENCE
     due = Q(next_retry_at=None) | Q(next_retry_at__lte=soon)
-    due &= Q(eta=None) | Q(eta__lte=soon) | Q(attempt__gt=0)
+    due &= Q(eta=None) | Q(eta__lte=soon) | Q(state=State.RETRY)
     if waited_until is not None:
         due |= Q(next_retry_at=waited_until) | Q(next_retry_at=None, eta=waited_until)
     due &= Q(expires=None) | Q(expires__gt=now)
@@ -73,11 +75,10 @@ def claim(
 def begin_again(wanted: TaskRun) -> bool:
     """A canvas whose ids were given out is called once more: its ended run waits again, as it is `wanted` now.
 
-    The count of attempts goes on, so that nothing of before can write. False if it has not ended, or was revoked: an
-    id that was revoked stays so, as Celery's workers see it.
+    The count of attempts goes on. False if it has not ended, or was revoked: that stays so, as Celery's workers see it.
     """
     names = [*("name", "message", "queue", "group_id", "parent_id", "eta", "expires", "priority", "max_attempts")]
-    names += ["held", "after", "accepted_at"]
+    names += ["tries", "max_tries", "held", "after", "accepted_at", "freed_at"]
     values: dict[str, object] = {name: getattr(wanted, name) for name in names}
     values |= {"state": State.PENDING, "worker": "", "lost": 0, "unfollowed": False, "progress": {}, "traceback": ""}
     empty = ("sent_at", "started_at", "finished_at", "next_retry_at", "cancel_requested_at", "result", "error")
@@ -119,7 +120,7 @@ def end(
         "state": state,
         "finished_at": timezone.now(),
         "result": result,
-        "error": error,
+        "error": error and sayable(cast(JSON, error)),
         "traceback": plain(traceback[-MAX_TRACEBACK:]),
         "next_retry_at": None,
         "held": False,
@@ -233,19 +234,19 @@ def postpone(task_id: str, attempt: int, at: datetime, values: Mapping[str, obje
 
 def set_aside(task_id: str, attempt: int) -> bool:
     """The running attempt is replaced by another task under its id, which lets it go. False from a stale one."""
-    mine = TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED)
-    moved = mine.filter(cancel_requested_at=None).update(
-        state=State.PENDING, held=True, after=task_id, worker="", sent_at=None, eta=None, next_retry_at=None
-    )
+    mine = TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED, cancel_requested_at=None)
+    values: dict[str, object] = {"state": State.PENDING, "held": True, "after": task_id, "worker": ""}
+    values |= {"progress": {"replaced": True}, "sent_at": None, "eta": None, "next_retry_at": None}
+    moved = mine.update(**values)
     if not moved:
         _revoke_instead(task_id, attempt)
     return bool(moved)
 
 
 def lost(task_id: str, worker: str, *, send_again: bool, why: str = "") -> str | None:
-    """The process that ran this task for `worker` is gone. The new state; None when the run moved on before.
+    """The process that ran this task for `worker` is gone, the last allowed time because of `why`.
 
-    `why` is said when it was the last allowed time.
+    The new state; None when the run moved on before.
     """
     run = TaskRun.objects.filter(pk=task_id, state=State.STARTED, worker=worker).first()
     if run is None:
@@ -320,13 +321,16 @@ def ask_to_cancel(task_id: str) -> bool:
 
 
 def cancel_children(parent_id: str) -> None:
-    """In two statements, however many there are: those that wait are REVOKED, those that run are asked to end.
+    """`cancel_all` of what a run has started."""
+    cancel_all(TaskRun.objects.filter(parent_id=parent_id))
 
-    Each one's own followers and viewers hear of it when the sweep, or the canceller, calls `follow`.
+
+def cancel_all(children: QuerySet[TaskRun]) -> None:
+    """In two statements, however many: those that wait are REVOKED, those that run are asked to end.
+
+    Each one's followers and viewers hear of it when the sweep, or the canceller, calls `follow`.
     """
-    now = timezone.now()
-    children = TaskRun.objects.filter(parent_id=parent_id)
-    asked = {"cancel_requested_at": now}
+    asked = {"cancel_requested_at": (now := timezone.now())}
     children.filter(state=State.STARTED, cancel_requested_at=None).update(**asked)
     values = {"state": State.REVOKED, "finished_at": now, "error": CANCELLED, "next_retry_at": None, **asked}
     children.filter(state__in=CLAIMABLE).update(held=False, unfollowed=True, **values)

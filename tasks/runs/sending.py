@@ -39,7 +39,7 @@ def send(run: TaskRun) -> bool:
 
 def goes_now(run: TaskRun) -> bool:
     """True if the message of a new run can go out as soon as its row is stored."""
-    return not run.held and not _is_early(run) and not broker_rests()
+    return not run.held and not waits_here(run) and not broker_rests()
 
 
 def send_new(run: TaskRun) -> bool:
@@ -82,13 +82,9 @@ def try_to_send(run: TaskRun) -> bool:
     return True
 
 
-def _is_early(run: TaskRun) -> bool:
-    return run.eta is not None and run.eta - timezone.now() > settings.TASKS_LONGEST_COUNTDOWN
-
-
 def _publish(run: TaskRun) -> bool:
     global _broker_rests_until
-    if _is_early(run) or broker_rests():
+    if waits_here(run) or broker_rests():
         return False
     engine = get_engine()
     try:
@@ -101,6 +97,11 @@ def _publish(run: TaskRun) -> bool:
         logger.warning("The broker does not take %s; it is stored and will be sent: %s", run, error)
         return False
     return True
+
+
+def waits_here(run: TaskRun) -> bool:
+    """True if the run's time is so far off that it waits in the database, not in the broker."""
+    return run.due_at is not None and run.due_at - timezone.now() > settings.TASKS_LONGEST_COUNTDOWN
 
 
 def broker_rests() -> bool:

@@ -10,6 +10,7 @@ from django.utils import timezone
 from tasks.models import CLAIMABLE, FINAL, TaskGroup, TaskRun
 
 from . import barrier
+from .clock import long_ago
 
 #: A held run that nothing can free any more is ended after so long.
 ORPHANED_AFTER = timedelta(seconds=6)
@@ -26,8 +27,8 @@ def orphans() -> QuerySet[TaskRun]:
     # A chord further down a chain: its group is stored when its turn comes, its parts are held until then.
     part = TaskRun.objects.filter(Q(unfollowed=True) | ~Q(state__in=FINAL), group_id=OuterRef("after"))
     part = part.exclude(held=True, after=OuterRef("after"))  # a body that says it is one
-    held = TaskRun.objects.filter(held=True).order_by("after")  # by its index
-    return held.filter(~Exists(alive), ~Exists(group), ~Exists(part), accepted_at__lt=timezone.now() - ORPHANED_AFTER)
+    held = TaskRun.objects.filter(long_ago("accepted_at", ORPHANED_AFTER), held=True).order_by("after")  # by its index
+    return held.filter(~Exists(alive), ~Exists(group), ~Exists(part))
 
 
 def cancelled_parents() -> QuerySet[TaskRun]:
@@ -58,7 +59,7 @@ def groups() -> QuerySet[TaskGroup]:
     part = part.exclude(held=True, after=OuterRef("pk"))  # a body that says it is one
     ended = TaskRun.objects.filter(group_id=OuterRef("pk"), unfollowed=True)
     gone = TaskGroup.objects.filter(~Exists(part), ~Exists(ended), done=False, body__isnull=False, untracked=False)
-    gone = gone.filter(created_at__lt=timezone.now() - ORPHANED_AFTER)
+    gone = gone.filter(long_ago("created_at", ORPHANED_AFTER))
     late = timezone.now() - UNFINISHED_AFTER
     growing = TaskRun.objects.filter(group_id=OuterRef("pk"), accepted_at__gt=late)
     return gone.exclude(Q(left__gt=barrier.UNKNOWN // 2) & (Exists(growing) | Q(created_at__gt=late)))

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import partial
 
 import redis
 from django.conf import settings
@@ -19,14 +20,16 @@ from django.utils import timezone
 from tasks.models import CLAIMABLE, State, TaskGroup, TaskRun
 
 from . import beats, counts, moves, stuck, unreadable
+from .bounded import distinct
 from .cancelling import request_cancel
+from .clock import Countdowns, long_ago
 from .database import DatabaseAway
 from .engine import get_engine
 from .following import follow_alone
 from .missing import Missing
 from .prune import KEEP_RUNS, parse_age, prune
-from .search import distinct
-from .sending import Unsendable, try_to_send
+from .sending import Unsendable, try_to_send, waits_here
+from .state import tell_deaf
 from .waiting import due
 from .worker import Pool, identity
 
@@ -74,6 +77,7 @@ class Sweep:
         self._unheard: dict[str, int] = {}
         self._said: set[str] = set()
         self._missing = Missing()
+        self._countdowns = Countdowns()
         self._troubled: set[str] = set()
         self._pruned_at = self._all_cancelled_at = float("-inf")
 
@@ -92,9 +96,10 @@ class Sweep:
         if workers is None:
             return
         for step in (
-            lambda: self._lost_workers(workers),
+            self._countdowns.keep,
+            partial(self._lost_workers, workers),
             self._unsent,
-            lambda: self._out_of_queue(workers),
+            partial(self._out_of_queue, workers),
             self._expired,
             self._unfollowed,
             self._orphans,
@@ -106,9 +111,7 @@ class Sweep:
 
     def _try(self, step: Callable[[], None]) -> None:
         """A step that fails is said once an outage, and the next one is made."""
-        name = getattr(step, "__name__", "step")
-        if name == "<lambda>":
-            name = step.__code__.co_names[0] if step.__code__.co_names else name
+        name = getattr(step, "func", step).__name__
         try:
             step()
             self._troubled.discard(name)
@@ -143,7 +146,10 @@ class Sweep:
         if identity() not in living:
             self.disconnected()  # Redis has lost its data since the last beat: who is missing may live
             return None
-        return workers if min(living) == identity() else None
+        if min(living) == identity():
+            return workers
+        self._countdowns.forget()
+        return None
 
     # --- this worker's own --------------------------------------------------------------------------------------------
 
@@ -171,11 +177,15 @@ class Sweep:
         active = self._pool.active()
         for pk in found:
             request_cancel(pk)  # the first word may have been lost with Redis
-            late = now - self._asked[pk] > HARD_CANCEL_AFTER
-            if late and pk in active and pk not in self._killed and self._pool.can_kill():
+            if now - self._asked[pk] <= HARD_CANCEL_AFTER or pk not in active or pk in self._killed:
+                continue
+            self._killed.add(pk)
+            if self._pool.can_kill():
                 logger.warning("%s does not react to its cancel; its process is ended.", pk)
-                self._killed.add(pk)
                 self._pool.kill(pk)
+            else:
+                logger.warning("%s does not react to its cancel, and this pool cannot end it by force.", pk)
+                tell_deaf(TaskRun.objects.get(pk=pk))
 
     # --- everybody's --------------------------------------------------------------------------------------------------
 
@@ -206,7 +216,7 @@ class Sweep:
         countdown = settings.TASKS_LONGEST_COUNTDOWN
         is_due = Q(eta=None) | Q(eta__lte=now + countdown)
         # What was to wait in the database has no sender but this one.
-        nobodys = Q(accepted_at__lt=now - UNSENT_AFTER) | Q(eta__gt=F("accepted_at") + countdown)
+        nobodys = long_ago("accepted_at", UNSENT_AFTER) | Q(eta__gt=F("accepted_at") + countdown)
         late = Q(next_retry_at=None) | Q(next_retry_at__lte=now)
         wanted = Q(late, state=State.RETRY) | Q(is_due, nobodys, state=State.PENDING)
         # In the words of an index, which has what was not sent alone.
@@ -236,7 +246,7 @@ class Sweep:
     def _unfollowed(self) -> None:
         """Ends whose followers have not heard: children of a cancelled parent, followers that could not be stored."""
         # Without the states, which are FINAL: SQLite would read the index of all that ever ended (0.5 s of a million).
-        late = TaskRun.objects.filter(unfollowed=True, finished_at__lt=timezone.now() - FOLLOW_AFTER)
+        late = TaskRun.objects.filter(long_ago("finished_at", FOLLOW_AFTER), unfollowed=True)
         until = time.monotonic() + SWIFT_FOR
         while time.monotonic() < until and follow_alone(late):
             pass
@@ -309,7 +319,7 @@ class Sweep:
         def send(pk: str) -> None:
             nonlocal resting
             run = TaskRun.objects.get(pk=pk)
-            if resting or run.state not in CLAIMABLE:
+            if resting or run.state not in CLAIMABLE or waits_here(run):
                 return
             try:
                 resting = not try_to_send(run)

@@ -8,99 +8,47 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.contrib import messages
-from django.contrib.auth import get_user_model
 from django.contrib.auth.decorators import user_passes_test
-from django.core.exceptions import BadRequest
-from django.db.models import Avg, F, Max, QuerySet
 from django.db.models import Count as CountOf
+from django.db.models import F, Max, Min, Sum
 from django.db.models.functions import TruncMinute
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils import timezone
-from django.utils.functional import cached_property
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from tasks import runs
-from tasks.models import FINAL, State, TaskRun
-from tasks.runs.search import COUNTED, Count, count, distinct, search
-from tasks.runs.state import live_states
-from tasks.runs.waiting import explain
+from tasks.models import CLAIMABLE, State, TaskRun
+from tasks.runs.bounded import COUNTED, Count, count, distinct
+from tasks.runs.search import SINCE, Filter, repeated, said_repeated
+from tasks.runs.state import listed, live_states
+from tasks.runs.waiting import due, due_at, explain
+
+from .access import shown
+from .bulk import bulk
 
 #: Runs of one page.
 PAGE = 50
 #: Seconds for which one look at the last hour serves every page of this process.
 HOUR_FRESH = 5.0
-#: What the filter offers as "since".
-SINCE = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
-#: The owner of runs that visitors without an account have started.
-ANONYMOUS = "anonymous"
-
-
-@dataclass(frozen=True)
-class Filter:
-    """What the filter says; an empty word is no condition."""
-
-    state: str = ""
-    task: str = ""
-    owner: str = ""
-    since: str = ""
-    q: str = ""
-
-    def find(self, *, any_state: bool = False) -> QuerySet[TaskRun]:
-        """The runs it leaves, the newest first; `any_state` leaves out that condition."""
-        found = TaskRun.objects.order_by("-accepted_at")
-        if self.state in State.values and not any_state:
-            found = found.filter(state=self.state)
-        if self.task:
-            found = found.filter(name=self.task)
-        if self.owner == ANONYMOUS:
-            found = found.filter(owner=None)
-        elif self.owner:  # by id: joined with its name, all runs would be read
-            owner = get_user_model()._default_manager.filter(username=self.owner).first()
-            found = found.none() if owner is None else found.filter(owner_id=owner.pk)
-        if self.since in SINCE:
-            found = found.filter(accepted_at__gte=timezone.now() - SINCE[self.since])
-        if self.q:
-            found = found.filter(pk__in=self._searched)
-        return found
-
-    @cached_property
-    def _searched(self) -> set[str]:
-        return search(self.q)
-
-    def counts(self) -> tuple[dict[str, Count], Count]:
-        """Of each state, and of all. Within a filter: of its newest `COUNTED` runs."""
-        found = self.find(any_state=True)
-        if self == Filter(state=self.state):  # an index has them by state
-            by_state = {state.value: count(found.filter(state=state)) for state in State}
-            most = any(one.more for one in by_state.values())
-            return by_state, Count(sum(one.number for one in by_state.values()), most)
-        states = Counter(found.values_list("state", flat=True)[: COUNTED + 1])
-        more = sum(states.values()) > COUNTED
-        return {state: Count(number, more) for state, number in states.items()}, Count(
-            min(sum(states.values()), COUNTED), more
-        )
 
 
 @never_cache
 @user_passes_test(lambda user: user.is_active and user.is_staff, login_url="login")
 @require_http_methods(["GET", "HEAD", "POST"])
 def all_runs(request: HttpRequest) -> HttpResponse:
-    """The list; a POST cancels or starts again the runs that are ticked."""
+    """The list; a POST cancels or starts again the runs that are ticked, or all that match, once it is confirmed."""
     if request.method == "POST":
-        _act(request)
-        return redirect(request.get_full_path())
-    wanted = Filter(**{name: request.GET.get(name, "").strip()[:200] for name in Filter.__dataclass_fields__})
-    counts, everything = wanted.counts()
+        return bulk(request)
+    wanted = Filter.of(request.GET)
+    counts, everything = _counts(wanted)
     total = counts.get(wanted.state, Count(0)) if wanted.state in State.values else everything
     pages = min(max(1, -(-total.number // PAGE)), COUNTED // PAGE)
     page = min(_page_number(request), pages + 1)
-    rows = list(wanted.find().select_related("owner")[(page - 1) * PAGE : page * PAGE])
+    rows = shown(listed(wanted.look()).select_related("owner")[(page - 1) * PAGE : page * PAGE])
     context = {
         "wanted": wanted,
-        "rows": list(zip(rows, live_states(rows, explain(rows)), map(_took, rows), strict=True)),
+        "rows": list(zip(rows, live_states(rows, explain(rows)), map(_took, rows), _repeats(rows), strict=True)),
         "counts": [(state, counts.get(state.value, Count(0))) for state in State],
         "total": total,
         "everything": everything,
@@ -116,31 +64,28 @@ def all_runs(request: HttpRequest) -> HttpResponse:
     return render(request, "tasks/all_runs.html", context)
 
 
-def _act(request: HttpRequest) -> None:
-    """Cancel or start again; says how many, and why others were not."""
-    action = request.POST.get("action")
-    if action not in ("cancel", "retry"):
-        raise BadRequest("action must be cancel or retry.")
-    found = TaskRun.objects.filter(pk__in=request.POST.getlist("run")[:PAGE])
-    done, refused = 0, ""
-    for run in found:
-        try:
-            if action == "cancel":
-                done += runs.cancel(run.pk)
-            elif run.state in FINAL:
-                runs.again(run)
-                done += 1
-        except runs.NotAccepted as error:
-            refused = str(error)
-    left = len(found) - done
-    said = f"{done} {'cancelled' if action == 'cancel' else 'started again'}"
-    why = refused or ("ended already" if action == "cancel" else "not ended yet")
-    messages.info(request, said + (f", {left} not: {why}." if left else "."))
+def _repeats(rows: list[TaskRun]) -> list[tuple[str, str] | None]:
+    """Of each that was run again the newest run, and how it stands."""
+    last = repeated(rows)
+    return [(last[run.pk].pk, said_repeated(last[run.pk])) if run.pk in last else None for run in rows]
+
+
+def _counts(wanted: Filter) -> tuple[dict[str, Count], Count]:
+    """Of each state, and of all. Within a filter: of its newest `COUNTED` runs."""
+    found = wanted.look(any_state=True)
+    if wanted == Filter(state=wanted.state):  # an index has them by state
+        by_state = {state.value: count(found.filter(state=state)) for state in State}
+        more = any(one.more for one in by_state.values())
+        return by_state, Count(sum(one.number for one in by_state.values()), more)
+    states = Counter(found.values_list("state", flat=True)[: COUNTED + 1])
+    number = sum(states.values())
+    more = number > COUNTED or wanted.searched.more
+    return {state: Count(of, more) for state, of in states.items()}, Count(min(number, COUNTED), more)
 
 
 def _took(run: TaskRun) -> str:
-    """How long its newest attempt has run."""
-    if run.started_at is None:
+    """How long its newest attempt has run; between two attempts none does."""
+    if run.started_at is None or run.state in CLAIMABLE:
         return ""
     spent = ((run.finished_at or timezone.now()) - run.started_at).total_seconds()
     return f"{spent:.1f} s" if spent < 60 else f"{spent // 60:.0f} min {spent % 60:02.0f} s"
@@ -199,22 +144,31 @@ def _throughput(now: datetime) -> Plot:
 
 
 def _waits(now: datetime) -> Plot:
+    """From the moment from which a run could begin to the one in which it did; and who waits now."""
     hour = now - timedelta(hours=1)
-    began = TaskRun.objects.filter(finished_at__gte=hour, started_at__gte=hour, attempt=1, eta=None).annotate(
-        wait=F("started_at") - F("accepted_at")
-    )
-    minutes = {
-        minute: wait.total_seconds()
-        for minute, wait in began.order_by().values_list(TruncMinute("started_at")).annotate(mean=Avg("wait"))
-    }
-    longest = began.aggregate(longest=Max("wait"))["longest"]
-    note = f"longest {_seconds(longest.total_seconds())}" if longest is not None else "nobody waited"
+    first = TaskRun.objects.filter(started_at__gte=hour, attempt=1).annotate(wait=F("started_at") - due_at())
+    waits: dict[datetime, timedelta] = {}
+    begun: Counter[datetime] = Counter()
+    longest: list[timedelta] = []
+    # Each by its index: what has ended, and what has not.
+    for part in (first.filter(finished_at__gte=hour), first.filter(state__in=(State.STARTED, State.RETRY))):
+        by_minute = part.order_by().values_list(TruncMinute("started_at"))
+        for minute, count_of, together, most in by_minute.annotate(CountOf("pk"), Sum("wait"), Max("wait")):
+            begun[minute] += count_of
+            waits[minute] = waits.get(minute, timedelta()) + together
+            longest.append(most)
+    minutes = {minute: max(wait.total_seconds() / begun[minute], 0.0) for minute, wait in waits.items()}
+    note = f"longest {_seconds(max(longest).total_seconds())}" if longest else "nobody waited"
+    oldest = TaskRun.objects.filter(due(now)).aggregate(oldest=Min(due_at()))["oldest"]
+    note += f"; the oldest waits for {_seconds((now - oldest).total_seconds())} now" if oldest else "; none waits now"
     return _plot("Mean wait", minutes, now, _seconds, note)
 
 
 def _seconds(wait: float) -> str:
     """Waits are short: a tenth of a second says nothing of most."""
-    return f"{wait:.1f} s" if wait >= 1 else f"{wait * 1000:.0f} ms"
+    if wait >= 100:
+        return f"{wait / 3600:.1f} h" if wait >= 5400 else f"{wait / 60:.0f} min"
+    return f"{wait:.1f} s" if wait >= 1 else f"{max(wait, 0) * 1000:.0f} ms"
 
 
 def _plot(

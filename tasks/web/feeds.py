@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 from progress.types import JSON
 from tasks.models import TaskRun
 
-from .access import Viewer, own_runs, viewer_of
+from .access import Viewer, own_runs, shown, viewer_of
 from .services import status
 
 #: Runs that the home page shows.
@@ -35,8 +35,9 @@ BUSY = 1.0
 
 
 def mine(viewer: Viewer) -> dict[str, JSON]:
-    """The viewer's newest runs, the newest first."""
-    return {"task_ids": [*own_runs(viewer).values_list("pk", flat=True)[:HOME_RUNS]]}
+    """The viewer's newest runs, the newest first, and whether there are `more`."""
+    found = shown(own_runs(viewer).only("pk")[: HOME_RUNS + 1])
+    return {"task_ids": [run.pk for run in found[:HOME_RUNS]], "more": len(found) > HOME_RUNS}
 
 
 class Lists:
@@ -89,9 +90,15 @@ _lists = Lists()
 
 def look(asked: Sequence[tuple[Viewer, str]]) -> list[JSON]:
     """`progress.source.Source.feeds`."""
-    lists = _lists.look({viewer: None for viewer, name in asked if name == "mine"})
-    now = status() if any(name == "status" for _, name in asked) else None
-    return [lists[viewer] if name == "mine" else now if name == "status" else None for viewer, name in asked]
+    lists = _lists.look({viewer: None for viewer, name in asked if name == "mine" and viewer.may_look})
+    now = status() if any(name == "status" and viewer.may_look for viewer, name in asked) else None
+
+    def value(viewer: Viewer, name: str) -> JSON:
+        if not viewer.may_look:
+            return None
+        return lists[viewer] if name == "mine" else now if name == "status" else None
+
+    return [value(viewer, name) for viewer, name in asked]
 
 
 @require_safe
@@ -104,5 +111,5 @@ def my_runs(request: HttpRequest) -> JsonResponse:
 @require_safe
 @never_cache
 def what_runs(request: HttpRequest) -> JsonResponse:
-    """The feed `status` over HTTP. Asks no session: anybody may know."""
+    """The feed `status` over HTTP. Asks no session, unless a login is required."""
     return JsonResponse(status())

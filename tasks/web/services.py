@@ -14,7 +14,7 @@ from django.utils import timezone
 from progress.types import JSON
 from tasks.models import TaskRun
 from tasks.runs.ask import LastAnswer
-from tasks.runs.search import Count, count
+from tasks.runs.bounded import Count, count
 from tasks.runs.waiting import due, pulse
 
 #: Seconds for which one count of the queue serves every page of this process.
@@ -52,7 +52,7 @@ def status() -> dict[str, JSON]:
             **_part(waiting is not None, f"{waiting} waiting" if length else "empty", "", missing="unknown"),
             "length": length,
         },
-        "flower": _part(flower, "up", settings.TASKS_START_FLOWER.format(port=urlsplit(flower_url()).port or 8054)),
+        "flower": _part(flower, "up", start_flower()),
     }
 
 
@@ -60,6 +60,14 @@ def flower_url(task_id: str = "") -> str:
     """Flower's address for people; with `task_id`, its page of that task."""
     url: str = getattr(settings, "FLOWER_URL", "") or "http://localhost:8054"
     return f"{url.rstrip('/')}/task/{task_id}" if task_id else url
+
+
+def start_flower() -> str:
+    """The command that starts Flower where `flower_url` says that it is."""
+    address = urlsplit(flower_url())
+    prefix = address.path.strip("/")
+    command = str(settings.TASKS_START_FLOWER.format(port=address.port or 8054))
+    return f"{command} --url_prefix={prefix}" if prefix else command
 
 
 def _part(ok: bool, text: str, hint: str, *, missing: str = "not running") -> dict[str, JSON]:
@@ -96,7 +104,9 @@ def _flower_answers() -> bool:
     connection = kind(address.hostname or "localhost", address.port, timeout=FLOWER_ANSWERS_WITHIN)
     try:
         connection.request("GET", f"{address.path.rstrip('/')}/healthcheck")
-        return connection.getresponse().status < 500  # 401 and 404 are answers as well
+        status = connection.getresponse().status
+        # Its own address: 401 and 404 are answers as well. Below a path another program may give the 404.
+        return status < 500 and (status != 404 or not address.path.strip("/"))
     except (OSError, http.client.HTTPException):
         return False
     finally:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -293,23 +295,24 @@ def test_a_rule_that_breaks_is_unknown_and_the_others_are_asked(monkeypatch):
     assert [one.ids for one in report.violations] == [(ended.pk,)]
 
 
+def looks_twice(monkeypatch: pytest.MonkeyPatch, between: Callable[[], object]) -> None:
+    """`lasting(0.1)` looks once, then `between` happens, then it looks again, however slow the machine is."""
+    clock = iter([0.0, 0.0, 1.0])
+    time = SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda _: between())
+    monkeypatch.setattr("tasks.runs.invariants.time", time)
+
+
 def test_what_is_over_at_the_next_look_does_not_last(monkeypatch):
     first, second = run(unfollowed=True, state=State.REVOKED), run(unfollowed=True, state=State.REVOKED)
-    looks = iter([None, lambda: TaskRun.objects.filter(pk=first.pk).update(unfollowed=False)])
-
-    def sleep(_: float) -> None:
-        if act := next(looks, None):
-            act()
-
-    monkeypatch.setattr("tasks.runs.invariants.time.sleep", sleep)
-    (violation,) = lasting(0.2).violations
+    looks_twice(monkeypatch, lambda: TaskRun.objects.filter(pk=first.pk).update(unfollowed=False))
+    (violation,) = lasting(0.1).violations
     assert violation.ids == (second.pk,)
 
 
 def test_what_cannot_be_judged_any_more_lasts(broker, monkeypatch):
     run(sent_at=timezone.now() - LONG_AGO)
     broker.messages["celery"] = 3
-    monkeypatch.setattr("tasks.runs.invariants.time.sleep", lambda _: setattr(broker, "away", True))
+    looks_twice(monkeypatch, lambda: setattr(broker, "away", True))
     report = lasting(0.1)
     assert [one.rule for one in report.violations] == ["copies"]
     assert report.unknown

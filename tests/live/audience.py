@@ -54,7 +54,7 @@ class Viewer:
         await asyncio.sleep(after)
         failures = 0
         while self.close_code != 1000:
-            held = urlencode({"epoch": self.view["epoch"], "seq": self.view["seq"]}) if self.view else ""
+            held = urlencode({"epoch": self.view["epoch"], "seq": self.view["complete"]}) if self.view else ""
             try:
                 self._socket = await connect(
                     f"{self._url}?{held}",
@@ -115,7 +115,7 @@ class Viewer:
             assert self.view is not None
             self._check(before, self.view)
             if self.view["resync"]:
-                request = {"type": "resync", "epoch": self.view["epoch"], "seq": self.view["seq"]}
+                request = {"type": "resync", "epoch": self.view["epoch"], "seq": self.view["complete"]}
                 await socket.send(json.dumps(request))
 
     def _check(self, before: dict[str, Any] | None, now: dict[str, Any]) -> None:

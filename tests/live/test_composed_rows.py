@@ -15,7 +15,6 @@ from tests.waiting import wait_until
 from .stack import Stack
 
 #: On a busy machine a start may time out: it is stored, sent by a worker, and not in the queue until then.
-pytestmark = pytest.mark.alone
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +51,7 @@ def count(path: Path) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
+@pytest.mark.alone
 def test_a_backlog_is_counted_and_never_sent_twice(site):
     """1,000 waiting runs are 1,000 messages, however long their worker is busy."""
     asked(site, "[jobs.echo.delay(n) for n in range(300)]; print(json.dumps(1))")
@@ -67,6 +67,7 @@ def test_a_backlog_is_counted_and_never_sent_twice(site):
     assert "Sent tasks" not in log and " again." not in log
 
 
+@pytest.mark.alone
 def test_a_chord_of_thousands_costs_each_part_the_same(site):
     """A part's end is a decrement; the parts are read once, when the last has ended."""
     site.start_worker("w1", concurrency=2)
@@ -103,6 +104,7 @@ print(json.dumps([run.state, run.error, TaskRun.objects.get(pk=after.id).state])
     assert "262,144 bytes" in error["message"]
 
 
+@pytest.mark.alone
 def test_a_parent_with_two_thousand_children_is_cancelled_at_once(site):
     code = """
 parent = jobs.nap.delay(seconds=60)

@@ -3,24 +3,39 @@ all is final and true, each body was begun as often as the table says, each call
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from .postgres import Postgres
 from .stack import Stack
 
-#: On prefork all ways are tried, in the others those that they can have. Greenlets want PostgreSQL: SQLite waits
-#: for its one writer in the thread that the writer needs as well.
-POOLS = ("prefork", "threads", "solo", *(["gevent"] if os.environ.get("TEST_DATABASE_URL") else []))
+#: On prefork all ways are tried, in the others those that they can have.
+POOLS = ("prefork", "threads", "solo", "gevent")
 
 
 @pytest.fixture(scope="module", params=POOLS)
-def outcome(request, make_stack, tmp_path_factory) -> Any:
+def outcome(request, make_stack, guard, tmp_path_factory) -> Any:
     """The whole matrix on one pool, started at once: the table's rows, and what became of each."""
-    stack: Stack = make_stack()
-    try:
+    with contextlib.ExitStack() as ends:
+        env = {}
+        if request.param == "gevent" and not os.environ.get("TEST_DATABASE_URL"):
+            # Greenlets want PostgreSQL: SQLite waits for its one writer in the thread that the writer needs as well.
+            folder = Path(tempfile.mkdtemp(prefix="django_starter-postgres-"))
+            folder.chmod(0o755)  # the server may run as another user
+            ends.callback(shutil.rmtree, folder, ignore_errors=True)
+            server = Postgres(folder / "data", env=dict(os.environ), log_path=folder / "postgres.log", guard=guard)
+            ends.callback(server.kill)
+            server.start()
+            env["DATABASE_URL"] = server.url()
+        stack: Stack = make_stack(env=env)
+        ends.callback(stack.close)
         stack.prepare_database()
         stack.valkey.start()
         stack.start_worker("w1", concurrency=1 if request.param == "solo" else 8, pool=request.param)
@@ -28,8 +43,6 @@ def outcome(request, make_stack, tmp_path_factory) -> Any:
         told = stack.python("-m", "tests.live.matrix", str(folder), request.param, timeout=400)
         assert stack.workers["w1"].alive, "the worker lives on, whatever its tasks do"
         yield json.loads(told.splitlines()[-1])
-    finally:
-        stack.close()
 
 
 def wrong(key: str, case: dict[str, Any], table: dict[str, Any]) -> list[str]:

@@ -60,7 +60,7 @@ class Watcher:
 
     @property
     def view(self) -> dict[str, Any] | None:
-        """Of a socket on one task: `{"epoch", "seq", "task", "log", "resync"}`."""
+        """Of a socket on one task: `{"epoch", "seq", "complete", "task", "log", "resync"}`."""
         return next(iter(self.views.values()), None)
 
     @property
@@ -149,7 +149,7 @@ class Watcher:
             if now is not None:
                 self.views[task_id] = now
                 if now["resync"]:
-                    self.send({"type": "resync", "task_id": task_id, "epoch": now["epoch"], "seq": now["seq"]})
+                    self.send({"type": "resync", "task_id": task_id, "epoch": now["epoch"], "seq": now["complete"]})
 
     def __repr__(self) -> str:
         ended = f"refused with {self.refused}" if self.refused else f"closed with {self.close_code}"

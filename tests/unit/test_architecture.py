@@ -30,12 +30,14 @@ STANDARD_LIBRARY_ONLY = [
         "flusher",
         "sink",
         "steps",
+        "whole",
+        "lines",
         "rate",
         "values",
         *("active", "threads", "stored"),
     ),
     *("terminal", "compat", "celery", "logs", "batch", "outbox", "eager"),
-    *("held", "listener", "topic", "state", "audience", "background"),
+    *("held", "listener", "topic", "state", "audience", "background", "size", "seldom"),
 ]
 
 #: Each outside thing is known by few files.
@@ -43,8 +45,8 @@ KNOWN_BY = {
     "celery": {"tasks/celery/", "tasks/tasks.py", "tasks/downloads/tasks.py", "django_starter/celery.py"},
     "kombu": {"tasks/celery/"},
     "redis": {
-        *("progress/child_count.py", "progress/layer.py", "progress/record.py", "progress/redis.py"),
-        *("progress/views.py", "progress/watch.py", "tasks/celery/"),
+        *("progress/child_count.py", "progress/layer.py", "progress/now.py", "progress/record.py"),
+        *("progress/redis.py", "progress/watch.py", "tasks/celery/"),
         *("tasks/runs/beats.py", "tasks/runs/waiting.py", "tasks/runs/sweep.py", "tasks/runs/counts.py"),
         "django_starter/processes/",
     },
@@ -72,7 +74,17 @@ ENGINES = {"celery", "kombu", "billiard", "amqp", "huey", "django_tasks"}
 TOP_LEVEL = {
     *("manage.py", "django_starter", "tasks", "progress", "templates", "start_dev.sh", "start_all_services.sh"),
     *("supervisord.conf", "requirements.txt", "requirements.in", "requirements-dev.txt", "requirements-dev.in"),
-    *("tests", "README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml", "run_tests.sh", "docs", "benchmarks"),
+    *(
+        "tests",
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "LICENSE",
+        "pyproject.toml",
+        "run_tests.sh",
+        "docs",
+        "benchmarks",
+    ),
     # Made by tools, ignored by git.
     *("staticfiles", "media"),
 }

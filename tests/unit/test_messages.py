@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progress import messages, view_state
+from progress import view_state
+from progress.client_frames import CLIENT_FRAMES, parse_client_frame
 from progress.errors import FrameError
-from progress.messages import FINAL_STATES, dumps, parse_client_frame
+from progress.messages import FINAL_STATES, dumps
 from progress.view_state import apply
 
 CASES = json.loads(Path(__file__).with_name("progress_cases.json").read_text())
@@ -125,7 +126,7 @@ def test_snapshot_and_newer_frames_are_the_stored_state_after_any_order_loss_and
     for frame in arrived:
         view = apply(view, frame)
     # The repair that every viewer gets: after a reconnect, a resync, or the hub's look every 2 s.
-    view = apply(view, record.snapshot(view["epoch"], view["seq"]) if view else record.snapshot())
+    view = apply(view, record.snapshot(view["epoch"], view["complete"]) if view else record.snapshot())
     assert view is not None
     assert view["task"] == record.task
     assert (view["epoch"], view["seq"], view["resync"]) == (record.epoch, record.seq, False)
@@ -173,8 +174,22 @@ def test_log_lines_are_neither_doubled_nor_out_of_order_and_missed_ones_come_wit
         numbers = [line["n"] for line in view["log"]]
         assert numbers == sorted(set(numbers))
     held = [line for _, line in record.log]
-    view = apply(view, record.snapshot(view["epoch"], view["seq"]))
+    view = apply(view, record.snapshot(view["epoch"], view["complete"]))
     assert [line for line in view["log"] if line["n"] >= (held[0]["n"] if held else 1)] == held
+
+
+def test_lines_that_an_update_came_past_come_with_the_return():
+    """The log frame was lost, and the connection broke before anybody noticed."""
+    record = ModelRecord()
+    record.update("STARTED", 0)
+    view: Any = apply(None, record.snapshot())
+    record.write(2)
+    record.update("STARTED", 7)
+    view = apply(view, record.frames[-1])
+    assert (view["task"]["current"], view["log"]) == (7, [])
+    view = apply(view, record.snapshot(view["epoch"], view["complete"]))
+    assert [line["n"] for line in view["log"]] == [1, 2]
+    assert view["complete"] == record.seq
 
 
 @given(st.lists(STEPS, max_size=25), st.data())
@@ -267,6 +282,6 @@ def test_nonsense_is_refused_with_a_code(text, code):
 )
 def test_whatever_a_browser_sends_it_is_a_frame_or_a_refusal(text):
     try:
-        assert parse_client_frame(text)["type"] in messages.CLIENT_FRAMES
+        assert parse_client_frame(text)["type"] in CLIENT_FRAMES
     except FrameError as refusal:
         assert refusal.code in ("bad_json", "bad_frame", "too_big")

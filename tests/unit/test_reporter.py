@@ -18,11 +18,13 @@ import pytest
 import progress
 from progress import Cancelled, active
 from progress import flusher as module
+from progress import lines as lines_module
 from progress import reporter as reporter_module
 from progress import steps as steps_module
 from progress.active import activate, deactivate
 from progress.flusher import Flusher
-from progress.reporter import MAX_LINES_A_FRAME, Reporter
+from progress.lines import MAX_LINES_A_FRAME
+from progress.reporter import Reporter
 from progress.sink import Reply
 from progress.steps import MAX_STEPS
 from progress.values import MAX_LINE
@@ -480,10 +482,11 @@ def test_steps_share_the_whole_by_their_weights(reporter):
     ]
 
 
-def test_steps_without_a_total_show_their_own_percentage(reporter):
+def test_a_step_without_a_total_around_it_says_nothing_of_the_whole(reporter):
     with progress.step("Scan"):
         progress.set(1, total=4)
-        assert reporter.state()["percent"] == 25.0
+        assert reporter.state()["percent"] is None
+        assert reporter.state()["steps"][0]["percent"] == 25.0
 
 
 def test_steps_nest_and_the_percentage_is_that_of_the_whole(reporter):
@@ -549,7 +552,7 @@ def test_a_long_line_is_cut_and_an_unknown_level_is_info(reporter, sink):
 
 
 def test_too_many_lines_for_a_redis_that_is_away_lose_the_oldest_and_say_how_many(reporter, sink, monkeypatch):
-    monkeypatch.setattr(reporter_module, "MAX_PENDING_LINES", 100)
+    monkeypatch.setattr(lines_module, "MAX_PENDING_LINES", 100)
     sink.error = ConnectionError("away")
     for number in range(1, 251):
         progress.log(f"line {number}")

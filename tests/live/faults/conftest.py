@@ -20,11 +20,19 @@ from .rows import Rows
 TABLE: dict[str, tuple[str, str, str]] = {}
 
 
+#: Files whose tests keep the whole machine busy. All others wait for most of their time.
+BUSY = {
+    "test_everything_at_once.py",
+    "test_poison_rows.py",
+    "test_starts_at_once.py",
+    "test_viewers_outlive_servers.py",
+}
+
+
 def pytest_collection_modifyitems(items) -> None:
-    """All here measure how long a repair takes."""
     here = Path(__file__).parent
     for item in items:
-        if here in item.path.parents:
+        if here in item.path.parents and item.path.name in BUSY:
             item.add_marker(pytest.mark.alone)
 
 

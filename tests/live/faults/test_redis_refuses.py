@@ -10,26 +10,41 @@ import redis
 
 from tests.waiting import wait_until
 
+from .. import invariants
+from .rows import Rows
+
 #: Seconds that a refusal lasts: long enough for beats, events and messages of each kind to meet it.
-LASTS = 8.0
+LASTS = 6.0
 
-REFUSALS = ["MISCONF", "NOREPLICAS", "READONLY", "MASTERDOWN", "OOM", "NOPERM"]
+REFUSALS = ["MISCONF", "NOREPLICAS", "READONLY", "MASTERDOWN", "OOM", "NOPERM", "LOADING", "BUSY"]
+
+#: pool → how many tasks it runs at a time.
+POOLS = {"prefork": 2, "threads": 2, "gevent": 2, "solo": 1}
 
 
-#: Each of them with a pool of processes; one of them with every other pool.
-CASES = [*((kind, "prefork") for kind in REFUSALS), *(("NOREPLICAS", pool) for pool in ("threads", "gevent", "solo"))]
-
-
-@pytest.mark.parametrize(("kind", "pool"), CASES)
-def test_a_refusal_is_waited_for(kind, pool, new_stack, rows, fault):
-    stack = new_stack(env={"STARTS_PER_MINUTE": "0"}, breaks_broker=True)
+@pytest.fixture(scope="module")
+def site(make_stack):
+    """A stack with a worker of every pool, for all refusals one after the other."""
+    stack = make_stack(env={"STARTS_PER_MINUTE": "0"}, breaks_broker=True)
     stack.valkey.command += ["--enable-protected-configs", "yes"]
-    stack.start(workers=0)
-    workers = [stack.start_worker(name, concurrency=2, pool=pool) for name in ("w1", "w2")]
-    fault = fault(f"12{chr(ord('a') + CASES.index((kind, pool)))}", f"Redis refuses writes ({kind}), {pool}")
-    table = rows(stack)
+    with contextlib.ExitStack() as ends:
+        ends.callback(stack.close)
+        stack.start(workers=0)
+        for pool, concurrency in POOLS.items():
+            stack.start_worker(pool, concurrency=concurrency, pool=pool)
+        table = Rows(stack.env, stack.folder)
+        ends.callback(table.close)
+        yield stack, table
+        invariants.assert_hold(stack)
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_a_refusal_is_waited_for(kind, site, fault):
+    stack, table = site
+    fault = fault(f"12{chr(ord('c') + REFUSALS.index(kind))}", f"Redis refuses writes ({kind}), workers of every pool")
+    workers = [stack.workers[pool] for pool in POOLS]
     pids = [worker.pid for worker in workers]
-    running = [stack.start_job("counted", seconds=seconds) for seconds in (3, LASTS + 4)]
+    running = [stack.start_job("counted", seconds=LASTS + 3) for _ in range(sum(POOLS.values()))]
     for one in running:
         stack.wait_state(one, "STARTED")
     waiting = [stack.start_job("counted") for _ in range(10)]
@@ -37,15 +52,16 @@ def test_a_refusal_is_waited_for(kind, pool, new_stack, rows, fault):
     refuse(stack, kind)
     fault.begins()
     more = [stack.start_job("counted") for _ in range(3)]
-    late = stack.start_worker("w3", pool=pool, wait=False)
+    late = stack.start_worker("late", wait=False)
     wait_until(lambda: fault.seconds > LASTS, 20)  # the fault itself
     allow(stack, kind)
     fault.begins()
     everything = [*running, *waiting, *more]
-    table.wait_all("SUCCESS", len(everything), 40)
+    wait_until(lambda: all(table.run(one)["state"] == "SUCCESS" for one in everything), 40, table.states, every=0.1)
     fault.took(30, "everything ended after")
 
-    assert [worker.alive for worker in (*workers, late)] == [True, True, True]
+    assert [worker.alive for worker in (*workers, late)] == [True] * 5
+    late.kill()  # now that it holds nothing
     assert [worker.pid for worker in workers] == pids
     table.assert_ended_once(everything)
     table.assert_effects_once(everything)
@@ -65,8 +81,32 @@ def refuse(stack, kind):
             client.execute_command("REPLICAOF", "127.0.0.1", nobodys_port())
         elif kind == "OOM":
             client.config_set("maxmemory", 1)
+        elif kind == "LOADING":  # it comes back, and reads its data for ten seconds
+            for _ in range(40):
+                with client.pipeline(transaction=False) as pipe:
+                    for number in range(1_000):
+                        pipe.set("much", number)
+                    pipe.execute()
+            stack.valkey.stop()
+            stack.valkey.command += ["--key-load-delay", "250"]
+            stack.valkey.start(wait=False)
+            wait_until(lambda: says(stack, redis.BusyLoadingError), 10)
+        elif kind == "BUSY":  # with a script that does not end
+            client.config_set("busy-reply-threshold", 10)
+            with socket.create_connection(("127.0.0.1", stack.valkey.port)) as forever:
+                forever.sendall(b'EVAL "while true do end" 0\r\n')
+                wait_until(lambda: says(stack, redis.ResponseError), 10)
         else:
             client.execute_command("ACL", "SETUSER", "default", "-@write")
+
+
+def says(stack, error):
+    try:
+        with stack.valkey.client() as client:
+            client.get("much")
+    except redis.RedisError as said:
+        return isinstance(said, error)
+    return False
 
 
 def saved(client):
@@ -86,6 +126,10 @@ def allow(stack, kind):
             client.execute_command("REPLICAOF", "NO", "ONE")
         elif kind == "OOM":
             client.config_set("maxmemory", 0)
+        elif kind == "LOADING":
+            stack.valkey.wait_ready()
+        elif kind == "BUSY":
+            client.script_kill()
         else:
             client.execute_command("ACL", "SETUSER", "default", "+@all")
 
