@@ -85,12 +85,12 @@ class Lab:
 
     def start_worker(self, concurrency: int = 1, pool: str = "prefork", name: str = "worker") -> Process:
         """A worker of the project."""
-        self._migrate()
+        self.migrate()
         return self._start_worker(name, "django_starter", concurrency, self.env, pool)
 
     def start_web(self, server: str) -> Process:
         """A web server of the project. End it with `stop` before the next one."""
-        self._migrate()
+        self.migrate()
         process, port = self._serve(f"web-{server}", server, "django_starter.asgi:application", self.env)
         self._visitor = Visitor(f"http://127.0.0.1:{port}")
         return process
@@ -114,7 +114,7 @@ class Lab:
             task = self.visitor.task(task_id)
             if task["state"] == "SUCCESS":
                 return task["result"]
-            assert task["state"] in ("PENDING", "STARTED"), task
+            assert task["state"] in ("PENDING", "STARTED", "RETRY"), task
             time.sleep(0.05)
         raise AssertionError(f"{task_id} did not end within {timeout} s")
 
@@ -156,7 +156,8 @@ class Lab:
         process.kill()
         self._processes.remove(process)
 
-    def _migrate(self) -> None:
+    def migrate(self) -> None:
+        """Make the database, once."""
         if not (self.folder / "db.sqlite3").exists():
             command = [sys.executable, "manage.py", "migrate", "--noinput", "-v", "0"]
             subprocess.run(command, cwd=ROOT, env=self.env, timeout=60, check=True)

@@ -37,6 +37,15 @@ CLAIMABLE = (State.PENDING, State.RETRY)
 FINAL = (State.SUCCESS, State.FAILURE, State.REVOKED)
 
 
+class Runs(models.Manager["TaskRun"]):
+    """Runs without their checkpoints, which may be large and are wanted by the task alone: Django fetches one when it
+    is asked for."""
+
+    def get_queryset(self) -> models.QuerySet[TaskRun]:
+        """All runs."""
+        return super().get_queryset().defer("checkpoint")
+
+
 class TaskRun(models.Model):
     """A task that was accepted: what shall be done, for whom, and how far it has come.
 
@@ -72,6 +81,10 @@ class TaskRun(models.Model):
     max_attempts = models.PositiveIntegerField(default=3, help_text="A worker may die in it this many times.")
     worker = models.CharField(max_length=200, blank=True)
     lost = models.PositiveIntegerField(default=0, help_text="How many workers died in it.")
+    # A default in the database as well: old code goes on inserting during a deploy.
+    in_vain = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="How many of them without having moved its checkpoint."
+    )
 
     parent_id = models.CharField(max_length=64, null=True, blank=True)
     group_id = models.CharField(max_length=64, null=True, blank=True)
@@ -91,6 +104,17 @@ class TaskRun(models.Model):
     error = models.JSONField(null=True, blank=True)
     traceback = models.TextField(blank=True, help_text="For staff only.")
     progress = models.JSONField(default=dict, blank=True, help_text="The last numbers: the changing part of the state.")
+
+    checkpoint = models.JSONField(
+        null=True, blank=True, help_text="Where its next attempt goes on; see `tasks.resume`."
+    )
+    checkpoint_at = models.JSONField(null=True, blank=True, help_text="How far that is, and for which task it fits.")
+    checkpoint_seq = models.PositiveBigIntegerField(
+        default=0, db_default=0, help_text="Counts the writes of the checkpoint."
+    )
+    advanced = models.BooleanField(default=False, db_default=False, help_text="This attempt moved the checkpoint.")
+
+    objects = Runs()
 
     class Meta:
         verbose_name = "run"

@@ -7,7 +7,8 @@ from celery import shared_task
 from .celery.types import CeleryTask
 from .jobs.canary import canary as sing
 from .jobs.demo import demo
-from .jobs.forms import LongRunningForm
+from .jobs.forms import ImportOrdersForm, LongRunningForm
+from .jobs.import_orders import import_orders
 from .jobs.long_running import long_running
 from .runs import bulk
 from .startable import startable
@@ -34,6 +35,13 @@ def act_on_runs(self: CeleryTask, action: str, words: dict[str, str], until: str
 
 
 bulk.register(lambda action, words, until: act_on_runs.delay(action, dict(words), until).id)
+
+
+@startable(form=ImportOrdersForm)
+@shared_task
+def import_orders_task(orders: int = 300, delay: float = 0.1) -> dict[str, int]:
+    """Import `orders` orders, `delay` seconds each; killed, it goes on where it was."""
+    return import_orders(orders, delay)
 
 
 @shared_task(max_attempts=1, expires=60)  # type: ignore[call-overload, untyped-decorator]  # max_attempts is ours

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .cancelling import cancel
     from .database import DatabaseAway, with_retries
     from .engine import Engine, KeyReused, NotAccepted, get_engine, register
-    from .fence import hold_fast, holds
+    from .fence import hold_fast, holds, works
     from .message import MAX_ERROR, MAX_MESSAGE, MAX_RESULT, plain, storable
     from .moves import CANCELLED, claim, end, expire, give_back, is_alone, lost, postpone, release, set_aside
     from .repeating import again
@@ -32,8 +32,8 @@ _PLACES = {
     "cancelling": ("cancel",),
     "database": ("DatabaseAway", "with_retries"),
     "engine": ("Engine", "KeyReused", "NotAccepted", "get_engine", "register"),
+    "fence": ("hold_fast", "holds", "works"),
     "message": ("MAX_ERROR", "MAX_MESSAGE", "MAX_RESULT", "plain", "storable"),
-    "fence": ("hold_fast", "holds"),
     "moves": (
         *("CANCELLED", "claim", "end", "expire", "give_back", "is_alone", "lost", "postpone"),
         *("release", "set_aside"),
@@ -76,6 +76,7 @@ __all__ = [
     "set_aside",
     "storable",
     "with_retries",
+    "works",
 ]
 
 

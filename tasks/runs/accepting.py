@@ -38,7 +38,7 @@ class Start:
 
     `message` is `{"args", "kwargs", "options"}` as JSON. `one_while_active`: while a run of the same owner and task
     with the same value is active, a start gives that one. `after`: the run or group that a held run waits for. `anew`:
-    where a run of this id has ended, it begins again; without, that run is given.
+    where a run of this id has ended, it begins again; without, that run is given. `goes_on`: begin at its checkpoint.
     """
 
     name: str
@@ -57,6 +57,7 @@ class Start:
     after: str | None = None
     anew: bool = False
     behind: Sequence[Start] = field(default_factory=tuple)
+    goes_on: TaskRun | None = None
 
     def row(self, now: datetime) -> TaskRun:
         """The row, without an owner. Raises `NotAccepted` for what has no room in it."""
@@ -83,6 +84,8 @@ class Start:
             after=self.after,
             held=self.after is not None,
             accepted_at=now,
+            checkpoint=self.goes_on and self.goes_on.checkpoint,
+            checkpoint_at=self.goes_on and self.goes_on.checkpoint_at,
         )
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from datetime import timedelta
 
+from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
 from tasks.models import FINAL, TaskGroup, TaskRun
+
+logger = logging.getLogger(__name__)
 
 #: Runs deleted by one statement: short enough that a start never waits long for SQLite's one writer.
 SLICE = 500
@@ -48,6 +52,12 @@ def prune(older_than: timedelta) -> int:
 
 
 _more: list[Callable[[timedelta], object]] = []
+
+
+def prune_now() -> None:
+    """Delete what is older than the settings say."""
+    count = prune(parse_age(getattr(settings, "TASKS_KEEP_RUNS", KEEP_RUNS)))
+    logger.info("Deleted %s runs that ended long ago.", count)
 
 
 def also_prune(more: Callable[[timedelta], object]) -> None:

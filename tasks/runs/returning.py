@@ -19,5 +19,6 @@ def update_returning(found: QuerySet[TaskRun], **values: object) -> list[TaskRun
     using = TaskRun.objects.db
     connection = connections[using]
     sql, params = query.get_compiler(using).as_sql()
-    columns = ", ".join(connection.ops.quote_name(str(field.column)) for field in TaskRun._meta.concrete_fields)
+    fields = [field for field in TaskRun._meta.concrete_fields if field.name != "checkpoint"]  # as `TaskRun.objects`
+    columns = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
     return list(TaskRun.objects.using(using).raw(f"{sql} RETURNING {columns}", tuple(params)))

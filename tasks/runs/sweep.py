@@ -23,11 +23,11 @@ from . import beats, counts, moves, stuck, unreadable
 from .bounded import distinct
 from .cancelling import request_cancel
 from .clock import Countdowns, long_ago
-from .database import DatabaseAway
+from .database import DatabaseAway, unless_locked
 from .engine import get_engine
 from .following import follow_alone
 from .missing import Missing
-from .prune import KEEP_RUNS, parse_age, prune
+from .prune import prune_now
 from .sending import Unsendable, try_to_send, waits_here
 from .state import tell_deaf
 from .waiting import due
@@ -204,9 +204,11 @@ class Sweep:
         }
 
         def lose(pk: str) -> None:
-            state = moves.lost(pk, by[pk], send_again=True)
-            if state:
-                logger.warning("Worker %s died in %s; the run is now %s.", by[pk], pk, state)
+            state: list[str | None] = []
+            if not unless_locked(lambda: state.append(moves.lost(pk, by[pk], send_again=True))):
+                logger.warning("%s is held by worker %s, which is silent; it is taken when it lets go.", pk, by[pk])
+            elif state[0]:
+                logger.warning("Worker %s died in %s; the run is now %s.", by[pk], pk, state[0])
 
         self._each(by, lose)
 
@@ -309,8 +311,7 @@ class Sweep:
             return
         self._pruned_at = time.monotonic()
         if self._client.set(f"{settings.REDIS_PREFIX}:pruned", identity(), nx=True, ex=24 * 3600):
-            count = prune(parse_age(getattr(settings, "TASKS_KEEP_RUNS", KEEP_RUNS)))
-            logger.info("Deleted %s runs that ended long ago.", count)
+            prune_now()
 
     def _send(self, found: QuerySet[TaskRun]) -> None:
         """Send again, the oldest first. A run whose own message is at fault ends; the others go on."""

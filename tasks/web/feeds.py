@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -90,15 +90,19 @@ _lists = Lists()
 
 def look(asked: Sequence[tuple[Viewer, str]]) -> list[JSON]:
     """`progress.source.Source.feeds`."""
-    lists = _lists.look({viewer: None for viewer, name in asked if name == "mine" and viewer.may_look})
-    now = status() if any(name == "status" and viewer.may_look for viewer, name in asked) else None
+    viewers: dict[str, dict[Viewer, None]] = {}
+    for viewer, name in asked:
+        if name in _FEEDS and viewer.may_look:
+            viewers.setdefault(name, {})[viewer] = None
+    values = {name: _FEEDS[name](those) for name, those in viewers.items()}
+    return [values[name].get(viewer) if name in values else None for viewer, name in asked]
 
-    def value(viewer: Viewer, name: str) -> JSON:
-        if not viewer.may_look:
-            return None
-        return lists[viewer] if name == "mine" else now if name == "status" else None
 
-    return [value(viewer, name) for viewer, name in asked]
+#: What each says to these viewers.
+_FEEDS: dict[str, Callable[[Collection[Viewer]], Mapping[Viewer, JSON]]] = {
+    "mine": _lists.look,
+    "status": lambda viewers: dict.fromkeys(viewers, status()),
+}
 
 
 @require_safe

@@ -34,7 +34,7 @@ STANDARD_LIBRARY_ONLY = [
         "lines",
         "rate",
         "values",
-        *("active", "threads", "stored"),
+        *("active", "threads", "stored", "resumed"),
     ),
     *("terminal", "compat", "celery", "logs", "batch", "outbox", "eager"),
     *("held", "listener", "topic", "state", "audience", "background", "size", "seldom"),
@@ -55,12 +55,13 @@ KNOWN_BY = {
 
 #: The rooms of `tasks`, and which of the others each may import. "": the files beside them, which everybody may know.
 ROOMS = {
-    "": {"runs", "celery", "web", "jobs"},
+    "": {"runs", "resume", "celery", "web", "jobs"},
     "runs": {""},
-    "celery": {"runs", ""},
+    "resume": {"runs", ""},
+    "celery": {"resume", "runs", ""},
     "web": {"runs", ""},
-    "jobs": set(),
-    "downloads": {"web", "runs", "celery", ""},
+    "jobs": {"resume"},
+    "downloads": {"web", "resume", "runs", "celery", ""},
     "management": {"runs", ""},
     "templatetags": {"web", "runs", ""},
     "migrations": {""},

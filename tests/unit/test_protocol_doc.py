@@ -52,6 +52,7 @@ SHAPES: dict[str, tuple[Any, set[str]]] = {  # heading → (the TypedDict, field
     "unsubscribe": (client_frames.Unsubscribe, set()),
     "task": (TaskState, CHANGING),
     "changing part": (Changing, set()),
+    "reached": (messages.Reached, set()),
     "step": (messages.Step, set()),
     "parts": (messages.Parts, set()),
     "waiting": (messages.Waiting, set()),
@@ -103,6 +104,7 @@ WORDS: dict[Any, str] = {
     messages.Waiting: r"\[waiting\]",
     messages.Parts: r"\[parts\]",
     messages.TaskError: r"\[error\]",
+    messages.Reached: r"\[reached\]",
     TaskState: r"\[task\]",
 }
 
