@@ -98,8 +98,10 @@ class Filter:
 def search(word: str) -> Searched:
     """Runs with `word`, by indexes: all if there are up to `READ`; else see `READ` and `NEWEST`."""
     newest = TaskRun.objects.order_by("-accepted_at")
-    parts = [_with_word(TaskRun.objects.order_by().filter(pk__in=newest.values("pk")[:READ]), word)]
-    more = newest.values("pk")[READ : READ + 1].exists()
+    # Their ids first: PostgreSQL would look for the word in all runs, and only then at which are the newest.
+    ids = list(newest.values_list("pk", flat=True)[: READ + 1])
+    parts = [_with_word(TaskRun.objects.order_by().filter(pk__in=ids[:READ]), word)]
+    more = len(ids) > READ
     if more:
         names = [name for name in distinct(TaskRun.objects.all(), "name") if word.lower() in name.lower()][:NAMES]
         owners = get_user_model()._default_manager.filter(username__icontains=word)[:NAMES]

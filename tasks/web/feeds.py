@@ -55,6 +55,11 @@ class Lists:
             self._known.clear()  # whose runs are new is not known any more
             raise
 
+    def forget(self, user_id: int) -> None:
+        """Runs became this user's that were stored before: look the list up again."""
+        for viewer in [viewer for viewer in list(self._known) if viewer.user_id == user_id]:
+            self._known.pop(viewer, None)
+
     def _look(self, viewers: Collection[Viewer]) -> dict[Viewer, JSON]:
         if not viewers:
             return {}
@@ -85,7 +90,7 @@ class Lists:
         return owners, len(newest) == MOST_NEW
 
 
-_lists = Lists()
+lists = Lists()
 
 
 def look(asked: Sequence[tuple[Viewer, str]]) -> list[JSON]:
@@ -100,7 +105,7 @@ def look(asked: Sequence[tuple[Viewer, str]]) -> list[JSON]:
 
 #: What each says to these viewers.
 _FEEDS: dict[str, Callable[[Collection[Viewer]], Mapping[Viewer, JSON]]] = {
-    "mine": _lists.look,
+    "mine": lists.look,
     "status": lambda viewers: dict.fromkeys(viewers, status()),
 }
 

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ import redis.connection
 from celery import current_app
 from celery.app.trace import build_tracer
 from channels.layers import get_channel_layer
+from django.contrib.auth import get_user_model
 from django.db import connection, connections
+from django.http import HttpRequest
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -32,11 +35,13 @@ from tasks.models import State, TaskRun
 from tasks.runs import sending
 from tasks.runs.bounded import distinct
 from tasks.runs.missing import Missing
+from tasks.runs.owner import VISITOR
 from tasks.runs.state import live_states
 from tasks.runs.waiting import due
 from tasks.tasks import demo_task
 from tasks.web.access import Viewer
 from tasks.web.feeds import look
+from tasks.web.signing_in import take_along
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("valkey")]
 
@@ -218,6 +223,21 @@ def test_a_thousand_home_pages_are_one_query_a_look(monkeypatch):
     assert len(cost.queries) == 2, cost.queries
     assert after[5] == {"task_ids": ["new"], "more": False}
     assert [number for number in range(1_000) if after[number] is not quiet[number]] == [5]
+
+
+def test_a_page_that_is_open_elsewhere_shows_what_a_visitor_has_brought_along():
+    """Runs that are handed over are not new: whose list they are in is looked up all the same."""
+    person: Any = get_user_model().objects.create(username="somebody")
+    asked: list[Any] = [(Viewer(user_id=person.pk), "mine"), (Viewer(session_key="another"), "mine")]
+    TaskRun.objects.create(
+        id="old", name="t", queue="celery", session_key="s", accepted_at=timezone.now() - timedelta(1)
+    )
+    look(asked)
+    assert look(asked)[0] == {"task_ids": [], "more": False}
+    request: Any = HttpRequest()
+    request.session = {VISITOR: "s"}
+    take_along(request=request, user=person)
+    assert look(asked)[0] == {"task_ids": ["old"], "more": False}
 
 
 async def test_a_tick_with_a_thousand_sockets_is_one_round_trip_and_one_query(monkeypatch, valkey):
