@@ -139,7 +139,7 @@ class Reporter:
         step = begun(name, len(self._scopes))
         began = time.monotonic()
         with self._lock:
-            done = self._tell_steps()
+            done = self._look()
             if not self._scopes:
                 self._whole.begin_step(done, finite(self.total), by_steps=self._counts_steps())
             scope = Scope(self.current, self.total, self.unit, self._rate, weight, step, began)
@@ -162,7 +162,7 @@ class Reporter:
 
     def _end_step(self, scope: Scope, state: Literal["done", "failed"]) -> None:
         with self._lock:
-            self._tell_steps()
+            self._look()
             scope.end(state)
             at = next(at for at, one in enumerate(self._scopes) if one is scope)
             if state == "done":
@@ -255,13 +255,12 @@ class Reporter:
         """True while what the bar has counted is what its steps left there."""
         return self._by_steps is not NO_STEPS and self.current is self._by_steps
 
-    def _tell_steps(self) -> float | None:
+    def _look(self) -> float | None:
         return tell_steps(self._scopes, finite(self.current), finite(self.total), self._thread)
 
     def _measure(self) -> tuple[Reached, bool, Known]:
         """The bar, whether steps make it up, and what is known of the whole. The caller holds the lock."""
-        done = self._tell_steps()
-        counts_steps = self._counts_steps()  # a sum of weights is no work
+        done, counts_steps = self._look(), self._counts_steps()  # a sum of weights is no work
         in_steps = bool(counts_steps or self._scopes)
         outer = self._scopes[0] if self._scopes else self
         whole = self._whole.look(done, finite(outer.total), by_steps=in_steps)

@@ -17,7 +17,7 @@ from .repeating import CHECKPOINT, START, again
 from .search import Filter, may
 
 #: What is done, in the words of its end.
-DONE = {"cancel": "cancelled", "retry": "started again", "go_on": "go on where they were"}
+DONE = {"cancel": "cancelled", "retry": "started again", "go_on": "went on where it was"}
 
 
 #: Starts the task whose work `act_on_all` is, and gives its run's id.

@@ -307,11 +307,10 @@ class Sweep:
 
     def _prune(self) -> None:
         """Once a day, by whoever of all workers comes first."""
-        if time.monotonic() - self._pruned_at < 60:
-            return
-        self._pruned_at = time.monotonic()
-        if self._client.set(f"{settings.REDIS_PREFIX}:pruned", identity(), nx=True, ex=24 * 3600):
-            prune_now()
+        if time.monotonic() - self._pruned_at >= 60:
+            self._pruned_at = time.monotonic()
+            if self._client.set(f"{settings.REDIS_PREFIX}:pruned", identity(), nx=True, ex=24 * 3600):
+                prune_now()
 
     def _send(self, found: QuerySet[TaskRun]) -> None:
         """Send again, the oldest first. A run whose own message is at fault ends; the others go on."""

@@ -714,7 +714,7 @@ def test_over_http_one_says_from_where(staff, failed):
 
 
 def test_the_pages_offer_both(staff, failed):
-    page = staff.get(f"/tasks/{failed.pk}/").content.decode()
+    page = staff.get(f"/tasks/{failed.pk}/").content.decode().replace("\u00a0", " ")
     assert "Go on from 60 %" in page
     assert 'name="from" value="checkpoint"' in page
 
@@ -723,8 +723,10 @@ def test_in_bulk_those_that_have_a_checkpoint_go_on(staff, failed):
     other = TaskRun.objects.get(pk=demo_task.delay().id)
     runs.claim(other.pk, "w")
     runs.end(other.pk, "FAILURE", attempt=1)
-    answer = staff.post("/runs/", {"action": "go_on", "run": [failed.pk, other.pk]}, follow=True)
-    assert "1 started again, 1 not: The task has no checkpoint" in answer.content.decode()
+    asked = {"action": "go_on", "run": [failed.pk, other.pk]}
+    assert "Go on with 1 run?" in staff.post("/runs/", asked).content.decode()
+    answer = staff.post("/runs/", {**asked, "confirmed": "1"}, follow=True)
+    assert "1 went on where it was, 1 not: The task has no checkpoint" in answer.content.decode()
     (again,) = TaskRun.objects.filter(retry_of=failed.pk)
     assert (again.checkpoint_at or {})["percent"] == 60.0
 
