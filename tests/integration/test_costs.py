@@ -110,7 +110,7 @@ def test_a_thousand_starts_at_once_are_few_statements(monkeypatch):
     # BEGIN, the rows (SQLite takes fewer in one statement), COMMIT; two pipelines.
     inserts = [sql for sql in cost.queries if sql.startswith("INSERT")]
     assert len(cost.queries) == len(inserts) + 2, cost
-    assert len(inserts) <= (2 if connection.vendor == "postgresql" else 40), len(inserts)
+    assert len(inserts) <= (2 if connection.vendor == "postgresql" else 50), len(inserts)
     assert len(cost.round_trips) <= 4, cost.round_trips
 
 
@@ -171,7 +171,7 @@ def test_a_list_of_fifty_that_run_is_one_round_trip(monkeypatch):
     with counted(monkeypatch) as cost:
         states = live_states(found, {})
     assert [state["current"] for state in states] == [3] * 50
-    assert tuple(cost) == (0, 1), cost
+    assert tuple(cost) == (2, 1), cost  # how their parts stand: those that they started, and those of their groups
 
 
 def test_a_list_is_read_after_redis_has_forgotten_its_scripts(valkey):
