@@ -28,7 +28,7 @@ ANONYMOUS = "anonymous"
 #: Characters of a word.
 MAX_WORD = 200
 #: Runs in which a list looks for a word: the newest of all.
-READ = 2_000
+READ = 1_000
 #: Of older ones it finds those whose id begins with the word, and of each name and owner with it so many, the newest.
 NEWEST = 300
 #: Names and owners that one search may find.
