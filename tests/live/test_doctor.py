@@ -35,7 +35,8 @@ from django.core.management import call_command
 from tasks.models import TaskRun
 
 def held():
-    return [model.objects.count() for model in (User, Session, TaskRun)]
+    sessions = Session.objects.exclude(session_key="written-by-health-ready")  # the web server's, one for ever
+    return [rows.count() for rows in (User.objects, sessions, TaskRun.objects)]
 
 before = held()
 call_command("doctor")

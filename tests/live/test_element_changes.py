@@ -251,7 +251,10 @@ def test_a_large_result_that_arrives_after_a_change_of_the_parts_and_before_it_i
             let held = [];
             window.requestAnimationFrame = (todo) => held.push(todo);
             it.append(Object.assign(document.createElement("span"), {{ innerHTML: '<b part="percent"></b>' }}));
-            const ended = new Promise((done) => it.addEventListener("end", () => done("ended"), {{ once: true }}));
+            const ended = new Promise((done) => {{
+                it.addEventListener("end", () => done("ended"), {{ once: true }});
+                setTimeout(() => done("nothing came"), 10_000);
+            }});
             window.paintAgain = () => {{
                 window.requestAnimationFrame = paint;
                 for (const todo of held) paint(todo);
