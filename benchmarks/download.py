@@ -44,7 +44,7 @@ def main(sellers: int) -> int:
     with Lab() as lab:
         port = free_port()
         command = [sys.executable, "-m", "uvicorn", "benchmarks.report_source:app", "--port", str(port)]
-        lab._start("source", [*command, "--no-access-log", "--log-level", "warning"], ready=lambda: not is_free(port))
+        lab.begin("source", [*command, "--no-access-log", "--log-level", "warning"], ready=lambda: not is_free(port))
         url = f"http://127.0.0.1:{port}/{{seller_id}}/{{day}}.csv"
         lab.env |= {"DOWNLOAD_SOURCE_URL": url, "DOWNLOAD_MAX_SELLERS": "1000"}
         worker = lab.start_worker()

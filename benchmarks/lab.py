@@ -62,7 +62,7 @@ class Lab:
             "PYTHONUNBUFFERED": "1",
         }
         self._peer_env = {**self.env, "DJANGO_SETTINGS_MODULE": "benchmarks.peer.settings"}
-        self.valkey = self._start(
+        self.valkey = self.begin(
             "valkey", valkey_command(self.folder / "valkey", port), ready=lambda: answers_ping(self.redis_url)
         )
         self.redis = redis.Redis.from_url(self.redis_url)
@@ -129,12 +129,12 @@ class Lab:
         """The bare Redis-to-WebSocket relay; its address."""
         port = free_port()
         command = [sys.executable, "-m", "benchmarks.relay", self.redis_url, "relay", str(port)]
-        return self._start("relay", command, ready=lambda: not is_free(port)), f"ws://127.0.0.1:{port}/"
+        return self.begin("relay", command, ready=lambda: not is_free(port)), f"ws://127.0.0.1:{port}/"
 
     def publisher(self, gate: Path, seconds: float, rate: float, padding: int = 0) -> Process:
         """A process that publishes into the relay's channel once `gate` exists."""
         command = [sys.executable, "-m", "benchmarks.publisher", self.redis_url, "relay"]
-        return self._start("publisher", [*command, str(gate), str(seconds), str(rate), str(padding)])
+        return self.begin("publisher", [*command, str(gate), str(seconds), str(rate), str(padding)])
 
     def start_peer_worker(self) -> Process:
         """A prefork worker in which celery-progress is used as its README says."""
@@ -172,14 +172,15 @@ class Lab:
             *("--pool", pool, "--concurrency", str(concurrency)),
         ]
         log = self.folder / f"{name}.log"
-        return self._start(name, command, env=env, ready=lambda: f"{node} ready" in log.read_text())
+        return self.begin(name, command, env=env, ready=lambda: f"{node} ready" in log.read_text())
 
     def _serve(self, name: str, server: str, app: str, env: dict[str, str]) -> tuple[Process, int]:
         port = free_port()
         command = [*web_command(server, "127.0.0.1", port)[:-1], app]  # as start_all_services.sh starts it
-        return self._start(name, command, ready=lambda: not is_free(port), env=env), port
+        return self.begin(name, command, ready=lambda: not is_free(port), env=env), port
 
-    def _start(self, name: str, command: Sequence[str], *, ready: Any = lambda: True, env: Any = None) -> Process:
+    def begin(self, name: str, command: Sequence[str], *, ready: Any = lambda: True, env: Any = None) -> Process:
+        """A process of the lab's, which ends with it."""
         log = self.folder / f"{name}.log"
         process = Process(name, command, cwd=ROOT, env=env or self.env, log_path=log, guard=self._guard, ready=ready)
         self._processes.append(process)

@@ -84,7 +84,7 @@ THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 
 #: The first words of this site's own addresses. Below one of these nobody could tell whether a proxy has stripped it.
 OWN_WORDS = frozenset(("admin", "api", "downloads", "health", "login", "logout", "metrics", "runs", "tasks")) | {
-    *("sample-source", "static", "ws")
+    *("sample-source", "schedules", "static", "ws")
 }
 
 #: Characters, and different ones, of a SECRET_KEY that cannot be guessed: those of Django's own `check --deploy`.

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
@@ -21,7 +20,11 @@ from prometheus_client.metrics_core import Metric
 from progress.hub import hubs
 from tasks.models import CLAIMABLE, State, TaskRun
 from tasks.runs import counts as counted
+from tasks.runs.bounded import count, distinct
 from tasks.runs.waiting import pulse
+
+#: Runs of a queue that are counted for one scrape.
+MOST_WAITING = 100_000
 
 
 @require_safe
@@ -112,10 +115,11 @@ def histogram(
 
 def from_database() -> Iterator[Metric]:
     """What waits and what runs."""
-    waiting = GaugeMetricFamily("tasks_waiting", "Runs that wait to be claimed", labels=["queue"])
-    rows = TaskRun.objects.filter(state__in=CLAIMABLE, held=False).order_by().values_list("queue")
-    for queue, count in rows.annotate(count=Count("pk")):
-        waiting.add_metric([queue], count)
+    text = f"Runs that wait to be claimed, counted up to {MOST_WAITING:,}"
+    waiting = GaugeMetricFamily("tasks_waiting", text, labels=["queue"])
+    rows = TaskRun.objects.filter(state__in=CLAIMABLE, held=False, finished_at=None)
+    for queue in distinct(rows, "queue"):
+        waiting.add_metric([queue], count(rows.filter(queue=queue), MOST_WAITING).number)
     yield waiting
     running = TaskRun.objects.filter(state=State.STARTED).count()
     yield GaugeMetricFamily("tasks_running", "Runs that a worker holds", value=running)

@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two looks at what waits, and at which sockets still read.
 TICK = 1.0
+#: Seconds between two looks at what lists say: a run that was started in another tab is shown within this time.
+FEED_EVERY = 0.25
 #: Seconds between two comparisons of what was told with what Redis holds.
 COMPARE_EVERY = 2.0
 #: Seconds after a join until the first comparison: `group_add` returns before Redis has subscribed once in 400 times.
@@ -251,6 +253,15 @@ class Hub:
     def _tick_on(self) -> None:
         if self._ticking is None:
             self._ticking = asyncio.ensure_future(self._ticks())
+            self._feeding = asyncio.ensure_future(self._feed())
+
+    async def _feed(self) -> None:
+        while True:
+            await asyncio.sleep(FEED_EVERY)
+            try:
+                await self.feeds.tick()
+            except Exception:
+                logger.exception("A look at the feeds failed; the next one follows.")
 
     async def _ticks(self) -> None:
         next_compare = next_recheck = 0.0
@@ -259,8 +270,6 @@ class Hub:
             now = self._loop.time()
             try:
                 self._tick_outboxes(now)
-                if self._feeding is None or self._feeding.done():
-                    self._feeding = self._background.spawn(self.feeds.tick())
                 if now >= next_recheck and (self._rechecking is None or self._rechecking.done()):
                     next_recheck = now + RECHECK_EVERY - TICK / 2
                     self._rechecking = self._background.spawn(self.rights.recheck())

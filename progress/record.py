@@ -155,6 +155,7 @@ class Record:
         self._client = client
         self._layer = layer
         self._publish = client.register_script(PUBLISH)
+        self._read = client.register_script(READ)
         self._log_lines = int(getattr(settings, "PROGRESS_LOG_LINES", LOG_LINES))
         self._ttl = int(getattr(settings, "PROGRESS_TTL", TTL))
 
@@ -199,6 +200,23 @@ class Record:
         """Publish a state from outside the task: a cancel of a queued run, a worker that was lost."""
         self.publish(task_id, changing["attempt"], dumps(fitting(changing)), [], final=final)
 
+    def tell_many(self, told: Sequence[tuple[str, Changing]]) -> None:
+        """`tell` of many tasks that have ended, in one round trip. A broken record is left as it is."""
+        for _ in range(2):
+            with self._client.pipeline(transaction=False) as pipe:
+                for task_id, changing in told:
+                    keys = [hash_key(task_id), log_key(task_id)]
+                    pipe.evalsha(self._publish.sha, 2, *keys, *self._args(task_id, changing, final=True))
+                answers = pipe.execute(raise_on_error=False)
+            if not any(isinstance(answer, redis.exceptions.NoScriptError) for answer in answers):
+                return
+            self._client.script_load(PUBLISH)
+
+    def _args(self, task_id: str, changing: Changing, *, final: bool) -> list[str | int]:
+        channel, end = self._layer.group_channel(group_name(task_id)), "1" if final else ""
+        first: list[str | int] = [channel, task_id, changing["attempt"], self._ttl, self._log_lines]
+        return [*first, secrets.token_hex(4), end, dumps(changing), NOTHING_TOLD.lines, NOTHING_TOLD.seq]
+
     def request_cancel(self, task_id: str) -> None:
         """Raise the flag that the task's next publish or poll sees."""
         with self._client.pipeline(transaction=False) as pipe:
@@ -208,13 +226,20 @@ class Record:
 
     def read(self, task_id: str, since: Since | None = None) -> Held:
         """What a viewer who comes now must see."""
-        since = since or Since()
-        script = self._client.register_script(READ)
-        try:
-            answer = script(keys=[hash_key(task_id), log_key(task_id)], args=_read_args(since))
-        except redis.ResponseError as error:
-            answer = error
-        return _held(answer)
+        return self.read_many([task_id], since)[0]
+
+    def read_many(self, task_ids: Sequence[str], since: Since | None = None) -> list[Held]:
+        """`read` of each, in one round trip. Raises `redis.RedisError` when Redis is away."""
+        args = _read_args(since or Since())
+        for _ in range(2):
+            with self._client.pipeline(transaction=False) as pipe:
+                for task_id in task_ids:
+                    pipe.evalsha(self._read.sha, 2, hash_key(task_id), log_key(task_id), *args)
+                answers = pipe.execute(raise_on_error=False)
+            if not any(isinstance(answer, redis.exceptions.NoScriptError) for answer in answers):
+                return [_held(answer) for answer in answers]
+            self._client.script_load(READ)  # another server now, or its scripts were flushed
+        raise redis.RedisError("Redis forgot the read script twice in a row.")
 
 
 class AsyncRecord:

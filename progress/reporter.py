@@ -221,8 +221,7 @@ class Reporter:
         with self._lock:
             bar, in_steps, known = self._measure()
             current, total = bar["current"], bar["total"]
-            now = time.monotonic()
-            rate = self._rate.update(current, now)
+            rate = self._rate.update(current, now := time.monotonic())
             eta = self._whole.seconds_left(known.whole, now) if in_steps else known.time_left(bar, rate)
             steps = [Step(**one) for one in self._steps[-MAX_STEPS:]]
             step = self._scopes[-1].step["name"] if self._scopes else None

@@ -100,6 +100,12 @@ def _nanoseconds(loop: Callable[[], None], count: int) -> float:
     return (time.perf_counter_ns() - began) / count
 
 
+@shared_task(name="benchmarks.nothing")
+def nothing(number: int) -> int:
+    """A task that says nothing."""
+    return number
+
+
 @shared_task(name="benchmarks.items")
 def items(path: str, count: int, delay: float = 0.001) -> int:
     """Do `count` items of `delay` seconds each, and append the time of each to a file."""

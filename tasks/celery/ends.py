@@ -14,7 +14,7 @@ from progress.messages import State as StateName
 from progress.types import JSON
 from tasks import runs
 from tasks.models import State, TaskRun
-from tasks.runs.state import changing, public_state, shown_error
+from tasks.runs.state import changing, iso, readable, shown_error
 from tasks.runs.waiting import retry_waiting
 
 from . import canvas
@@ -44,11 +44,13 @@ def end(
     worker: str | None = None,
     children: Sequence[JSON] = (),
     ignored: bool = False,
+    claimed: TaskRun | None = None,
     **values: Unpack[Outcome],
 ) -> bool:
     """Record an end and tell it once it is committed; False when the attempt holds the run no longer.
 
     `children` are kept with the run's last numbers. An `ignored` value is given to what follows the run, and not kept.
+    `claimed`: the run as the attempt claimed it; where nothing follows it, a good end is one statement.
     """
     reporter = current()
     if reporter is not None and reporter.task_id != task_id:
@@ -59,20 +61,24 @@ def end(
         numbers = cast(Changing, {**(numbers or {}), "children": list(children)})
     if ignored:
         numbers = cast(Changing, {**(numbers or {}), "ignored": True})
-    with transaction.atomic():
-        run = runs.end(task_id, state, attempt=attempt, worker=worker, numbers=numbers, quietly=quietly, **values)
-        if run is None:
-            return False
+    if claimed is not None and state == "SUCCESS" and runs.is_alone(claimed):
         if ignored:
-            canvas.forget_ignored(run)
+            values["result"] = None
+        run = runs.end(task_id, state, numbers=numbers, attempt=attempt, quietly=quietly, alone=True, **values)
+    else:
+        with transaction.atomic():
+            run = runs.end(task_id, state, attempt=attempt, worker=worker, numbers=numbers, quietly=quietly, **values)
+            if run is not None and ignored:
+                canvas.forget_ignored(run)
+    if run is None:
+        return False
     canvas.part_ended(run)
     if reporter is None:
         return True
-    whole = public_state(run)
     changes: TaskState = {"state": cast(StateName, state), "rate": None, "eta": None, "step": None}
-    changes["started_at"], changes["finished_at"] = whole["started_at"], whole["finished_at"]
+    changes["started_at"], changes["finished_at"] = iso(run.started_at), iso(run.finished_at)
     if state == "SUCCESS":
-        changes["result"], changes["percent"] = whole["result"], 100.0
+        changes["result"], changes["percent"] = readable(run.result), 100.0
         changes["error"] = None  # the attempt before may have told one
     else:
         changes["error"] = shown_error(run.error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from bisect import bisect
+from collections.abc import Sequence
 from typing import cast
 
 from amqp.exceptions import AMQPError
@@ -25,9 +26,12 @@ from tasks import runs
 from tasks.models import TaskGroup, TaskRun, new_id
 from tasks.runs import NotAccepted, Start
 
-from . import broker, canvas, children, errors
+from . import at_once, broker, canvas, children, errors  # noqa: F401 - at_once changes Celery's own
+from .connections import keep_defaults
+from .events import start_events
 from .message import decoded
 from .options import check
+from .pipeline import publish_many
 from .start import following, start_of
 from .types import CeleryTask, Result, Signature
 
@@ -40,6 +44,9 @@ OF_A_WORKER = WORKER_DIRECT_QUEUE_FORMAT.format(hostname="")
 class CeleryEngine:
     """See `runs.engine.Engine`."""
 
+    def __init__(self) -> None:
+        keep_defaults(current_app)
+
     def publish(self, run: TaskRun) -> None:
         """As Celery sends it, under the run's id."""
         message = decoded(run)
@@ -51,6 +58,7 @@ class CeleryEngine:
             options["eta"] = run.due_at
         if run.expires is not None:
             options["expires"] = run.expires
+        options["event_dispatcher"] = start_events
         if str(options.get("queue", "")).endswith(OF_A_WORKER):  # has an exchange of its own, and is made otherwise
             options["queue"] = worker_direct(options["queue"].removesuffix(OF_A_WORKER))
         task: CeleryTask = current_app.tasks.get(run.name)
@@ -58,6 +66,10 @@ class CeleryEngine:
             current_app.send_task(run.name, message["args"], message["kwargs"], task_id=run.pk, **options)
             return
         task.publish(message["args"], message["kwargs"], task_id=run.pk, **options)
+
+    def publish_many(self, found: Sequence[TaskRun]) -> list[TaskRun]:
+        """Over one connection, in pipelines."""
+        return publish_many(found, self.publish, self.is_away)
 
     def is_away(self, error: Exception) -> bool:
         """A lost or refused connection, a broker that is full, or one that answers with an error."""
@@ -101,6 +113,13 @@ class CeleryEngine:
         kept = ("queue", "priority", "time_limit", "soft_time_limit", "serializer", "shadow")
         options = {key: message["options"][key] for key in kept if key in message["options"]}
         return start_of(task, message["args"], message["kwargs"], options)
+
+    def is_followed(self, run: TaskRun, *, ended_well: bool = True) -> bool:
+        """It has callbacks, or a next link; error callbacks."""
+        options = run.message.get("options") if isinstance(run.message, dict) else None
+        if not isinstance(options, dict):
+            return bool(run.message)
+        return any(options.get(name) for name in (("link", "chain") if ended_well else ("link_error",)))
 
     def free(self, run: TaskRun) -> None:
         """Its callbacks, and the next link of its chain, each with its result."""

@@ -83,7 +83,8 @@ class RunBackend(WaitingBackend):
             with_retries(lambda: end_untracked(task_id, _name_of(request), state, request, values))
             return result
         started = children.as_tuples(getattr(request, "children", None) or ()) if attempt else []
-        with_retries(lambda: end(task_id, state, children=started, ignored=ignored, **who, **values))
+        claimed = getattr(request, "claimed", None) if attempt else None
+        with_retries(lambda: end(task_id, state, children=started, ignored=ignored, claimed=claimed, **who, **values))
         return result
 
     @staticmethod

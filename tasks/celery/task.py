@@ -172,7 +172,7 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
             raise Dropped() from error
         if run is None:
             raise Dropped()
-        request.attempt = run.attempt
+        request.attempt, request.claimed = run.attempt, run
         counts.claimed(run)
         trace.follow(str(request.get("request_id") or ""))
         logger.info("Attempt %s of %s begins.", run.attempt, run, extra={"task_id": run.pk, "attempt": run.attempt})

@@ -8,7 +8,7 @@ from celery.result import AsyncResult
 
 #: A registered task: ours, one of Celery's own class, or what a message says of an unknown one.
 CeleryTask: TypeAlias = Any
-#: `self.request` of a task, and what we note on it: `attempt`, `next_attempt`, `replacement`, `raised`.
+#: `self.request` of a task, and what we note on it: `attempt`, `claimed`, `next_attempt`, `replacement`, `raised`.
 TaskRequest: TypeAlias = Any
 #: One of Celery's schedules, whose types do not know what a crontab expands to.
 CelerySchedule: TypeAlias = Any

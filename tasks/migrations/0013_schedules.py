@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tasks", "0009_tries_and_due_times"),
+        ("tasks", "0010_cheaper_indexes"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -19,20 +19,25 @@ if TYPE_CHECKING:
     from .engine import Engine, KeyReused, NotAccepted, get_engine, register
     from .fence import hold_fast, holds, works
     from .message import MAX_ERROR, MAX_MESSAGE, MAX_RESULT, plain, storable
-    from .moves import CANCELLED, claim, end, expire, give_back, lost, postpone, release, set_aside
+    from .moves import CANCELLED, claim, end, expire, give_back, is_alone, lost, postpone, release, set_aside
     from .repeating import again
     from .sending import send
+    from .together import at_once
 
 #: Where each name is. Imported when it is asked for: what logs a line needs `trace` before Django has its models.
 _PLACES = {
     "accepting": ("Start", "accept", "adopt", "check_id", "hold"),
+    "together": ("at_once",),
     "repeating": ("again",),
     "cancelling": ("cancel",),
     "database": ("DatabaseAway", "with_retries"),
     "engine": ("Engine", "KeyReused", "NotAccepted", "get_engine", "register"),
     "fence": ("hold_fast", "holds", "works"),
     "message": ("MAX_ERROR", "MAX_MESSAGE", "MAX_RESULT", "plain", "storable"),
-    "moves": ("CANCELLED", "claim", "end", "expire", "give_back", "lost", "postpone", "release", "set_aside"),
+    "moves": (
+        *("CANCELLED", "claim", "end", "expire", "give_back", "is_alone", "lost", "postpone"),
+        *("release", "set_aside"),
+    ),
     "sending": ("send",),
 }
 _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
@@ -50,6 +55,7 @@ __all__ = [
     "accept",
     "adopt",
     "again",
+    "at_once",
     "cancel",
     "check_id",
     "claim",
@@ -60,6 +66,7 @@ __all__ = [
     "hold",
     "hold_fast",
     "holds",
+    "is_alone",
     "lost",
     "plain",
     "postpone",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -21,7 +22,7 @@ from .engine import KeyReused, NotAccepted
 from .message import plain
 from .moves import begin_again, end_cancelled
 from .owner import Owner, current_owner
-from .sending import send
+from .sending import goes_now, send, send_new
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +89,29 @@ class Start:
         )
 
 
+@dataclass(slots=True)
+class Waiting:
+    """A start within `at_once`: its row, which is not stored yet."""
+
+    start: Start
+    run: TaskRun
+    owner: Owner | None
+    #: The run that has started it was cancelled.
+    of_cancelled: bool
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is started within `at_once`, and the runs that start it, each looked up once."""
+
+    waiting: list[Waiting] = field(default_factory=list)
+    parents: dict[str, TaskRun | None] = field(default_factory=dict)
+
+
+#: The batch of here and now; None outside of `at_once`.
+together: ContextVar[Batch | None] = ContextVar("tasks_together", default=None)
+
+
 def accept(
     start: Start, *, idempotency_key: str | None = None, retry_of: str | None = None, owner: Owner | None = None
 ) -> TaskRun:
@@ -129,13 +153,20 @@ def _accept(
     run.id = new or run.id
     run.retry_of = retry_of
     run.periodic, run.tick = periodic.current()
-    above = _give_owner(run, owner or current_owner())
+    batch = together.get()
+    above = _give_owner(run, owner or current_owner(), None if batch is None else batch.parents)
+    of_cancelled = above is not None and above.cancel_requested_at is not None and above.finished_at is None
     if idempotency_key:
         if plain(idempotency_key) != idempotency_key:
             raise NotAccepted(f"idempotency_key must be a text that can be stored, but got {idempotency_key!r}."[:300])
         run.idempotency_key = keys.idempotency_key(run, idempotency_key)
     if start.one_while_active is not None:
         run.active_key = keys.active_key(run, start.one_while_active)
+    if goes_now(run):
+        run.sent_at = now
+    if batch is not None and not (start.behind or run.idempotency_key or run.active_key):
+        batch.waiting.append(Waiting(start, run, owner, of_cancelled))
+        return run
     if not (start.behind or run.idempotency_key or run.active_key or start.id or above):
         run.save(force_insert=True)
         _accepted(run)
@@ -150,10 +181,11 @@ def _accept(
                 hold(start.behind, run)
         elif run.is_final and start.anew and begin_again(wanted):
             run, created = wanted, True
+            run.sent_at = None
             hold(start.behind, run)
     if created:
         _accepted(run)
-        if above is not None and above.cancel_requested_at is not None and above.finished_at is None:
+        if of_cancelled:
             end_cancelled(run.pk)  # a child of a cancelled parent is not begun
     return run
 
@@ -162,7 +194,7 @@ def _accepted(run: TaskRun) -> None:
     logger.info("Accepted %s.", run, extra={"task_id": run.pk})
     counts.accepted(run)
     if not run.held:
-        transaction.on_commit(lambda: send(run), robust=True)
+        transaction.on_commit(lambda: send(run) if run.sent_at is None else send_new(run), robust=True)
 
 
 def adopt(start: Start) -> None:
@@ -275,12 +307,18 @@ def _insert(run: TaskRun, *, known_id: bool) -> tuple[TaskRun, bool]:
     return (run if created else there), created
 
 
-def _give_owner(run: TaskRun, owner: Owner | None) -> TaskRun | None:
-    """Whose run it is: the person's who asks, else that of the task which starts it. Returns the latter's row."""
+def _give_owner(run: TaskRun, owner: Owner | None, known: dict[str, TaskRun | None] | None = None) -> TaskRun | None:
+    """Whose run it is: the person's who asks, else that of the task which starts it. Returns the latter's row.
+
+    `known`: rows that were looked up before.
+    """
     above = None
     if run.parent_id is not None:
-        fields = ("owner_id", "session_key", "cancel_requested_at", "finished_at")
-        above = TaskRun.objects.filter(pk=run.parent_id).only(*fields).first()
+        known = {} if known is None else known
+        if run.parent_id not in known:
+            fields = ("owner_id", "session_key", "cancel_requested_at", "finished_at")
+            known[run.parent_id] = TaskRun.objects.filter(pk=run.parent_id).only(*fields).first()
+        above = known[run.parent_id]
     if owner is not None:
         run.owner_id, run.session_key = owner.key()
     elif above is not None:

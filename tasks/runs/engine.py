@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from django.db.models import Q
@@ -32,6 +33,10 @@ class Engine(Protocol):
     def publish(self, run: TaskRun) -> None:
         """Put the run's message into its queue, once more if it was there before: a copy cannot claim. Raises."""
 
+    def publish_many(self, found: Sequence[TaskRun]) -> list[TaskRun]:
+        """`publish` of each, in few round trips. Returns those whose own message is at fault; raises for a broker that
+        is away, and then some may be in their queues and some not."""
+
     def is_away(self, error: Exception) -> bool:
         """True if `error` says that the broker does not answer or takes nothing now; False if the message is bad."""
 
@@ -55,6 +60,9 @@ class Engine(Protocol):
 
     def again(self, run: TaskRun) -> Start:
         """A start with the arguments of an ended run. Raises `NotAccepted` when its task does not exist any more."""
+
+    def is_followed(self, run: TaskRun, *, ended_well: bool = True) -> bool:
+        """True if `free` would accept something; if not `ended_well`, if `failed` would call somebody."""
 
     def free(self, run: TaskRun) -> None:
         """The run has ended well: accept what follows it (its next link, its callbacks)."""

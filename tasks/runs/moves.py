@@ -13,7 +13,7 @@ from typing import cast
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
-from django.db.models import DateTimeField, Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models import DateTimeField, Exists, F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -24,8 +24,10 @@ from tasks.models import CLAIMABLE, FINAL, State, TaskRun
 from . import barrier, counts, deaths
 from .engine import get_engine
 from .message import MAX_TRACEBACK, plain, sayable
+from .returning import update_returning
 from .sending import send
 from .state import tell
+from .stuck import cancelled_parents
 
 logger = logging.getLogger(__name__)
 
@@ -50,33 +52,25 @@ def claim(
     if waited_until is not None:
         due |= Q(next_retry_at=waited_until) | Q(next_retry_at=None, eta=waited_until)
     due &= Q(expires=None) | Q(expires__gt=now)
-    with transaction.atomic():
-        claimed = TaskRun.objects.filter(
-            due, ~Exists(cancelled_parents()), pk=task_id, state__in=CLAIMABLE, held=False, cancel_requested_at=None
-        ).update(
-            state=State.STARTED,
-            attempt=F("attempt") + 1,
-            worker=worker,
-            started_at=now,
-            next_retry_at=None,
-            error=None,
-            advanced=False,
-            sent_at=Coalesce("sent_at", Value(now, DateTimeField())),  # it arrived, so it was sent
-        )
-        if claimed:
-            return TaskRun.objects.get(pk=task_id)
+    free = TaskRun.objects.filter(
+        due, ~Exists(cancelled_parents()), pk=task_id, state__in=CLAIMABLE, held=False, cancel_requested_at=None
+    )
+    claimed = update_returning(
+        free,
+        state=State.STARTED,
+        attempt=F("attempt") + 1,
+        worker=worker,
+        started_at=now,
+        next_retry_at=None,
+        error=None,
+        advanced=False,
+        sent_at=Coalesce("sent_at", Value(now, DateTimeField())),  # it arrived, so it was sent
+    )
+    if claimed:
+        return claimed[0]
     if at is None:
         return None
     return TaskRun.objects.filter(pk=task_id, state=State.STARTED, worker=worker, started_at=at).first()
-
-
-def cancelled_parents() -> QuerySet[TaskRun]:
-    """For `Exists` over runs: the parent, if its cancel was asked for before it had ended and after it started the run.
-
-    What is accepted at the end of a cancelled run (an error callback) is no part of it.
-    """
-    cancelled = TaskRun.objects.filter(pk=OuterRef("parent_id"), cancel_requested_at__isnull=False)
-    return cancelled.filter(Q(finished_at=None) | Q(finished_at__gt=OuterRef("accepted_at")))
 
 
 def begin_again(wanted: TaskRun) -> bool:
@@ -109,12 +103,13 @@ def end(
     numbers: Changing | None = None,
     others: Mapping[str, object] | None = None,
     quietly: bool = False,
+    alone: bool = False,
 ) -> TaskRun | None:
     """Record the end of a run, once, and free or end what waits for it. None: somebody else holds it; nothing written.
 
     Who ends it is named by the number of its `attempt`; or by the `worker` that holds it, which may also end one that
     waits; by neither, whoever has not ended may be. `others` are further columns. `quietly`: viewers are told by the
-    caller.
+    caller. `alone`: see `is_alone`; then the end is one statement.
     """
     waiting = Q(state__in=CLAIMABLE)
     if attempt is not None:
@@ -138,20 +133,35 @@ def end(
         values["progress"] = numbers
     if state == State.SUCCESS:  # nothing is left to go on with
         values |= {"checkpoint": None, "checkpoint_at": None}
-    run = _end(mine, task_id, values, quietly=quietly)
+    run = _end(mine, task_id, values, quietly=quietly, alone=alone)
     if run is None and attempt is not None:
         counts.refused()
         logger.warning("Refused a late write: attempt %s of %s holds the run no longer.", attempt, task_id)
     return run
 
 
-def _end(mine: Q, task_id: str, values: Mapping[str, object], *, quietly: bool = False) -> TaskRun | None:
+def is_alone(run: TaskRun) -> bool:
+    """True if nothing waits for the good end of this claimed run: no link, no callback, no chord."""
+    return not run.group_id and not get_engine().is_followed(run)
+
+
+def _end(
+    mine: Q, task_id: str, values: Mapping[str, object], *, quietly: bool = False, alone: bool = False
+) -> TaskRun | None:
     """The door. One transaction: the end, and what waits for it."""
-    with transaction.atomic():
-        if not TaskRun.objects.filter(mine, pk=task_id).update(**values):
+    found = TaskRun.objects.filter(mine, pk=task_id)
+    if alone:
+        ended = update_returning(found, **{**values, "unfollowed": False})
+        if not ended:
             return None
-        run = TaskRun.objects.get(pk=task_id)
-        follow(run)
+        run = ended[0]
+    else:
+        with transaction.atomic():
+            ended = update_returning(found, **values)
+            if not ended:
+                return None
+            run = ended[0]
+            follow(run)
     counts.ended(run)
     if not quietly:
         transaction.on_commit(lambda: tell(run), robust=True)

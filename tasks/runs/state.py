@@ -65,11 +65,11 @@ def public_state(run: TaskRun, waiting: Waiting | None = None) -> TaskState:
         "args_text": _args_text(run),
         "parent_id": run.parent_id,
         "retry_of": run.retry_of,
-        "accepted_at": _iso(run.accepted_at),
-        "sent_at": _iso(run.sent_at),
-        "started_at": _iso(run.started_at),
-        "finished_at": _iso(run.finished_at),
-        "next_retry_at": _iso(run.next_retry_at),
+        "accepted_at": iso(run.accepted_at),
+        "sent_at": iso(run.sent_at),
+        "started_at": iso(run.started_at),
+        "finished_at": iso(run.finished_at),
+        "next_retry_at": iso(run.next_retry_at),
         **changing(run, waiting),  # type: ignore[typeddict-item]  # `parts` are left out
     }
     return state
@@ -198,8 +198,7 @@ def tell_deaf(run: TaskRun) -> None:
 def _held(found: Sequence[TaskRun]) -> dict[str, Held]:
     running = [one.pk for one in found if not one.is_final]
     try:
-        record = get_record()
-        return {pk: record.read(pk, Since(log=False)) for pk in running}
+        return dict(zip(running, get_record().read_many(running, Since(log=False)), strict=True)) if running else {}
     except Exception:
         return {}
 
@@ -229,5 +228,6 @@ def _shown(value: object) -> str:
     return _SPELT_OUT.sub(character, repr(value))
 
 
-def _iso(moment: datetime | None) -> str | None:
+def iso(moment: datetime | None) -> str | None:
+    """A time as frames and answers carry it."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds") if moment else None

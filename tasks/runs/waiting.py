@@ -111,7 +111,7 @@ def _reason(run: TaskRun, now: Pulse) -> Waiting:
 def due(now: datetime) -> Q:
     """A filter of runs that wait for a worker now: neither for a time, nor for another run."""
     return (
-        Q(state__in=CLAIMABLE, held=False)
+        Q(state__in=CLAIMABLE, held=False, finished_at=None)
         & (Q(eta=None) | Q(eta__lte=now) | Q(state=State.RETRY))
         & (Q(next_retry_at=None) | Q(next_retry_at__lte=now))
     )

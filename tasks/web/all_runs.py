@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.contrib.auth.decorators import user_passes_test
-from django.db.models import Avg, Count, F, Max, Min
+from django.db.models import Count as CountOf
+from django.db.models import F, Max, Min, Sum
 from django.db.models.functions import TruncMinute
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -17,6 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from tasks.models import CLAIMABLE, State, TaskRun
+from tasks.runs.bounded import COUNTED, Count, count, distinct
 from tasks.runs.search import SINCE, Filter, repeated, said_repeated
 from tasks.runs.state import listed, live_states
 from tasks.runs.waiting import due, due_at, explain
@@ -28,8 +31,6 @@ from .bulk import bulk
 PAGE = 50
 #: Seconds for which one look at the last hour serves every page of this process.
 HOUR_FRESH = 5.0
-#: A run that ended in the last hour was accepted within so long; older ones are not looked at.
-LONGEST = timedelta(days=1)
 
 
 @never_cache
@@ -40,23 +41,23 @@ def all_runs(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return bulk(request)
     wanted = Filter.of(request.GET)
-    page = page_number(request)
-    rows = shown(listed(wanted.find()).select_related("owner")[(page - 1) * PAGE : page * PAGE])
-    counts = _counts(wanted)
-    total = counts.get(wanted.state, 0) if wanted.state in State.values else sum(counts.values())
-    pages = max(1, -(-total // PAGE))
+    counts, everything = _counts(wanted)
+    total = counts.get(wanted.state, Count(0)) if wanted.state in State.values else everything
+    pages = min(max(1, -(-total.number // PAGE)), COUNTED // PAGE)
+    page = min(page_number(request), pages + 1)
+    rows = shown(listed(wanted.look()).select_related("owner")[(page - 1) * PAGE : page * PAGE])
     context = {
         "wanted": wanted,
         "rows": list(zip(rows, live_states(rows, explain(rows)), map(took, rows), _repeats(rows), strict=True)),
-        "counts": [(state, counts.get(state.value, 0)) for state in State],
+        "counts": [(state, counts.get(state.value, Count(0))) for state in State],
         "total": total,
-        "everything": sum(counts.values()),
+        "everything": everything,
         "page": page,
         "pages": pages,
         "before": address(request, page=page - 1) if page > 1 else "",
         "after": address(request, page=page + 1) if page < pages else "",
         "by_state": address(request, state="", page=""),
-        "names": TaskRun.objects.order_by("name").values_list("name", flat=True).distinct(),
+        "names": distinct(TaskRun.objects.all(), "name"),
         "since": SINCE,
         "hour": _hour.look(),
     }
@@ -69,9 +70,17 @@ def _repeats(rows: list[TaskRun]) -> list[tuple[str, str] | None]:
     return [(last[run.pk].pk, said_repeated(last[run.pk])) if run.pk in last else None for run in rows]
 
 
-def _counts(wanted: Filter) -> dict[str, int]:
-    found = wanted.find(any_state=True).order_by().values_list("state")
-    return dict(found.annotate(count=Count("pk")))
+def _counts(wanted: Filter) -> tuple[dict[str, Count], Count]:
+    """Of each state, and of all. Within a filter: of its newest `COUNTED` runs."""
+    found = wanted.look(any_state=True)
+    if wanted == Filter(state=wanted.state):  # an index has them by state
+        by_state = {state.value: count(found.filter(state=state)) for state in State}
+        more = any(one.more for one in by_state.values())
+        return by_state, Count(sum(one.number for one in by_state.values()), more)
+    states = Counter(found.values_list("state", flat=True)[: COUNTED + 1])
+    number = sum(states.values())
+    more = number > COUNTED or wanted.searched.more
+    return {state: Count(of, more) for state, of in states.items()}, Count(min(number, COUNTED), more)
 
 
 def took(run: TaskRun) -> str:
@@ -129,23 +138,28 @@ _hour = _Hour()
 
 
 def _throughput(now: datetime) -> Plot:
-    ended = TaskRun.objects.filter(accepted_at__gte=now - LONGEST, finished_at__gte=now - timedelta(hours=1))
-    minutes = dict(ended.order_by().values_list(TruncMinute("finished_at")).annotate(count=Count("pk")))
+    ended = TaskRun.objects.filter(finished_at__gte=now - timedelta(hours=1))
+    minutes = dict(ended.order_by().values_list(TruncMinute("finished_at")).annotate(count=CountOf("pk")))
     total = sum(minutes.values())
     return _plot("Ended a minute", minutes, now, lambda most: f"{most:g}", f"{total:,} in the last hour")
 
 
 def _waits(now: datetime) -> Plot:
     """From the moment from which a run could begin to the one in which it did; and who waits now."""
-    began = TaskRun.objects.filter(
-        accepted_at__gte=now - LONGEST, started_at__gte=now - timedelta(hours=1), attempt=1
-    ).annotate(wait=F("started_at") - due_at())
-    minutes = {
-        minute: max(wait.total_seconds(), 0.0)
-        for minute, wait in began.order_by().values_list(TruncMinute("started_at")).annotate(mean=Avg("wait"))
-    }
-    longest = began.aggregate(longest=Max("wait"))["longest"]
-    note = f"longest {_seconds(longest.total_seconds())}" if longest is not None else "nobody waited"
+    hour = now - timedelta(hours=1)
+    first = TaskRun.objects.filter(started_at__gte=hour, attempt=1).annotate(wait=F("started_at") - due_at())
+    waits: dict[datetime, timedelta] = {}
+    begun: Counter[datetime] = Counter()
+    longest: list[timedelta] = []
+    # Each by its index: what has ended, and what has not.
+    for part in (first.filter(finished_at__gte=hour), first.filter(state__in=(State.STARTED, State.RETRY))):
+        by_minute = part.order_by().values_list(TruncMinute("started_at"))
+        for minute, count_of, together, most in by_minute.annotate(CountOf("pk"), Sum("wait"), Max("wait")):
+            begun[minute] += count_of
+            waits[minute] = waits.get(minute, timedelta()) + together
+            longest.append(most)
+    minutes = {minute: max(wait.total_seconds() / begun[minute], 0.0) for minute, wait in waits.items()}
+    note = f"longest {_seconds(max(longest).total_seconds())}" if longest else "nobody waited"
     oldest = TaskRun.objects.filter(due(now)).aggregate(oldest=Min(due_at()))["oldest"]
     note += f"; the oldest waits for {_seconds((now - oldest).total_seconds())} now" if oldest else "; none waits now"
     return _plot("Mean wait", minutes, now, _seconds, note)

@@ -14,6 +14,7 @@ from django.utils import timezone
 from progress.types import JSON
 from tasks.models import TaskRun
 from tasks.runs.ask import LastAnswer
+from tasks.runs.bounded import Count, count
 from tasks.runs.waiting import due, pulse
 
 #: Seconds for which one count of the queue serves every page of this process.
@@ -31,6 +32,7 @@ def status() -> dict[str, JSON]:
     slots = sum(worker.concurrency for worker in alive)
     busy = min(slots, sum(len(worker.active) for worker in alive))
     waiting = _queue.length()
+    length = None if waiting is None else waiting.number
     flower = _flower.answer()
     return {
         "web": _part(True, "up", settings.TASKS_START_ALL),
@@ -47,8 +49,8 @@ def status() -> dict[str, JSON]:
             "slots": slots,
         },
         "queue": {
-            **_part(waiting is not None, f"{waiting:,} waiting" if waiting else "empty", "", missing="unknown"),
-            "length": waiting,
+            **_part(waiting is not None, f"{waiting} waiting" if length else "empty", "", missing="unknown"),
+            "length": length,
         },
         "flower": _part(flower, "up", start_flower()),
     }
@@ -74,14 +76,14 @@ def _part(ok: bool, text: str, hint: str, *, missing: str = "not running") -> di
 
 
 class _Queue:
-    """How many runs wait for a worker now; None while the database does not answer."""
+    """How many runs wait for a worker now, as far as they are counted; None while the database does not answer."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._length: int | None = None
+        self._length: Count | None = None
         self._at = float("-inf")
 
-    def length(self) -> int | None:
+    def length(self) -> Count | None:
         with self._lock:
             if time.monotonic() - self._at > COUNT_FRESH:
                 self._length = self._count()
@@ -89,9 +91,9 @@ class _Queue:
             return self._length
 
     @staticmethod
-    def _count() -> int | None:
+    def _count() -> Count | None:
         try:
-            return TaskRun.objects.filter(due(timezone.now())).count()
+            return count(TaskRun.objects.filter(due(timezone.now())))
         except DatabaseError:
             return None
 

@@ -10,6 +10,8 @@ from django.http import HttpRequest
 from tasks.runs.handing_over import hand_over
 from tasks.runs.owner import VISITOR
 
+from .feeds import lists
+
 
 @receiver(user_logged_in)
 def take_along(request: HttpRequest, user: AbstractBaseUser, **_: object) -> None:
@@ -17,3 +19,4 @@ def take_along(request: HttpRequest, user: AbstractBaseUser, **_: object) -> Non
     visitor = request.session.pop(VISITOR, "")
     if visitor:
         hand_over(visitor, user.pk)
+        lists.forget(user.pk)  # another page of theirs is open: the next look sees them

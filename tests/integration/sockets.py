@@ -105,7 +105,7 @@ async def make_hub(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
     hub = get_hub()
     yield hub
     del hub_module._hubs[asyncio.get_running_loop()]
-    tasks = [one for one in (hub._ticking, hub._late, *hub._background._tasks) if one is not None]
+    tasks = [one for one in (hub._ticking, hub._late, hub._feeding, *hub._background._tasks) if one is not None]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

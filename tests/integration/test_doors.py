@@ -125,6 +125,8 @@ TABLE: dict[tuple[str, str], str] = {
     ("GET", f"api/tasks/{RUN}/"): "200 404 200 401 401 200",
     ("GET", "runs/"): "302 302 200 302 302 302",
     ("POST", "runs/"): "302 302 302! 302 302 403",
+    ("GET", "schedules/"): "302 302 200 302 302 302",
+    ("POST", "schedules/"): "302 302 302! 302 302 403",
     ("POST", "tasks/start/"): "302! 302! 302! 302 302 403",
     ("GET", f"tasks/{RUN}/"): "200 404 200 302 302 200",
     ("POST", f"tasks/{RUN}/cancel/"): "302! 404 302! 302 302 403",
@@ -173,6 +175,7 @@ PARTS = {
 }
 FORMS: dict[str, dict[str, str]] = {
     "runs/": {"action": "cancel", "confirmed": "1"},
+    "schedules/": {"action": "run", "entry": "prune-ended-runs"},
     "tasks/start/": {"steps": "1", "delay": "0"},
     "downloads/": {"launcher": "Ann", "seller_id": "S1", "start_date": "2026-01-01", "end_date": "2026-01-02"},
     "login/": {"username": "owner", "password": "wrong"},
