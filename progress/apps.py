@@ -8,4 +8,6 @@ class ProgressConfig(AppConfig):
     verbose_name = "Live progress"
 
     def ready(self) -> None:
-        from . import checks  # noqa: F401 - registers them
+        from . import checks, defaults  # noqa: F401 - importing the checks registers them
+
+        defaults.fill()

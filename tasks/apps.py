@@ -1,15 +1,25 @@
 """The Django application."""
 
+from types import ModuleType
+
 from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
+
+from . import defaults
 
 
 class TasksConfig(AppConfig):
     name = "tasks"
     verbose_name = "Tasks"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def __init__(self, app_name: str, app_module: ModuleType) -> None:
+        super().__init__(app_name, app_module)
+        defaults.fill()  # before any app is ready: `progress` would name a source of its own
 
     def ready(self) -> None:
         from . import checks, runs  # noqa: F401 - importing the checks registers them
+        from .celery import at_start  # noqa: F401 - listens to Celery's signal
         from .celery.engine import CeleryEngine
         from .web import signing_in  # noqa: F401 - listens to Django's signal
 

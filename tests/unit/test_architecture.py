@@ -42,7 +42,10 @@ STANDARD_LIBRARY_ONLY = [
 
 #: Each outside thing is known by few files.
 KNOWN_BY = {
-    "celery": {"tasks/celery/", "tasks/tasks.py", "tasks/downloads/tasks.py", "django_starter/celery.py"},
+    "celery": {
+        *("tasks/celery/", "tasks/tasks.py", "tasks/downloads/tasks.py", "django_starter/celery.py"),
+        *("tasks/__init__.py", "tasks/checks.py"),  # `tasks.install(app)`, and whether it was called
+    },
     "kombu": {"tasks/celery/"},
     "redis": {
         *("progress/child_count.py", "progress/layer.py", "progress/now.py", "progress/record.py"),
