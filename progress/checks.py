@@ -17,6 +17,7 @@ from .redis import is_sentinel
 from .socket import progress_socket
 
 LAYER = defaults.LAYER
+OWNER = "progress.live.owner.OwnerMiddleware"
 ADDRESS = 'Write PROGRESS = {"REDIS_URL": "redis://127.0.0.1:6379/0"} into the settings.'
 ROUTES = """Write into the module that ASGI_APPLICATION names:
     from progress.asgi import with_progress
@@ -125,6 +126,20 @@ def check_addresses(**_: object) -> list[CheckMessage]:
         why = f"{named} has no route to the sockets of progress."
         found.append(Error(why, hint=ROUTES, id="progress.E010"))
     return found
+
+
+@register("progress")
+def check_owner(**_: object) -> list[CheckMessage]:
+    """E011: with the source that is brought along, a middleware says who starts what."""
+    if getattr(settings, "PROGRESS_SOURCE", None) != defaults.SOURCE or OWNER in settings.MIDDLEWARE:
+        return []
+    return [
+        Error(
+            "No middleware says whose request it is: nobody could watch what they have started.",
+            hint=f"Write {OWNER!r} into MIDDLEWARE, below AuthenticationMiddleware.",
+            id="progress.E011",
+        )
+    ]
 
 
 #: Wrappers around a route that are looked through; and what is looked at in all.

@@ -10,8 +10,8 @@ from typing import Any
 
 from django.conf import settings
 
-#: Celery without stored runs; a project with a table of runs names a source of its own.
-SOURCE = "progress.live.LiveSource"
+#: Celery without stored runs. A project with a table of runs names a source of its own.
+SOURCE = "progress.live.source.LiveSource"
 LAYER = "progress.layer.ProgressChannelLayer"
 
 #: Each key of the dict, and what it is where nothing is said.
@@ -39,7 +39,7 @@ def fill() -> None:
         settings.CHANNEL_LAYERS = {"default": layer()}
 
 
-def layer() -> dict[str, object]:
+def layer() -> dict[str, Any]:
     """The channel layer on the server of the live records."""
     from .redis import layer_host
 

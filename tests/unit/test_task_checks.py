@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from celery import Celery, Task, current_app
@@ -59,6 +60,7 @@ SETTINGS = [
     ("progress.E008", {"CHANNEL_LAYERS": layer(hosts=["redis://elsewhere/0"])}, "layer_host"),
     ("progress.E008", {"CHANNEL_LAYERS": layer(hosts=[{"address": "redis://elsewhere/0"}])}, "layer_host"),
     ("progress.E009", {"ROOT_URLCONF": __name__}, 'path("api/tasks/", include("progress.urls"))'),
+    ("progress.E011", {"PROGRESS_SOURCE": defaults.SOURCE}, "progress.live.owner.OwnerMiddleware"),
     ("progress.E010", {"ASGI_APPLICATION": None}, 'ASGI_APPLICATION = "django_starter.asgi.application"'),
     ("progress.E010", {"ASGI_APPLICATION": "shop.asgi.application"}, "with_progress(get_asgi_application())"),
     ("progress.E010", {"ASGI_APPLICATION": f"{__name__}.without_sockets"}, "with_progress(get_asgi_application())"),
@@ -109,17 +111,23 @@ def test_a_contradiction_in_the_settings_is_an_error_with_the_line_to_write(sett
 @pytest.mark.parametrize(("number", "changes", "line"), CELERY)
 def test_a_contradiction_in_what_celery_is_told_is_one_too(monkeypatch, number, changes, line):
     for name, value in changes.items():
-        monkeypatch.setitem(current_app.conf.maps[0], name, value)
+        maps: Any = current_app.conf.maps
+        monkeypatch.setitem(maps[0], name, value)
     assert "secret" not in str(refused(number, line))
+
+
+def the_app() -> Any:
+    app: Any = current_app
+    return app._get_current_object()
 
 
 def test_a_task_class_of_another_make_is_refused_and_one_made_of_ours_is_not(monkeypatch):
     class Own(TrackedTask):
         abstract = True
 
-    monkeypatch.setattr(current_app._get_current_object(), "Task", Own)
+    monkeypatch.setattr(the_app(), "Task", Own)
     assert found_now() == []
-    monkeypatch.setattr(current_app._get_current_object(), "Task", Task)
+    monkeypatch.setattr(the_app(), "Task", Task)
     refused("tasks.E012", "task_cls=")
 
 
@@ -234,7 +242,9 @@ def test_the_dict_has_defaults_for_all_but_the_address(settings):
     assert settings.PROGRESS_REDIS_URL == "redis://elsewhere:1/2"
     assert settings.PROGRESS_MAX_SOCKETS == 3
     assert defaults.DEFAULTS["TTL"] == settings.PROGRESS_TTL
-    assert settings.CHANNEL_LAYERS["default"]["CONFIG"]["hosts"][0]["address"] == "redis://elsewhere:1/2"
+    (host,) = defaults.layer()["CONFIG"]["hosts"]
+    assert settings.CHANNEL_LAYERS["default"] == defaults.layer()
+    assert host["address"] == "redis://elsewhere:1/2"
 
 
 def test_a_setting_of_its_own_counts_before_the_dict(settings):
