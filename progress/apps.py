@@ -16,4 +16,6 @@ class ProgressConfig(AppConfig):
 
         defaults.fill()
         if settings.PROGRESS_SOURCE == defaults.SOURCE and find_spec("celery"):
-            from .live import signals  # noqa: F401 - hears Celery
+            from .live import signals
+
+            signals.connect()

@@ -49,14 +49,12 @@ def _harmless(hear: Callable[P, None]) -> Callable[P, None]:
     return safely
 
 
-@signals.before_task_publish.connect
 @_harmless
 def _accepted(headers: dict[str, Any] | None = None, **_: object) -> None:
     if headers and headers.get("id") and not headers.get("retries"):
         starts.accepted(headers["id"], str(headers.get("task", "")), current_owner())
 
 
-@signals.task_prerun.connect
 @_harmless
 def _begun(task_id: str, task: Any, **_: object) -> None:
     if task.request.is_eager:
@@ -85,19 +83,16 @@ def _listen_to_update_state(task: Any) -> None:
     task.update_state = update_state
 
 
-@signals.task_success.connect
 @_harmless
 def _succeeded(sender: Any, result: object, **_: object) -> None:
     _end(sender.request.id, "SUCCESS", {"result": plain_json(result), "error": None})
 
 
-@signals.task_failure.connect
 @_harmless
 def _failed(task_id: str, exception: BaseException, **_: object) -> None:
     _end(task_id, "FAILURE", {"error": _error(exception)})
 
 
-@signals.task_retry.connect
 @_harmless
 def _tries_again(request: Any, reason: Any, **_: object) -> None:
     when = getattr(reason, "when", None)
@@ -108,13 +103,11 @@ def _tries_again(request: Any, reason: Any, **_: object) -> None:
     _end(request.id, "RETRY", {"waiting": {"reason": "retry", "next_retry_at": at, "hint": hint}})
 
 
-@signals.task_revoked.connect
 @_harmless
 def _revoked(request: Any, **_: object) -> None:
     _end(request.id, "REVOKED", {"error": {"type": "TaskRevokedError", "message": "It was revoked."}})
 
 
-@signals.task_postrun.connect
 @_harmless
 def _put_down_the_pen(**_: object) -> None:
     works_for("")
@@ -124,17 +117,14 @@ def _put_down_the_pen(**_: object) -> None:
         activate(None)
 
 
-@signals.worker_process_shutdown.connect
 def _last_words(**_: object) -> None:
     get_flusher().drain(2.0)
 
 
-@signals.worker_shutdown.connect
 def _last_words_of_threads(**_: object) -> None:
     get_flusher().drain(2.0)
 
 
-@signals.worker_init.connect
 def _refuse_contradictions(**_: object) -> None:
     """Celery runs the checks and does not look at the answer."""
     if os.environ.get("CELERY_SKIP_CHECKS"):
@@ -146,7 +136,7 @@ def _refuse_contradictions(**_: object) -> None:
 
 def _end(task_id: str, state: State, more: Changing) -> None:
     """By the task's own reporter; from the worker's parent, for a process that died, by the record."""
-    attempt = starts.ended(task_id, state)
+    attempt = starts.ended(task_id, state, more.get("waiting"))
     changes: Changing = {"state": state, "rate": None, "eta": None, "step": None, **more}
     if state == "SUCCESS":
         changes["percent"] = 100.0
@@ -160,3 +150,30 @@ def _end(task_id: str, state: State, more: Changing) -> None:
 
 def _error(exception: BaseException) -> TaskError:
     return {"type": type(exception).__name__, "message": plain_text(str(exception), MAX_LINE)}
+
+
+#: What is heard, and by whom.
+HEARD = (
+    (signals.before_task_publish, _accepted),
+    (signals.task_prerun, _begun),
+    (signals.task_success, _succeeded),
+    (signals.task_failure, _failed),
+    (signals.task_retry, _tries_again),
+    (signals.task_revoked, _revoked),
+    (signals.task_postrun, _put_down_the_pen),
+    (signals.worker_process_shutdown, _last_words),
+    (signals.worker_shutdown, _last_words_of_threads),
+    (signals.worker_init, _refuse_contradictions),
+)
+
+
+def connect() -> None:
+    """Hear Celery from now on, in this process."""
+    for signal, hear in HEARD:
+        signal.connect(hear, weak=False)
+
+
+def disconnect() -> None:
+    """Hear nothing any more."""
+    for signal, hear in HEARD:
+        signal.disconnect(hear)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -11,7 +12,7 @@ import redis
 from django.conf import settings
 from django.core.signals import setting_changed
 
-from ..messages import FINAL_STATES, State, TaskState
+from ..messages import FINAL_STATES, State, TaskState, Waiting
 from ..redis import make_client
 
 
@@ -59,9 +60,11 @@ def begun(task_id: str, name: str) -> tuple[int, str]:
     return int(attempt), (owner or b"").decode()
 
 
-def ended(task_id: str, state: State) -> int:
-    """An attempt is over; the number of it."""
-    values: dict[Any, Any] = {"state": state, **({"finished_at": now()} if state in FINAL_STATES else {})}
+def ended(task_id: str, state: State, waiting: Waiting | None = None) -> int:
+    """An attempt is over; the number of it. `waiting` says when the next one begins."""
+    values: dict[Any, Any] = {"state": state, "waiting": json.dumps(waiting)}
+    if state in FINAL_STATES:
+        values["finished_at"] = now()
     with client().pipeline(transaction=False) as pipe:
         pipe.hset(key(task_id), mapping=values)
         pipe.hget(key(task_id), "attempt")
@@ -93,6 +96,6 @@ def _state(task_id: str, held: dict[str, str]) -> TaskState:
         "accepted_at": held.get("accepted_at"),
         "started_at": held.get("started_at"),
         "finished_at": held.get("finished_at"),
-        "waiting": None,
+        "waiting": json.loads(held.get("waiting", "null")) if held.get("state") == "RETRY" else None,
         "cancel_requested": False,
     }

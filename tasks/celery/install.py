@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from functools import partial
+from typing import Any
 from weakref import WeakSet
 
 from celery import Celery, signals
@@ -48,7 +48,10 @@ def install(app: Celery, fill: Callable[[], None]) -> None:
     if not getattr(app, "_custom_task_cls_used", False):
         app.task_cls = TASK_CLASS
         vars(app).pop("Task", None)  # the class that was made of the name before
-    app.add_defaults(partial(_defaults, fill))
+    if app.configured:
+        _give_defaults(app.conf, fill)
+    else:
+        app.on_after_configure.connect(lambda source, **_: _give_defaults(source, fill), weak=False)
     signals.import_modules.connect(_add_heart, sender=app)
     app.on_after_configure.connect(_clean_broker_url)
 
@@ -59,8 +62,13 @@ def is_installed(app: Celery) -> bool:
     return (unwrapped() if unwrapped else app) in _installed
 
 
+def _give_defaults(conf: Any, fill: Callable[[], None]) -> None:
+    """Put ours below what the project says and above Celery's own; `app.add_defaults` puts them above both."""
+    conf.maps.insert(len(conf.maps) - 1, _defaults(fill))
+
+
 def _defaults(fill: Callable[[], None]) -> dict[str, object]:
-    # Asked when the app reads its configuration: by then there are settings.
+    # Asked when the app has read its configuration: by then there are settings.
     from django.conf import settings
 
     fill()

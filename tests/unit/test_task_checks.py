@@ -165,14 +165,23 @@ def test_one_call_gives_the_class_the_backend_and_the_settings():
     assert [step.__name__ for step in app.steps["worker"]] == ["Heart"]
 
 
-def test_what_the_project_says_itself_stays_and_a_second_call_changes_nothing():
-    app = Celery("shop", set_as_current=False, task_cls=Task)
-    app.conf.update(task_acks_late=False, worker_prefetch_multiplier=7)
-    assert app.Task is not None
+class Given:
+    CELERY_TASK_ACKS_LATE = False
+    CELERY_RESULT_BACKEND = "cache+memory://"
+
+
+@pytest.mark.parametrize("read_before", [False, True])
+def test_what_the_project_says_itself_stays_and_a_second_call_changes_nothing(read_before):
+    app: Any = Celery("shop", set_as_current=False, task_cls=Task)
+    app.config_from_object(Given, namespace="CELERY")
+    if read_before:
+        assert app.conf.task_acks_late is False
     tasks.install(app)
     tasks.install(app)
     assert app.conf.task_acks_late is False
-    assert app.conf.worker_prefetch_multiplier == 7
+    assert app.conf.result_backend == "cache+memory://"
+    assert app.conf.task_reject_on_worker_lost is True
+    assert app.conf.worker_concurrency is None  # Celery's own
     assert not issubclass(app.Task, TrackedTask)
 
 
