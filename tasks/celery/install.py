@@ -48,7 +48,7 @@ def install(app: Celery, fill: Callable[[], None]) -> None:
     if not getattr(app, "_custom_task_cls_used", False):
         app.task_cls = TASK_CLASS
         vars(app).pop("Task", None)  # the class that was made of the name before
-    if app.configured:
+    if getattr(app, "configured", False):  # its types do not name it
         _give_defaults(app.conf, fill)
     else:
         app.on_after_configure.connect(lambda source, **_: _give_defaults(source, fill), weak=False)

@@ -20,7 +20,7 @@ from tests.live.visitor import Visitor
 from tests.waiting import wait_until
 
 from .conftest import environment, run
-from .document import Block, commands, follow, section, template_of
+from .document import ROOT, Block, commands, follow, section, template_of
 
 #: Celery's own layout, as its documentation has it.
 CELERY = """import os
@@ -199,7 +199,9 @@ def project(kind, size, steps, site, guard, valkey_server, tmp_path_factory):
     found = Project(tmp_path_factory.mktemp(size) / "shop", environment(site), valkey_server, kind[1])
     found.create(template_of(section(SIZES[size])), own_settings(size, valkey_server))
     files, lines = follow(steps, found.folder, valkey_server)
-    print(f"{size}: {len(files)} files and a template, {lines + 1} lines")
+    assert (
+        f"In all {len(files)} files and {lines} lines, and one in a template." in (ROOT / "docs/ADOPT.md").read_text()
+    )
     for command in commands(steps) or ["python manage.py migrate", "python manage.py check"]:
         found.manage(*command.split()[1:])
     yield found

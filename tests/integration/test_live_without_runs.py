@@ -60,7 +60,7 @@ def heard(valkey):
 def work(task, task_id, *args):
     """What a worker does with the message of a task."""
     request = {"id": task_id, "task": task.name, "is_eager": False, "retries": 0, "delivery_info": {}}
-    build_tracer(task.name, task, app=app, propagate=False)(task_id, args, {}, request)
+    build_tracer(task.name, task, app=app, propagate=False)(task_id, list(args), {}, request)
     get_flusher().drain(5)
 
 
