@@ -145,7 +145,7 @@ def test_what_a_task_starts_belongs_to_who_started_it():
     assert list(LiveSource().states(Person(f"user-{alice.pk}"), [child])) == [child]
 
 
-def test_telling_never_hurts_publishing_nor_doing(monkeypatch):
+def test_telling_never_hurts_publishing_nor_doing(monkeypatch, caplog):
     def broken(*_):
         raise OSError("Redis is away")
 
@@ -156,6 +156,8 @@ def test_telling_never_hurts_publishing_nor_doing(monkeypatch):
     monkeypatch.setattr(app.tasks[fail.name], "run", lambda: own.append("done"))
     work(fail, task_id)
     assert own == ["done"]
+    said = [record for record in caplog.records if record.name == "progress.live.signals"]
+    assert said and all("is not told: OSError: Redis is away" in record.getMessage() for record in said)
 
 
 PEOPLE = ["a user", "a session"]
