@@ -73,6 +73,8 @@ def from_redis() -> Iterator[Metric]:
         "finished": CounterMetricFamily("tasks_finished", "Runs that have ended", labels=["task", "state"]),
         "refused": CounterMetricFamily("tasks_refused_writes", "Writes of stale attempts that were refused"),
         "sent_again": CounterMetricFamily("tasks_sent_again", "Messages that the sweep sent again"),
+        "ticks": CounterMetricFamily("tasks_ticks", "Ticks of schedules that fired", labels=["entry"]),
+        "ticks_missed": CounterMetricFamily("tasks_ticks_missed", "Ticks nobody was there for", labels=["entry"]),
     }
     for (name, *labels), value in sorted(counts.items()):
         if name in families:
@@ -83,15 +85,18 @@ def from_redis() -> Iterator[Metric]:
     yield from families.values()
     yield histogram("tasks_wait_seconds", "From accepted (or due) to the first attempt", "wait", counts)
     yield histogram("tasks_run_seconds", "From the last attempt's begin to the end", "run", counts)
+    yield histogram("tasks_tick_late_seconds", "From a tick's time to its start", "late", counts, label="entry")
     workers = [worker for worker in pulse().workers if worker.alive]
     yield GaugeMetricFamily("tasks_workers", "Workers that beat just now", value=len(workers))
     slots = sum(worker.concurrency for worker in workers)
     yield GaugeMetricFamily("tasks_worker_slots", "Tasks that all workers can run at once", value=slots)
 
 
-def histogram(name: str, text: str, word: str, counts: dict[tuple[str, ...], float]) -> HistogramMetricFamily:
-    """The histogram of each task that was observed under `word`."""
-    family = HistogramMetricFamily(name, text, labels=["task"])
+def histogram(
+    name: str, text: str, word: str, counts: dict[tuple[str, ...], float], label: str = "task"
+) -> HistogramMetricFamily:
+    """The histogram of each task, or entry, that was observed under `word`."""
+    family = HistogramMetricFamily(name, text, labels=[label])
     observed: dict[str, dict[str, float]] = defaultdict(dict)
     for words, value in counts.items():
         if words[0] == word:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from celery.schedules import crontab
+
 from progress.redis import layer_host
 from tasks.celery.brokers import broker_at
 
@@ -200,6 +202,12 @@ CELERY_TASK_DEFAULT_EXCHANGE_TYPE = CELERY_TASK_CREATE_MISSING_QUEUE_EXCHANGE_TY
 TASKS_LONGEST_COUNTDOWN = BROKER.longest_countdown
 CELERY_BROKER_CONNECTION_TIMEOUT = BROKER.connection_timeout
 CELERY_TIMEZONE = "UTC"
+#: Tasks that start by themselves, as Celery documents them: any worker fires them, and no `celery beat` is needed.
+CELERY_BEAT_SCHEDULE = {
+    "prune-ended-runs": {"task": "tasks.tasks.prune_ended_runs", "schedule": crontab(minute=20, hour=4)},
+}
+#: By an entry's name: catch_up, overlap, jitter, timezone, alert. docs/SCHEDULES.md has them.
+TASKS_SCHEDULE_RULES: dict[str, dict[str, object]] = {}
 
 #: What people are told to type where something is missing. {port} is Flower's; where it is below a path, that follows.
 TASKS_START_ALL = "./start_dev.sh"

@@ -87,6 +87,15 @@ class Parts(TypedDict):
     waiting: int
 
 
+class Reached(TypedDict):
+    """How far a checkpoint is, as the bar showed it when it was stored."""
+
+    current: float | None
+    total: float | None
+    percent: float | None
+    unit: str
+
+
 class Changing(TypedDict, total=False):
     """The part of a task's public state that changes while it runs; an `update` carries all of it.
 
@@ -94,7 +103,7 @@ class Changing(TypedDict, total=False):
     units a second; `eta` seconds until the whole is done; `ts` seconds since 1970. `tries` counts what the task itself
     began (its retries and one), `lost` the workers that died in it, `attempt` both. `missing`: so much was left out.
     Only a final one has `result` or `error`. `result_omitted` true: there is one, but not here; the snapshot over HTTP
-    has it.
+    has it. `resumed_from`: where this attempt went on; `go_on_from`: where a run that ended badly can go on.
     """
 
     state: State
@@ -118,6 +127,8 @@ class Changing(TypedDict, total=False):
     result: JSON
     result_omitted: bool
     error: TaskError | None
+    resumed_from: Reached | None
+    go_on_from: Reached | None
 
 
 class TaskState(Changing, total=False):

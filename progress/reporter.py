@@ -1,7 +1,7 @@
 """What a task says of itself: a call stores numbers in memory, the flusher's thread publishes the newest ones.
 
 Standard library only. Nothing in the caller's loop looks at a clock, takes a lock or does I/O: `set` is a store and
-one look at a flag. The flag, `_attention`, is up in two cases: the flusher sleeps and wants to be woken, or a cancel
+one look at a flag. The flag, `attention`, is up in two cases: the flusher sleeps and wants to be woken, or a cancel
 was asked for and the next call must raise.
 """
 
@@ -16,15 +16,17 @@ from typing import Literal, TypeVar
 from .errors import Cancelled
 from .flusher import Flusher, get_flusher
 from .lines import MAX_LINES_A_FRAME, Lines
-from .messages import FINAL_STATES, Changing, Level, Step, dumps
+from .messages import FINAL_STATES, Changing, Level, Reached, Step, dumps
 from .rate import Rate
-from .sink import Reply, Sink, Told
+from .resumed import keep
+from .sink import Book, Reply, Sink, Told
 from .size import fitting
 from .steps import MAX_STEPS, Scope, begun, outside_of
 from .values import MAX_MESSAGE, MAX_UNIT, finite, length_of, plain_text
-from .whole import Whole, shares
+from .whole import Known, Whole, tell_steps
 
 T = TypeVar("T")
+
 
 #: In the place of what a bar has counted, while it counts no steps.
 NO_STEPS = object()
@@ -37,32 +39,10 @@ class Reporter:
     """
 
     __slots__ = (
-        "_attention",
-        "_by_steps",
-        "_cancelled",
-        "_end",
-        "_flusher",
-        "_lines",
-        "_lock",
-        "_published",
-        "_rate",
-        "_scopes",
-        "_sink",
-        "_step_number",
-        "_steps",
-        "_thread",
-        "_told_seq",
-        "_whole",
-        "attempt",
-        "current",
-        "lost",
-        "message",
-        "missing",
-        "stale",
-        "task_id",
-        "total",
-        "tries",
-        "unit",
+        *("_by_steps", "_cancelled", "_end", "_flusher", "_lines", "_lock", "_published", "_rate", "_resumed_from"),
+        *("_scopes", "_shown_before", "_sink", "_step_number", "_steps", "_thread", "_told_seq", "_whole"),
+        *("attempt", "attention", "book", "current", "lost", "message", "missing", "stale", "task_id", "total"),
+        *("tries", "unit"),
     )
 
     def __init__(
@@ -82,7 +62,8 @@ class Reporter:
         self.stale = False
         self._sink = sink
         self._flusher = flusher or get_flusher()
-        self._attention = True
+        #: True if the next call shall `attend`.
+        self.attention = True
         self._cancelled = False
         self._lines = Lines()
         self._told_seq = 0
@@ -97,6 +78,9 @@ class Reporter:
         self._rate = Rate()
         self._published: tuple[object, ...] | None = None
         self._end: Changing | None = None
+        self._resumed_from: Reached | None = None
+        self._shown_before: Reached | None = None
+        self.book: Book | None = None
 
     # --- what a task calls --------------------------------------------------------------------------------------------
 
@@ -116,8 +100,8 @@ class Reporter:
             self.message = message if type(message) is str else plain_text(message, MAX_MESSAGE)
         if unit is not None:
             self.unit = unit if type(unit) is str else plain_text(unit, MAX_UNIT)
-        if self._attention:
-            self._attend()
+        if self.attention:
+            self.attend()
 
     def advance(self, n: float = 1) -> None:
         """Add `n` to what the task has done. Raises `Cancelled` when the task shall stop."""
@@ -125,8 +109,8 @@ class Reporter:
             self.current = (self.current or 0) + n
         except Exception:  # one of them is no number, or none that can be added
             self.current = (finite(self.current) or 0) + (finite(n) or 0)
-        if self._attention:
-            self._attend()
+        if self.attention:
+            self.attend()
 
     def track(
         self, iterable: Iterable[T], total: float | None = None, unit: str = "", message: str | None = None
@@ -137,12 +121,12 @@ class Reporter:
         if message is not None:
             self.message = plain_text(message, MAX_MESSAGE)
         self.current = 0
-        self._attend()
+        self.attend()
         for done, item in enumerate(iterable, 1):
             yield item
             self.current = done
-            if self._attention:
-                self._attend()
+            if self.attention:
+                self.attend()
 
     @contextmanager
     def step(self, name: str, weight: float = 1) -> Iterator[Reporter]:
@@ -166,13 +150,15 @@ class Reporter:
             self.unit = ""
             self._rate, self._by_steps = Rate(), NO_STEPS
         try:
-            self._attend()
+            self.attend()
             yield self
         except BaseException:
             self._end_step(scope, "failed")
             raise
         self._end_step(scope, "done")
-        self._attend()
+        if self.book is not None:
+            self.book.step_ended()
+        self.attend()
 
     def _end_step(self, scope: Scope, state: Literal["done", "failed"]) -> None:
         with self._lock:
@@ -194,13 +180,13 @@ class Reporter:
     def log(self, text: str, level: Level = "info") -> None:
         """Add a line to the task's log. `level` is debug, info, warning or error. Raises `Cancelled` like `set`."""
         self.write_line(text, level)
-        if self._attention:
-            self._attend()
+        if self.attention:
+            self.attend()
 
     def write_line(self, text: str, level: str = "info") -> None:
         """`log`, but never raises: for a `logging.Handler`, whose caller does not expect an end."""
         self._lines.add(text, level)
-        if self._attention:
+        if self.attention:
             self._flusher.wake()
 
     # --- what the engine's adapter calls ------------------------------------------------------------------------------
@@ -209,6 +195,11 @@ class Reporter:
         """Begin to tell: from now on the flusher looks here."""
         self._flusher.add(self)
         return self
+
+    def resume(self, reached: Reached, shown: Reached | None = None) -> None:
+        """This attempt goes on from there. The bar begins where it was `shown` last, and never runs backwards."""
+        self._resumed_from = reached
+        self._shown_before = shown or reached
 
     def end(self, changes: Changing) -> None:
         """The attempt's last word: `changes` (state, result or error, …) over the last numbers. Returns at once."""
@@ -223,34 +214,27 @@ class Reporter:
     def cancel(self) -> None:
         """Make the next progress call raise `Cancelled`."""
         self._cancelled = True
-        self._attention = True
+        self.attention = True
 
     def state(self) -> Changing:
         """The changing part of the task's public state, as it is now."""
         with self._lock:
-            now, done = time.monotonic(), self._look()
-            counts_steps = self._counts_steps()  # a sum of weights is no work
-            in_steps = bool(counts_steps or self._scopes)
-            outer = self._scopes[0] if self._scopes else self
-            whole = self._whole.look(done, finite(outer.total), by_steps=in_steps)
-            current, total = (None, None) if counts_steps else (finite(self.current), finite(self.total))
+            bar, in_steps, known = self._measure()
+            current, total = bar["current"], bar["total"]
+            now = time.monotonic()
             rate = self._rate.update(current, now)
-            if in_steps:
-                eta = self._whole.seconds_left(whole, now)
-            else:  # of a bar that waits or is not the whole, nobody knows
-                known = rate and total is not None and current is not None and (whole == done or not total)
-                eta = finite((total - current) / rate) if known else None  # type: ignore[operator]
+            eta = self._whole.seconds_left(known.whole, now) if in_steps else known.time_left(bar, rate)
             steps = [Step(**one) for one in self._steps[-MAX_STEPS:]]
             step = self._scopes[-1].step["name"] if self._scopes else None
-        return {
+        state: Changing = {
             "state": "STARTED",
             "attempt": self.attempt,
             "tries": self.tries,
             "lost": self.lost,
             "current": current,
             "total": total,
-            "percent": None if whole is None else round(whole * 100, 2),
-            "unit": "" if counts_steps else plain_text(self.unit, MAX_UNIT),
+            "percent": bar["percent"],
+            "unit": bar["unit"],
             "message": plain_text(self.message, MAX_MESSAGE),
             "step": step,
             "step_number": self._step_number,
@@ -261,20 +245,37 @@ class Reporter:
             "waiting": None,
             "cancel_requested": self._cancelled,
             "ts": round(time.time(), 3),
+            "resumed_from": self._resumed_from,
+            "go_on_from": None,
         }
+        if self._shown_before is not None and not keep(state, self._shown_before, in_steps=in_steps):
+            self._shown_before = None
+        return state
 
     def _counts_steps(self) -> bool:
         """True while what the bar has counted is what its steps left there."""
         return self._by_steps is not NO_STEPS and self.current is self._by_steps
 
     def _look(self) -> float | None:
-        """How much is done of the outermost bar; each step hears how much of itself. The caller holds the lock."""
-        whole, *parts = shares(self._scopes, finite(self.current), finite(self.total), self._thread)
-        for scope, done in zip(self._scopes, parts, strict=True):
-            scope.tell(done)
-        return whole
+        return tell_steps(self._scopes, finite(self.current), finite(self.total), self._thread)
 
-    def _attend(self) -> None:
+    def _measure(self) -> tuple[Reached, bool, Known]:
+        """The bar, whether steps make it up, and what is known of the whole. The caller holds the lock."""
+        done, counts_steps = self._look(), self._counts_steps()  # a sum of weights is no work
+        in_steps = bool(counts_steps or self._scopes)
+        outer = self._scopes[0] if self._scopes else self
+        whole = self._whole.look(done, finite(outer.total), by_steps=in_steps)
+        current, total = (None, None) if counts_steps else (finite(self.current), finite(self.total))
+        percent = None if whole is None else round(whole * 100, 2)
+        unit = "" if counts_steps else plain_text(self.unit, MAX_UNIT)
+        return {"current": current, "total": total, "percent": percent, "unit": unit}, in_steps, Known(whole, done)
+
+    def bar(self) -> Reached:
+        """How far the task is."""
+        with self._lock:
+            return self._measure()[0]
+
+    def attend(self) -> None:
         """The slow path of a progress call: raise a cancel, or wake the flusher."""
         if self._cancelled:
             raise Cancelled
@@ -298,7 +299,7 @@ class Reporter:
 
     def wake_on_news(self, wanted: bool) -> None:
         """Whether the next call shall wake the flusher. After a cancel each call attends, to raise it."""
-        self._attention = wanted or self._cancelled
+        self.attention = wanted or self._cancelled
 
     @property
     def sink(self) -> Sink:

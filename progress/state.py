@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from .messages import FINAL_STATES, Changing, TaskState
+from .resumed import bar_of, is_behind
 
 #: What a worker knows better than the row, even of a task that has ended.
 NUMBERS = frozenset({"current", "total", "percent", "unit", "message", "steps", "step_number", "missing"})
@@ -29,7 +30,10 @@ def merge(stored: TaskState, changing: Changing | None) -> TaskState:
         }
         return cast(TaskState, {**stored, **kept})
     if live == attempt and changing.get("state") == "STARTED" and stored.get("state") in ("RETRY", "PENDING"):
-        return stored  # the attempt is over; the record did not hear it
+        # The attempt is over; the record did not hear it.
+        bar = bar_of(changing)
+        ahead = stored.get("percent") is not None and not is_behind(bar, bar_of(stored))
+        return cast(TaskState, {**stored, **bar}) if ahead else stored
     merged = {**stored, **times_anew(stored, changing), **changing}
     if stored.get("state") in FINAL_STATES:  # of the same end, what was recorded of it
         merged.update({key: stored[key] for key in ("result", "error") if key in stored})

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import cast
 
-from .messages import FINAL_STATES, Changing, LogLine, Parts, TaskState
+from .messages import FINAL_STATES, Changing, LogLine, Parts, Reached, TaskState
 
 
 def said_state(task: Changing) -> str:
@@ -17,14 +17,24 @@ def said_state(task: Changing) -> str:
 
 def said_tries(task: TaskState) -> str:
     """Such as "try 4 of 6 · worker lost 0 of 3": what a task asked for, and what happened to it, are two things."""
-    if not task.get("attempt"):
-        return ""
-    tries = _of(task.get("tries") or 1, task.get("max_tries"))
-    return f"try {tries} · worker lost {_of(task.get('lost') or 0, task.get('max_attempts'))}"
+    said = []
+    if task.get("attempt"):
+        tries = _of(task.get("tries") or 1, task.get("max_tries"))
+        said.append(f"try {tries} · worker lost {_of(task.get('lost') or 0, task.get('max_attempts'))}")
+    if (far := task.get("resumed_from")) and (at := said_reached(far)):
+        said.append(f"resumed at {at}")
+    return ", ".join(said)
+
+
+def said_reached(far: Reached) -> str:
+    """How far a checkpoint is: its percentage, else its count; "" where neither was told."""
+    if far["percent"] is not None:
+        return f"{int(far['percent'] + 1e-9)}\u00a0%"
+    return f"{far['current']:,g} {far['unit']}".strip() if far["current"] is not None else ""
 
 
 def _of(count: int, most: int | None) -> str:
-    return f"{count} of {most}" if most else str(count)
+    return f"{count} of {most}" if most and count <= most else str(count)
 
 
 def said_percent(task: Changing) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from .messages import Reached
 from .rate import Rate
 from .steps import Scope, outside_of
 from .values import finite, share
@@ -31,6 +33,28 @@ def shares(scopes: Sequence[Scope], current: float | None, total: float | None, 
         if at:
             inside[outside_of(scopes, at - 1, main)] += scopes[at - 1].weight * (found[at] or 0.0)
     return found
+
+
+def tell_steps(scopes: Sequence[Scope], current: float | None, total: float | None, main: int) -> float | None:
+    """How much is done of the outermost bar; each step hears how much of itself."""
+    whole, *parts = shares(scopes, current, total, main)
+    for scope, done in zip(scopes, parts, strict=True):
+        scope.tell(done)
+    return whole
+
+
+class Known(NamedTuple):
+    """Shares of the whole, 0 to 1: the most that was shown, and what is done now; None where nobody knows."""
+
+    whole: float | None
+    done: float | None
+
+    def time_left(self, bar: Reached, rate: float | None) -> float | None:
+        """Seconds at `rate` units a second; None of a bar that waits or is not the whole: nobody knows."""
+        current, total = bar["current"], bar["total"]
+        if not rate or total is None or current is None or (self.whole != self.done and total):
+            return None
+        return finite((total - current) / rate)
 
 
 @dataclass(slots=True)

@@ -23,7 +23,10 @@ class TaskRunAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # no generic at
 
     date_hierarchy = "accepted_at"
     exclude = (*SECRET, "traceback")
-    list_display = ("id", "name", "state", "said_tries", "owner", "queue", "worker", "accepted_at", "finished_at")
+    list_display = (
+        *("id", "name", "state", "said_tries", "owner", "queue", "worker", "accepted_at", "finished_at"),
+        "periodic",
+    )
     list_filter = ("state", "name", "queue")
     list_select_related = ("owner",)
     readonly_fields = ("said_tries", "traceback_lines")

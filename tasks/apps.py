@@ -1,8 +1,9 @@
 """The Django application."""
 
+from importlib import import_module
 from types import ModuleType
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.utils.module_loading import autodiscover_modules
 
 from . import defaults
@@ -19,10 +20,23 @@ class TasksConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks, runs  # noqa: F401 - importing the checks registers them
-        from .celery import at_start  # noqa: F401 - listens to Celery's signal
+        from .celery import (
+            at_start,  # noqa: F401 - listens to Celery's signal
+            beat,  # noqa: F401 - registers what a `celery beat` is told
+        )
+        from .celery.beat_tables import BeatTables
         from .celery.engine import CeleryEngine
+        from .celery.schedules import CelerySource
+        from .runs.prune import also_prune
+        from .runs.sweep import also_sweep
+        from .schedules import entry, firing
         from .web import signing_in  # noqa: F401 - listens to Django's signal
 
         runs.register(CeleryEngine())
+        entry.register(CelerySource())
+        if apps.is_installed("django_celery_beat"):
+            entry.register(BeatTables(import_module("django_celery_beat.models")))
+        also_sweep(firing.Firing().look)
+        also_prune(firing.forget)
         # Web processes, too, must know every app's tasks: to offer those that are startable, and to send them.
         autodiscover_modules("tasks")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import current_app
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.utils.module_loading import import_string
@@ -15,6 +16,7 @@ from . import defaults
 from .celery import install
 from .celery.results import RunBackend
 from .celery.task import TrackedTask
+from .schedules.entry import entries
 from .web.middleware import OwnerMiddleware
 
 MIDDLEWARE = "tasks.web.middleware.OwnerMiddleware"
@@ -32,6 +34,18 @@ def check_settings(**_: object) -> list[CheckMessage]:
             id="tasks.E001",
         )
     ]
+
+
+@register("tasks")
+def check_schedules(**_: object) -> list[CheckMessage]:
+    """E002: an entry that cannot be read, or rules of none. One with an unknown task is not: a worker may know it."""
+    hint = "docs/SCHEDULES.md shows entries, and Celery's page on periodic tasks all of their fields."
+    found = entries(stored=False)
+    wrong = [f"CELERY_BEAT_SCHEDULE[{one.name!r}]: {one.problem}" for one in found.values() if one.when is None]
+    rules = getattr(settings, "TASKS_SCHEDULE_RULES", {})
+    if isinstance(rules, dict) and not apps.is_installed("django_celery_beat"):  # its tables may have the entry
+        wrong += [f"TASKS_SCHEDULE_RULES[{name!r}]: no entry has this name." for name in rules if name not in found]
+    return [Error(text, hint=hint, id="tasks.E002") for text in wrong]
 
 
 @register("tasks")

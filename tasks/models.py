@@ -37,6 +37,15 @@ CLAIMABLE = (State.PENDING, State.RETRY)
 FINAL = (State.SUCCESS, State.FAILURE, State.REVOKED)
 
 
+class Runs(models.Manager["TaskRun"]):
+    """Runs without their checkpoints, which may be large and are wanted by the task alone: Django fetches one when it
+    is asked for."""
+
+    def get_queryset(self) -> models.QuerySet[TaskRun]:
+        """All runs."""
+        return super().get_queryset().defer("checkpoint")
+
+
 class TaskRun(models.Model):
     """A task that was accepted: what shall be done, for whom, and how far it has come.
 
@@ -70,10 +79,16 @@ class TaskRun(models.Model):
     max_attempts = models.PositiveIntegerField(default=3, help_text="A worker may die in it this many times.")
     worker = models.CharField(max_length=200, blank=True)
     lost = models.PositiveIntegerField(default=0, help_text="How many workers died in it.")
+    # A default in the database as well: old code goes on inserting during a deploy.
+    in_vain = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="How many of them without having moved its checkpoint."
+    )
 
     parent_id = models.CharField(max_length=64, null=True, blank=True, db_index=True)
     group_id = models.CharField(max_length=64, null=True, blank=True, db_index=True)
     retry_of = models.CharField(max_length=64, null=True, blank=True)
+    periodic = models.CharField(max_length=200, null=True, blank=True, help_text="The entry of a schedule it is of.")
+    tick = models.DateTimeField(null=True, blank=True, help_text="The time of that entry for which it was started.")
 
     accepted_at = models.DateTimeField()
     freed_at = models.DateTimeField(null=True, blank=True, help_text="What a held one waited for had ended.")
@@ -90,12 +105,24 @@ class TaskRun(models.Model):
     traceback = models.TextField(blank=True, help_text="For staff only.")
     progress = models.JSONField(default=dict, blank=True, help_text="The last numbers: the changing part of the state.")
 
+    checkpoint = models.JSONField(
+        null=True, blank=True, help_text="Where its next attempt goes on; see `tasks.resume`."
+    )
+    checkpoint_at = models.JSONField(null=True, blank=True, help_text="How far that is, and for which task it fits.")
+    checkpoint_seq = models.PositiveBigIntegerField(
+        default=0, db_default=0, help_text="Counts the writes of the checkpoint."
+    )
+    advanced = models.BooleanField(default=False, db_default=False, help_text="This attempt moved the checkpoint.")
+
+    objects = Runs()
+
     class Meta:
         verbose_name = "run"
         ordering = ("-accepted_at",)
         constraints = (
             models.UniqueConstraint(fields=["idempotency_key"], name="one_run_for_a_key"),
             models.UniqueConstraint(fields=["active_key"], name="one_active_run_for_a_key"),
+            models.UniqueConstraint(fields=["periodic", "tick"], name="one_run_for_a_tick"),
             models.CheckConstraint(
                 condition=~Q(state__in=FINAL) | Q(finished_at__isnull=False), name="an_end_has_its_time"
             ),
@@ -104,6 +131,9 @@ class TaskRun(models.Model):
             models.Index(fields=["-accepted_at"], name="runs_by_time"),
             models.Index(fields=["state", "-accepted_at"], name="runs_by_state"),
             models.Index(fields=["retry_of"], name="runs_repeating", condition=Q(retry_of__isnull=False)),
+            models.Index(
+                fields=["periodic", "-accepted_at"], name="runs_of_entry", condition=Q(periodic__isnull=False)
+            ),
             models.Index(fields=["owner", "-accepted_at"], name="runs_of_user"),
             models.Index(fields=["session_key", "-accepted_at"], name="runs_of_session"),
             models.Index(fields=["queue", "accepted_at"], name="runs_waiting", condition=Q(state__in=CLAIMABLE)),
@@ -161,3 +191,28 @@ class TaskGroup(models.Model):
 
     def __str__(self) -> str:
         return f"group {self.id}"
+
+
+class Schedule(models.Model):
+    """What is known of an entry of a schedule between its ticks. `last_due`: all its times up to this are done with."""
+
+    name = models.CharField("entry", max_length=200, unique=True)
+    fingerprint = models.CharField(max_length=40, help_text="Of its times: with others it begins anew.")
+    anchor = models.DateTimeField(help_text="When it was first seen with these times: intervals count from here.")
+    last_due = models.DateTimeField()
+    held_due = models.DateTimeField(null=True, blank=True, help_text="A tick that waits for the run before it.")
+    paused_at = models.DateTimeField(null=True, blank=True)
+    paused_by = models.CharField(max_length=150, blank=True)
+    missed = models.PositiveIntegerField(default=0, help_text="Ticks that nobody was there for, and that did not fire.")
+    missed_at = models.DateTimeField(null=True, blank=True)
+    skipped = models.PositiveIntegerField(default=0, help_text="Ticks at which the last run was still active.")
+    skipped_at = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True, help_text="Why its newest tick could not be started.")
+    error_at = models.DateTimeField(null=True, blank=True)
+    alerted_at = models.DateTimeField(help_text="Failures up to this were told to NOTIFY_URLS.")
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name

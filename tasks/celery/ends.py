@@ -13,8 +13,9 @@ from progress.messages import Changing, TaskError, TaskState
 from progress.messages import State as StateName
 from progress.types import JSON
 from tasks import runs
-from tasks.models import TaskRun
-from tasks.runs.state import public_state, shown_error
+from tasks.models import State, TaskRun
+from tasks.runs.state import changing, public_state, shown_error
+from tasks.runs.waiting import retry_waiting
 
 from . import canvas
 from .types import TaskRequest
@@ -78,6 +79,25 @@ def end(
     told = reporter
     transaction.on_commit(lambda: told.end(changes), robust=True)
     return True
+
+
+def give_back(task_id: str, attempt: int) -> None:
+    """The attempt stops at a checkpoint, because its worker ends: the run waits again, and is sent."""
+    reporter = current()
+    numbers = reporter.state() if reporter is not None else None
+    if not runs.give_back(task_id, attempt, send_again=True) or reporter is None or numbers is None:
+        return
+    run = TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.RETRY).first()
+    if run is not None:
+        reporter.end(waiting_state(numbers, run))
+
+
+def waiting_state(numbers: Changing, run: TaskRun) -> Changing:
+    """What is shown between two attempts: where the last one stood, and when the next one starts."""
+    row = changing(run, retry_waiting(run))
+    for key in ("state", "attempt", "tries", "lost", "waiting", "cancel_requested", "error"):
+        numbers[key] = row[key]
+    return numbers
 
 
 def end_untracked(task_id: str, name: str, state: str, request: TaskRequest, values: Outcome) -> None:

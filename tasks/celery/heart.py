@@ -22,6 +22,7 @@ from django.db import connection
 from progress.flusher import get_flusher
 from progress.redis import make_client
 from tasks import runs
+from tasks.resume import stopping
 from tasks.runs import beats, counts
 from tasks.runs.sweep import Sweep
 from tasks.runs.worker import identity, take_identity
@@ -85,6 +86,7 @@ class Heart(bootsteps.StartStopStep):
 
     def __init__(self, parent: Worker, **kwargs: object) -> None:
         super().__init__(parent, **kwargs)
+        ending.stop_at_checkpoints(parent)
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -100,6 +102,7 @@ class Heart(bootsteps.StartStopStep):
 
     def stop(self, parent: Worker) -> None:
         """The worker ends when its tasks have: until then it beats, and nothing is given back."""
+        stopping.stop()
         if parent.pool is not None:
             parent.pool.stop()
         self._end(frozenset())

@@ -25,12 +25,14 @@ from progress.errors import Cancelled
 from progress.messages import TaskError
 from progress.record import get_record
 from progress.reporter import Reporter
-from tasks import runs
+from progress.types import JSON
+from tasks import resume, runs
 from tasks.models import TaskRun
 from tasks.runs import DatabaseAway, barrier, counts, trace, with_retries
 from tasks.runs.worker import identity
 
-from .ends import end
+from .beat import is_of_a_beat
+from .ends import end, give_back
 from .errors import text_of
 from .left_open import LeftOpen, close_left_open
 from .start import adopted, following, max_tries_of, moment, start_of, time_of
@@ -51,6 +53,8 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
 
     #: How many workers may die in a run before it is FAILURE with `WorkerLost`. 1: it must not run twice.
     max_attempts = 3
+    #: Another one: a checkpoint that an attempt before has left does not fit any more. Any JSON value.
+    checkpoint_version: JSON = 1
     #: Names of arguments. While a run of the same owner with the same values of these is active, a start gives that
     #: one. Empty: every start is a run.
     one_while_active: tuple[str, ...] = ()
@@ -172,12 +176,17 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         counts.claimed(run)
         trace.follow(str(request.get("request_id") or ""))
         logger.info("Attempt %s of %s begins.", run.attempt, run, extra={"task_id": run.pk, "attempt": run.attempt})
-        activate(Reporter(run.pk, run.attempt, get_record(), tries=run.tries, lost=run.lost).open())
+        reporter = Reporter(run.pk, run.attempt, get_record(), tries=run.tries, lost=run.lost)
+        resume.begin(run, reporter, self.checkpoint_version)
+        activate(reporter.open())
 
     def _claim(self, request: TaskRequest, now: datetime) -> TaskRun | None:
         waited_until = moment(request.eta)
         run = runs.claim(request.id, identity(), now, waited_until)
         if run is None:
+            if is_of_a_beat(request):
+                logger.warning("%s came from a celery beat, but the workers fire that entry.", request.id)
+                raise Dropped()
             runs.adopt(adopted(self, request))
             run = runs.claim(request.id, identity(), now, waited_until)
         return run
@@ -202,6 +211,9 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
             return work()
         except Cancelled:
             self._end(request, "REVOKED", runs.CANCELLED)
+            raise Dropped() from None
+        except resume.Stopped:
+            with_retries(lambda: give_back(request.id, int(request.attempt)))
             raise Dropped() from None
         except Dropped:
             self._replace(request)
@@ -237,6 +249,8 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
             ended = True
         finally:
             left = close_left_open()
+            if left or not ended or getattr(request, "next_attempt", None):
+                resume.settle(current())
             if left and not ended:
                 logger.warning("%s left its transaction on %s open; it was rolled back.", request.id, left)
         if left:
@@ -302,5 +316,6 @@ def _put_down_the_pen(**_: object) -> None:
     trace.follow("")
     reporter = current()
     if reporter is not None:
+        resume.end(reporter)
         reporter.close()
         activate(None)

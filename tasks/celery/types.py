@@ -10,6 +10,8 @@ from celery.result import AsyncResult
 CeleryTask: TypeAlias = Any
 #: `self.request` of a task, and what we note on it: `attempt`, `next_attempt`, `replacement`, `raised`.
 TaskRequest: TypeAlias = Any
+#: One of Celery's schedules, whose types do not know what a crontab expands to.
+CelerySchedule: TypeAlias = Any
 #: A signature (of a task, group, chain or chord), the dict that it is in a message, or a list of them.
 Signature: TypeAlias = Any
 #: Celery's WorkController, with its hostname and its pool.

@@ -11,9 +11,9 @@ from django.conf import settings
 
 import progress
 from progress.messages import Level
+from tasks.runs.notify import Messenger
 
 from . import files, saving
-from .notify import Messenger
 from .source import Source, Unreachable, fetch_all
 from .wanted import Wanted
 

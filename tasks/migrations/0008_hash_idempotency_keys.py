@@ -24,6 +24,6 @@ def hash_keys(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tasks", "0005_follow_old_rows")]
+    dependencies = [("tasks", "0006_checkpoints")]
 
     operations = [migrations.RunPython(hash_keys, migrations.RunPython.noop, elidable=True)]

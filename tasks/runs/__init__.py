@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from .cancelling import cancel
     from .database import DatabaseAway, with_retries
     from .engine import Engine, KeyReused, NotAccepted, get_engine, register
+    from .fence import hold_fast, holds, works
     from .message import MAX_ERROR, MAX_MESSAGE, MAX_RESULT, plain, storable
-    from .moves import CANCELLED, claim, end, expire, give_back, hold_fast, holds, lost, postpone, release, set_aside
+    from .moves import CANCELLED, claim, end, expire, give_back, lost, postpone, release, set_aside
     from .repeating import again
     from .sending import send
 
@@ -29,11 +30,9 @@ _PLACES = {
     "cancelling": ("cancel",),
     "database": ("DatabaseAway", "with_retries"),
     "engine": ("Engine", "KeyReused", "NotAccepted", "get_engine", "register"),
+    "fence": ("hold_fast", "holds", "works"),
     "message": ("MAX_ERROR", "MAX_MESSAGE", "MAX_RESULT", "plain", "storable"),
-    "moves": (
-        *("CANCELLED", "claim", "end", "expire", "give_back", "hold_fast", "holds", "lost", "postpone", "release"),
-        "set_aside",
-    ),
+    "moves": ("CANCELLED", "claim", "end", "expire", "give_back", "lost", "postpone", "release", "set_aside"),
     "sending": ("send",),
 }
 _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names}
@@ -70,6 +69,7 @@ __all__ = [
     "set_aside",
     "storable",
     "with_retries",
+    "works",
 ]
 
 

@@ -15,7 +15,7 @@ from progress.messages import ID_PATTERN
 from progress.types import JSON
 from tasks.models import FINAL, State, TaskRun, new_id
 
-from . import barrier, counts, keys
+from . import barrier, counts, keys, periodic
 from .database import DatabaseAway, reconnect
 from .engine import KeyReused, NotAccepted
 from .message import plain
@@ -37,7 +37,7 @@ class Start:
 
     `message` is `{"args", "kwargs", "options"}` as JSON. `one_while_active`: while a run of the same owner and task
     with the same value is active, a start gives that one. `after`: the run or group that a held run waits for. `anew`:
-    where a run of this id has ended, it begins again; without, that run is given.
+    where a run of this id has ended, it begins again; without, that run is given. `goes_on`: begin at its checkpoint.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Start:
     after: str | None = None
     anew: bool = False
     behind: Sequence[Start] = field(default_factory=tuple)
+    goes_on: TaskRun | None = None
 
     def row(self, now: datetime) -> TaskRun:
         """The row, without an owner. Raises `NotAccepted` for what has no room in it."""
@@ -82,6 +83,8 @@ class Start:
             after=self.after,
             held=self.after is not None,
             accepted_at=now,
+            checkpoint=self.goes_on and self.goes_on.checkpoint,
+            checkpoint_at=self.goes_on and self.goes_on.checkpoint_at,
         )
 
 
@@ -125,6 +128,7 @@ def _accept(
     run = start.row(now)
     run.id = new or run.id
     run.retry_of = retry_of
+    run.periodic, run.tick = periodic.current()
     above = _give_owner(run, owner or current_owner())
     if idempotency_key:
         if plain(idempotency_key) != idempotency_key:

@@ -13,11 +13,11 @@ from tasks.models import TaskRun
 from .cancelling import cancel
 from .engine import NotAccepted
 from .moves import cancel_all, follow_up
-from .repeating import again
+from .repeating import CHECKPOINT, START, again
 from .search import Filter, may
 
 #: What is done, in the words of its end.
-DONE = {"cancel": "cancelled", "retry": "started again"}
+DONE = {"cancel": "cancelled", "retry": "started again", "go_on": "went on where it was"}
 
 
 #: Starts the task whose work `act_on_all` is, and gives its run's id.
@@ -75,7 +75,7 @@ def act(action: str, task_id: str, run_id: str) -> bool:
     if TaskRun.objects.filter(parent_id=run_id, retry_of=task_id).exists():
         return True
     try:
-        again(run)
+        again(run, begin=CHECKPOINT if action == "go_on" else START)
     except NotAccepted as error:
         progress.log(f"{task_id}: {error}", "warning")
         return False

@@ -107,6 +107,17 @@ def sent_again() -> None:
     counts.add("sent_again")
 
 
+def ticked(entry: str, late: float) -> None:
+    """A tick of a schedule's entry fired, so many seconds late."""
+    counts.add("ticks", entry)
+    _observe("late", entry, late)
+
+
+def missed(entry: str, count: int) -> None:
+    """Ticks that nobody was there for, and that do not fire any more."""
+    counts.add("ticks_missed", entry, by=count)
+
+
 def _observe(name: str, task: str, seconds: float) -> None:
     seconds = max(seconds, 0)
     place = bisect_left(BUCKETS, seconds)

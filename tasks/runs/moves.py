@@ -21,7 +21,7 @@ from progress.messages import Changing, TaskError
 from progress.types import JSON
 from tasks.models import CLAIMABLE, FINAL, State, TaskRun
 
-from . import barrier, counts
+from . import barrier, counts, deaths
 from .engine import get_engine
 from .message import MAX_TRACEBACK, plain, sayable
 from .sending import send
@@ -60,6 +60,7 @@ def claim(
             started_at=now,
             next_retry_at=None,
             error=None,
+            advanced=False,
             sent_at=Coalesce("sent_at", Value(now, DateTimeField())),  # it arrived, so it was sent
         )
         if claimed:
@@ -86,20 +87,11 @@ def begin_again(wanted: TaskRun) -> bool:
     names = [*("name", "message", "queue", "group_id", "parent_id", "eta", "expires", "priority", "max_attempts")]
     names += ["tries", "max_tries", "held", "after", "accepted_at", "freed_at"]
     values: dict[str, object] = {name: getattr(wanted, name) for name in names}
-    values |= {"state": State.PENDING, "worker": "", "lost": 0, "unfollowed": False, "progress": {}, "traceback": ""}
-    empty = ("sent_at", "started_at", "finished_at", "next_retry_at", "cancel_requested_at", "result", "error")
-    values |= dict.fromkeys(empty)
+    values |= {"state": State.PENDING, "worker": "", "lost": 0, "in_vain": 0, "unfollowed": False}
+    values |= {"progress": {}, "traceback": ""}
+    empty = ["sent_at", "started_at", "finished_at", "next_retry_at", "cancel_requested_at", "result", "error"]
+    values |= dict.fromkeys([*empty, "checkpoint", "checkpoint_at"])
     return bool(TaskRun.objects.filter(pk=wanted.pk, state__in=(State.SUCCESS, State.FAILURE)).update(**values))
-
-
-def holds(task_id: str, attempt: int) -> bool:
-    """True if `attempt` is still the one that runs."""
-    return TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED).exists()
-
-
-def hold_fast(task_id: str, attempt: int) -> bool:
-    """`holds`, and until the end of the caller's transaction nobody takes the run away: the row is locked."""
-    return bool(TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED).update(attempt=attempt))
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------
@@ -144,6 +136,8 @@ def end(
     }
     if numbers is not None:
         values["progress"] = numbers
+    if state == State.SUCCESS:  # nothing is left to go on with
+        values |= {"checkpoint": None, "checkpoint_at": None}
     run = _end(mine, task_id, values, quietly=quietly)
     if run is None and attempt is not None:
         counts.refused()
@@ -254,15 +248,9 @@ def lost(task_id: str, worker: str, *, send_again: bool, why: str = "") -> str |
     if run.cancel_requested_at is not None:
         _revoke_instead(task_id, run.attempt)
         return State.REVOKED
-    if run.lost + 1 >= run.max_attempts:
-        times = "once" if run.max_attempts == 1 else f"{run.max_attempts} times"
-        error: TaskError = {
-            "type": "WorkerLost",
-            "message": f"The worker process died in this task {times}." + (f" The last time: {why}" if why else ""),
-        }
-        others = {"lost": F("lost") + 1}
-        return State.FAILURE if end(task_id, State.FAILURE, attempt=run.attempt, error=error, others=others) else None
-    again: dict[str, object] = {"lost": F("lost") + 1}
+    again: dict[str, object] = {"lost": F("lost") + 1, "in_vain": F("in_vain") + int(not run.advanced)}
+    if (error := deaths.too_many(run, why)) is not None:
+        return State.FAILURE if end(task_id, State.FAILURE, attempt=run.attempt, error=error, others=again) else None
     if send_again:
         again["sent_at"] = None  # should the broker be away, the sweep sends it as soon as that is back
     return State.RETRY if _give_back(run, again, send_again=send_again) else None

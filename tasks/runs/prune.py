@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,6 +11,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from tasks.models import FINAL, TaskGroup, TaskRun
+
+logger = logging.getLogger(__name__)
 
 #: Runs deleted by one statement: short enough that a start never waits long for SQLite's one writer.
 SLICE = 500

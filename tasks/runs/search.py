@@ -71,7 +71,12 @@ def _with_word(found: QuerySet[TaskRun], word: str) -> QuerySet[TaskRun]:
 
 
 def may(action: str) -> Q:
-    """The runs to which it can be done: "cancel" those that have not ended, "retry" those that have."""
+    """The runs to which it can be done: "cancel" those that have not ended, "retry" those that have.
+
+    "go_on": those that ended badly, and have a checkpoint.
+    """
+    if action == "go_on":
+        return Q(state__in=(State.FAILURE, State.REVOKED), checkpoint_at__isnull=False)
     return ~Q(state__in=FINAL) if action == "cancel" else Q(state__in=FINAL)
 
 

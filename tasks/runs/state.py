@@ -16,12 +16,14 @@ from progress.held import Held, Since
 from progress.messages import Changing, LogLine, TaskError, TaskState, Waiting
 from progress.messages import State as StateName
 from progress.record import get_record
+from progress.resumed import bar_of, keep
 from progress.size import MAX_RESULT
 from progress.state import merge
 from progress.types import JSON
 from progress.values import plain_json
 from tasks.models import FINAL, State, TaskRun
 
+from . import checkpoints
 from .characters import can_be_shown
 from .engine import get_engine
 from .family import parts_of
@@ -77,6 +79,9 @@ def changing(run: TaskRun, waiting: Waiting | None = None) -> Changing:
     """The changing part, from the row alone: the last numbers of an ended run, none of a waiting one."""
     numbers: Changing = _numbers(run.progress) if run.state in FINAL else {}
     result, omitted = _result(run)
+    far = checkpoints.reached(run.checkpoint_at)
+    if far is not None and numbers.get("percent") is None:
+        numbers.update(far)  # type: ignore[typeddict-item]  # a part of it
     state: Changing = {
         "state": cast(StateName, run.state),
         "attempt": run.attempt,
@@ -99,6 +104,8 @@ def changing(run: TaskRun, waiting: Waiting | None = None) -> Changing:
         "result": result,
         "result_omitted": omitted,
         "error": shown_error(run.error),
+        "resumed_from": numbers.get("resumed_from"),
+        "go_on_from": far if run.state in (State.FAILURE, State.REVOKED) else None,
     }
     return state
 
@@ -118,7 +125,7 @@ def _numbers(stored: object) -> Changing:
     if not isinstance(stored, dict):
         return {}
     kinds: dict[str, type | tuple[type, ...]] = dict.fromkeys(("current", "total", "percent"), (int, float))
-    kinds |= {"unit": str, "message": str, "steps": list, "step_number": int, "missing": int}
+    kinds |= {"unit": str, "message": str, "steps": list, "step_number": int, "missing": int, "resumed_from": dict}
     found = {key: sayable(stored[key]) for key, kind in kinds.items() if isinstance(stored.get(key), kind)}
     return cast(Changing, found)
 
@@ -168,7 +175,11 @@ def live_log(found: TaskRun) -> list[LogLine]:
 def tell(run: TaskRun) -> None:
     """Publish a state that was moved from outside the task. Nothing is lost when it fails: viewers are repaired."""
     try:
-        get_record().tell(run.pk, changing(run), final=run.is_final)
+        record, state = get_record(), changing(run)
+        if run.checkpoint_at is not None and not run.is_final:  # its bar goes on: it does not run backwards either
+            told = record.read(run.pk, Since(log=False)).changing or {}
+            keep(state, bar_of(told), in_steps=bool(told.get("step")))
+        record.tell(run.pk, state, final=run.is_final)
     except Exception as error:
         logger.debug("The state of %s could not be told: %s", run, error)
 

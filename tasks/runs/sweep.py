@@ -22,10 +22,9 @@ from tasks.models import CLAIMABLE, FINAL, State, TaskGroup, TaskRun
 from . import barrier, beats, counts, moves, unreadable
 from .cancelling import request_cancel
 from .clock import Countdowns, long_ago
-from .database import DatabaseAway
+from .database import DatabaseAway, unless_locked
 from .engine import get_engine
 from .missing import Missing
-from .prune import KEEP_RUNS, parse_age, prune
 from .sending import Unsendable, try_to_send, waits_here
 from .state import tell_deaf
 from .waiting import due
@@ -59,6 +58,14 @@ MAX_MOVES = 500
 SEND_TRIES = 2
 
 
+_more: list[Callable[[], None]] = []
+
+
+def also_sweep(step: Callable[[], None]) -> None:
+    """Make `step` part of every worker's sweep, whether it leads or not, and whether Redis answers or not."""
+    _more.append(step)
+
+
 class Sweep:
     """One look a second. Two workers that look at the same time do no harm: each move is conditional."""
 
@@ -77,7 +84,6 @@ class Sweep:
         self._missing = Missing()
         self._countdowns = Countdowns()
         self._troubled: set[str] = set()
-        self._pruned_at = float("-inf")
 
     def disconnected(self) -> None:
         """Redis did not answer, or did not know this worker: when it does, wait before judging others."""
@@ -88,6 +94,8 @@ class Sweep:
         close_old_connections()
         self._try(self._lost_here)
         self._try(self._cancel_here)
+        for step in _more:
+            self._try(step)
         if time.monotonic() < self._quiet_until:
             return
         workers = self._workers()
@@ -104,7 +112,6 @@ class Sweep:
             self._orphans,
             self._cancelled_parents,
             self._open_groups,
-            self._prune,
         ):
             self._try(step)
 
@@ -203,9 +210,11 @@ class Sweep:
         }
 
         def lose(pk: str) -> None:
-            state = moves.lost(pk, by[pk], send_again=True)
-            if state:
-                logger.warning("Worker %s died in %s; the run is now %s.", by[pk], pk, state)
+            state: list[str | None] = []
+            if not unless_locked(lambda: state.append(moves.lost(pk, by[pk], send_again=True))):
+                logger.warning("%s is held by worker %s, which is silent; it is taken when it lets go.", pk, by[pk])
+            elif state[0]:
+                logger.warning("Worker %s died in %s; the run is now %s.", by[pk], pk, state[0])
 
         self._each(by, lose)
 
@@ -315,15 +324,6 @@ class Sweep:
         with transaction.atomic():
             if TaskGroup.objects.filter(pk=pk, done=False).update(done=True):
                 unreadable.complete_group(pk)
-
-    def _prune(self) -> None:
-        """Once a day, by whoever of all workers comes first."""
-        if time.monotonic() - self._pruned_at < 60:
-            return
-        self._pruned_at = time.monotonic()
-        if self._client.set(f"{settings.REDIS_PREFIX}:pruned", identity(), nx=True, ex=24 * 3600):
-            count = prune(parse_age(getattr(settings, "TASKS_KEEP_RUNS", KEEP_RUNS)))
-            logger.info("Deleted %s runs that ended long ago.", count)
 
     def _send(self, found: QuerySet[TaskRun]) -> None:
         """Send again, the oldest first. A run whose own message is at fault ends; the others go on."""

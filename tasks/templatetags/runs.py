@@ -9,7 +9,7 @@ from django.conf import settings
 
 from progress.messages import FINAL_STATES, LogLine, TaskState
 from progress.texts import not_kept as lines_not_kept
-from progress.texts import path, said_parts, said_percent, said_state, said_tries
+from progress.texts import path, said_parts, said_percent, said_reached, said_state, said_tries
 from tasks.web.services import flower_url, status
 
 register = template.Library()
@@ -77,6 +77,16 @@ def not_kept(log: list[LogLine]) -> str:
 def path_times(run: TaskState) -> dict[str, datetime | None]:
     """When it was accepted, queued, started and finished."""
     return path(run)
+
+
+@register.filter
+def go_on(run: TaskState | None) -> str:
+    """What the button says, under which a run that ended badly goes on; "" where it cannot."""
+    far = (run or {}).get("go_on_from")
+    if not far:
+        return ""
+    at = said_reached(far)
+    return f"Go on from {at}" if at else "Go on"
 
 
 @register.inclusion_tag("tasks/_strip.html", takes_context=True)

@@ -40,22 +40,22 @@ def all_runs(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return bulk(request)
     wanted = Filter.of(request.GET)
-    page = _page_number(request)
+    page = page_number(request)
     rows = shown(listed(wanted.find()).select_related("owner")[(page - 1) * PAGE : page * PAGE])
     counts = _counts(wanted)
     total = counts.get(wanted.state, 0) if wanted.state in State.values else sum(counts.values())
     pages = max(1, -(-total // PAGE))
     context = {
         "wanted": wanted,
-        "rows": list(zip(rows, live_states(rows, explain(rows)), map(_took, rows), _repeats(rows), strict=True)),
+        "rows": list(zip(rows, live_states(rows, explain(rows)), map(took, rows), _repeats(rows), strict=True)),
         "counts": [(state, counts.get(state.value, 0)) for state in State],
         "total": total,
         "everything": sum(counts.values()),
         "page": page,
         "pages": pages,
-        "before": _address(request, page=page - 1) if page > 1 else "",
-        "after": _address(request, page=page + 1) if page < pages else "",
-        "by_state": _address(request, state="", page=""),
+        "before": address(request, page=page - 1) if page > 1 else "",
+        "after": address(request, page=page + 1) if page < pages else "",
+        "by_state": address(request, state="", page=""),
         "names": TaskRun.objects.order_by("name").values_list("name", flat=True).distinct(),
         "since": SINCE,
         "hour": _hour.look(),
@@ -74,7 +74,7 @@ def _counts(wanted: Filter) -> dict[str, int]:
     return dict(found.annotate(count=Count("pk")))
 
 
-def _took(run: TaskRun) -> str:
+def took(run: TaskRun) -> str:
     """How long its newest attempt has run; between two attempts none does."""
     if run.started_at is None or run.state in CLAIMABLE:
         return ""
@@ -82,12 +82,13 @@ def _took(run: TaskRun) -> str:
     return f"{spent:.1f} s" if spent < 60 else f"{spent // 60:.0f} min {spent % 60:02.0f} s"
 
 
-def _page_number(request: HttpRequest) -> int:
+def page_number(request: HttpRequest) -> int:
+    """The number of the page that is asked for, from 1."""
     text = request.GET.get("page", "")
     return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 8 else 1
 
 
-def _address(request: HttpRequest, **changed: object) -> str:
+def address(request: HttpRequest, **changed: object) -> str:
     """This page with other words in its query."""
     query = request.GET.copy()
     for name, value in changed.items():

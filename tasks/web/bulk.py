@@ -11,18 +11,19 @@ from django.shortcuts import redirect, render
 from tasks import runs
 from tasks.models import TaskRun
 from tasks.runs.bulk import DONE, start
+from tasks.runs.repeating import CHECKPOINT, START
 from tasks.runs.search import Filter, may
 
 #: Runs that may be ticked: those of a page.
 MOST_TICKED = 50
-WHY_NOT = {"cancel": "ended already", "retry": "not ended yet"}
+WHY_NOT = {"cancel": "ended already", "retry": "not ended yet", "go_on": "without a checkpoint, or not ended badly"}
 
 
 def bulk(request: HttpRequest) -> HttpResponse:
     """What a POST of the list asks for: a question with the number, and after it the thing itself."""
     action = request.POST.get("action", "")
     if action not in DONE:
-        raise BadRequest("action must be cancel or retry.")
+        raise BadRequest("action must be cancel, retry or go_on.")
     everything = request.POST.get("all") == "1"
     ticked = request.POST.getlist("run")[:MOST_TICKED]
     found = Filter.of(request.GET).find() if everything else TaskRun.objects.filter(pk__in=ticked)
@@ -44,7 +45,7 @@ def _act(request: HttpRequest, action: str, found: QuerySet[TaskRun]) -> None:
             if action == "cancel":
                 done += runs.cancel(run.pk)
             elif run.is_final:
-                runs.again(run)
+                runs.again(run, begin=CHECKPOINT if action == "go_on" else START)
                 done += 1
         except runs.NotAccepted as error:
             refused = str(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from django.http import HttpRequest, JsonResponse
 from django.http.multipartparser import MultiPartParserError
@@ -75,6 +75,14 @@ def read_body(request: HttpRequest, max_body: int = MAX_BODY, *, boxes: bool = F
         if isinstance(value, (dict, list)) or (isinstance(value, bool) and not boxes):
             raise BadBody(f"{name} must be a number or a string, but got {json.dumps(value)[:50]}.", name)
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def read_choice(request: HttpRequest, name: str, choices: Sequence[str]) -> str:
+    """The field `name` of the request, one of `choices`; the first where it is left out. Raises `BadBody`."""
+    value = str(read_body(request).get(name) or choices[0])
+    if value not in choices:
+        raise BadBody(f"{name} must be one of {', '.join(choices)}, but got {value!r}."[:200], name)
+    return value
 
 
 def refuse(errors: dict[str, list[str]], status: int = 400) -> JsonResponse:

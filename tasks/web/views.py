@@ -21,6 +21,7 @@ from tasks import runs
 from tasks.models import TaskRun
 from tasks.runs.family import family_of
 from tasks.runs.owner import current_owner
+from tasks.runs.repeating import BEGINNINGS
 from tasks.runs.search import repeated, said_repeated
 from tasks.runs.state import listed, live_log, live_states, public_state, readable
 from tasks.runs.waiting import explain
@@ -30,7 +31,7 @@ from .feeds import HOME_RUNS
 from .forms import StartForm
 from .limits import limit_starts
 from .panels import additions, home_forms
-from .requests import BadBody, idempotency_key, key_reused, read_body, refuse, wants_json
+from .requests import BadBody, idempotency_key, key_reused, read_body, read_choice, refuse, wants_json
 from .services import flower_url
 
 
@@ -125,7 +126,10 @@ def cancel_run(request: HttpRequest, task_id: str) -> HttpResponse:
 @require_POST
 @limit_starts
 def retry_run(request: HttpRequest, task_id: str) -> HttpResponse:
-    """Start an ended run again, as a new one: 202 with its addresses for JSON, 409 while it has not ended."""
+    """Start an ended run again, as a new one: 202 with its addresses for JSON, 409 while it has not ended.
+
+    `from`: "start", or "checkpoint" to go on where it was.
+    """
     found = find_run(request, task_id)
     if found is None:
         return gone(request, "Nothing was started.")
@@ -135,7 +139,11 @@ def retry_run(request: HttpRequest, task_id: str) -> HttpResponse:
         messages.info(request, "The task has not ended yet.")
         return redirect("run", task_id=found.pk)
     try:
-        again = runs.again(found)
+        begin = read_choice(request, "from", BEGINNINGS)
+    except BadBody as error:
+        return refuse(error.as_errors())
+    try:
+        again = runs.again(found, begin=begin)
     except runs.NotAccepted as error:
         if wants_json(request):
             return refuse({"task": [str(error)]}, 409)

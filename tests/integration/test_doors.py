@@ -172,7 +172,7 @@ PARTS = {
     "(?P<url>.*)$": "nothing/",
 }
 FORMS: dict[str, dict[str, str]] = {
-    "runs/": {"action": "cancel"},
+    "runs/": {"action": "cancel", "confirmed": "1"},
     "tasks/start/": {"steps": "1", "delay": "0"},
     "downloads/": {"launcher": "Ann", "seller_id": "S1", "start_date": "2026-01-01", "end_date": "2026-01-02"},
     "login/": {"username": "owner", "password": "wrong"},

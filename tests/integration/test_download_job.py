@@ -217,7 +217,7 @@ def test_a_cancel_ends_it_within_a_moment(source):
     source.delay = 5
     reporter = Reporter("", 0, Silence(), Flusher())
     token = activate(reporter)
-    reporter._attention = True
+    reporter.attention = True
     try:
         reporter.cancel()
         with pytest.raises(Cancelled):

@@ -14,6 +14,8 @@ from celery import chain, chord, group
 from celery.exceptions import TimeoutError
 from celery.result import AsyncResult, GroupResult, ResultSet, result_from_tuple
 
+from tests.waiting import wait_until
+
 from .testjobs import asked as _asked
 from .testjobs import odd as _odd
 
@@ -223,6 +225,7 @@ def results(ask: Ask, app: Any, folder: Path) -> None:
     ask("a group, forgotten", lambda: (more.forget(), [AsyncResult(one.id).state for one in more.results]))
     mixed: Any = group(add.s(1, 1), fail.s(), add.s(2, 2))()
     ask("mixed", lambda: got(mixed))
+    wait_until(mixed.ready, SECONDS)  # the first failure was raised while others may have been at it
     ask("mixed, counted", lambda: (mixed.completed_count(), mixed.ready(), mixed.failed(), mixed.successful()))
     ask("mixed, joined", lambda: [type(one).__name__ for one in mixed.join(timeout=SECONDS, propagate=False)])
     ask("mixed, maybe_throw", lambda: raised(lambda: mixed.maybe_throw()))

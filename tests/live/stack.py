@@ -303,10 +303,13 @@ class Stack:
             postgres.drop(self.env["DATABASE_URL"])
 
     def logs(self, last: int = 60) -> list[tuple[str, str]]:
-        """For each log file: its name and its last lines."""
+        """For each log file: its name and its last lines. None when a test has removed the folder or a file of it."""
         logs = []
-        for path in sorted((self.folder / "logs").iterdir()):
-            lines = path.read_text(errors="replace").splitlines()
+        for path in sorted((self.folder / "logs").glob("*")):
+            try:
+                lines = path.read_text(errors="replace").splitlines()
+            except FileNotFoundError:
+                continue
             logs.append((path.name, "\n".join(lines[-last:])))
         return logs
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import threading
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from .fake_progress import FakeProgress, Socket
-from .test_browser_modules import leave, line, snapshot, stay, wait_until
+from .test_browser_modules import leave, line, snapshot, stay, update, wait_until
 
 #: Where each task stands, so that a number on the page tells whose it is.
 CURRENT = {"t": 3, "u": 7}
@@ -18,6 +19,8 @@ CONTENT = (
     '<div part="bar" role="progressbar"><svg><rect part="fill" width="9%"></rect></svg></div>'
     '<ol part="log"></ol><ol part="steps"></ol><p part="error" hidden></p><p part="announce" role="status"></p>'
 )
+#: The task's own bar: steps have theirs.
+BAR = "[part=bar][role=progressbar]"
 
 #: As htmx's, Turbo's and other morphs do it: attributes become those of the new text, children one after the other.
 MORPH = """
@@ -99,7 +102,7 @@ def expect_shown(tab: Page, task_id: str) -> None:
     it = tab.locator("#it")
     expect(it.locator("[part=message]")).to_have_text(f"this is {task_id}")
     expect(it.locator("[part=count]")).to_have_text(f"{CURRENT[task_id]} / 10")
-    expect(it.get_by_role("progressbar")).to_have_attribute("aria-valuenow", str(CURRENT[task_id] * 10))
+    expect(it.locator(BAR)).to_have_attribute("aria-valuenow", str(CURRENT[task_id] * 10))
     expect(it.locator("[part=log] li")).to_have_count(1)
     expect(it.locator("[part=steps] li")).to_contain_text([f"step of {task_id}"])
     expect(it).to_have_attribute("connection", "live")
@@ -112,7 +115,7 @@ def expect_clear(tab: Page) -> None:
     expect(it.locator("[part=log] li, [part=steps] li")).to_have_count(0)
     for attribute in ("state", "ended", "connection", "indeterminate"):
         assert it.get_attribute(attribute) is None, attribute
-    assert it.get_by_role("progressbar").get_attribute("aria-valuenow") is None
+    assert it.locator(BAR).get_attribute("aria-valuenow") is None
 
 
 ELEMENT = "document.getElementById('it')"
@@ -225,8 +228,44 @@ def test_content_of_its_own_is_made_once_however_often_it_moves(tab, fake):
     Sockets(fake)
     put(tab, fake, 'task-id="t"', content="")
     tab.evaluate(f"for (let i = 0; i < 5; i++) document.getElementById('there').append({ELEMENT})")
-    expect(tab.get_by_role("progressbar")).to_have_attribute("aria-valuenow", "30")
-    expect(tab.get_by_role("progressbar")).to_have_count(1)
+    expect(tab.locator(BAR)).to_have_attribute("aria-valuenow", "30")
+    expect(tab.locator(BAR)).to_have_count(1)
+
+
+def test_a_large_result_that_arrives_after_a_change_of_the_parts_and_before_it_is_painted_is_fetched(tab, fake):
+    go = threading.Event()
+
+    def scene(socket: Socket) -> None:
+        socket.say(Sockets._of("t"))
+        go.wait(15)
+        socket.say(update(5, state="SUCCESS") | {"result": None, "result_omitted": True})
+        socket.wait_closed()
+
+    fake.scenes = [scene]
+    put(tab, fake, 'task-id="t"', content=f'{CONTENT}<pre part="result"></pre>')
+    expect_shown(tab, "t")
+    fake.polled = {"task": {"id": "t", "result": "a large one"}}
+    ended = tab.evaluate_handle(
+        f"""() => {{
+            const it = {ELEMENT}, paint = window.requestAnimationFrame;
+            let held = [];
+            window.requestAnimationFrame = (todo) => held.push(todo);
+            it.append(Object.assign(document.createElement("span"), {{ innerHTML: '<b part="percent"></b>' }}));
+            const ended = new Promise((done) => {{
+                it.addEventListener("end", () => done("ended"), {{ once: true }});
+                setTimeout(() => done("nothing came"), 10_000);
+            }});
+            window.paintAgain = () => {{
+                window.requestAnimationFrame = paint;
+                for (const todo of held) paint(todo);
+            }};
+            return {{ ended }};
+        }}"""
+    )
+    go.set()
+    assert ended.evaluate("({ ended }) => ended") == "ended"
+    tab.evaluate("paintAgain()")
+    expect(tab.locator("#it [part=result]")).to_contain_text("a large one")
 
 
 # --- signed out -------------------------------------------------------------------------------------------------------

@@ -153,3 +153,22 @@ def row(page: Page, task_id: str) -> Locator:
 
 def stack_wait(visitor: Visitor, task_id: str, state: str) -> None:
     wait_until(lambda: visitor.task(task_id)["state"] == state, 20, lambda: str(visitor.task(task_id)))
+
+
+def test_staff_sees_what_starts_by_itself_starts_it_and_pauses_it(stack, staff, person):
+    page = person(stack, account=staff).open("/schedules/")
+    entry = page.get_by_role("article", name="prune-ended-runs")
+    expect(entry).to_contain_text("every day at 04:20, UTC")
+    expect(entry.get_by_role("region", name="Next times").get_by_role("listitem")).to_have_count(5)
+    page.get_by_role("button", name="Run prune-ended-runs now").click()
+    expect(page.get_by_text("prune-ended-runs is started.")).to_be_visible()
+    page.get_by_role("region", name="Last runs").get_by_role("link").first.click()
+    expect(page.get_by_role("heading", name="prune_ended_runs")).to_be_visible()
+    expect(page.get_by_text("SUCCESS").first).to_be_visible()
+
+    page.goto(f"{stack.url}/schedules/")
+    page.get_by_role("button", name="Pause prune-ended-runs").click()
+    expect(page.get_by_text("It is paused since")).to_be_visible()
+    page.get_by_role("button", name="Resume prune-ended-runs").click()
+    expect(page.get_by_text("prune-ended-runs fires again.")).to_be_visible()
+    expect(page.get_by_text("It is paused since")).to_have_count(0)

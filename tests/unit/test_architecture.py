@@ -34,7 +34,7 @@ STANDARD_LIBRARY_ONLY = [
         "lines",
         "rate",
         "values",
-        *("active", "threads", "stored"),
+        *("active", "threads", "stored", "resumed"),
     ),
     *("terminal", "compat", "celery", "logs", "batch", "outbox", "eager"),
     *("held", "listener", "topic", "state", "audience", "background", "size", "seldom"),
@@ -42,13 +42,11 @@ STANDARD_LIBRARY_ONLY = [
 
 #: Each outside thing is known by few files.
 KNOWN_BY = {
+    # In settings.py its crontab alone, as its users write their schedules.
     "celery": {
-        *("tasks/celery/", "tasks/tasks.py", "tasks/downloads/tasks.py", "django_starter/celery.py"),
-        *(
-            "tasks/__init__.py",
-            "tasks/checks.py",
-            "progress/live/signals.py",
-        ),  # `tasks.install(app)`, and whether it was called
+        *("tasks/celery/", "tasks/tasks.py", "tasks/downloads/tasks.py", "progress/live/signals.py"),
+        *("django_starter/celery.py", "django_starter/settings.py"),
+        *("tasks/__init__.py", "tasks/checks.py"),  # `tasks.install(app)`, and whether it was called
     },
     "kombu": {"tasks/celery/"},
     "redis": {
@@ -62,13 +60,15 @@ KNOWN_BY = {
 
 #: The rooms of `tasks`, and which of the others each may import. "": the files beside them, which everybody may know.
 ROOMS = {
-    "": {"runs", "celery", "web", "jobs"},
+    "": {"runs", "schedules", "resume", "celery", "web", "jobs"},
     "runs": {""},
-    "celery": {"runs", ""},
-    "web": {"runs", ""},
-    "jobs": set(),
-    "downloads": {"web", "runs", "celery", ""},
-    "management": {"runs", ""},
+    "resume": {"runs", ""},
+    "schedules": {"runs", ""},
+    "celery": {"resume", "schedules", "runs", ""},
+    "web": {"schedules", "runs", ""},
+    "jobs": {"resume"},
+    "downloads": {"web", "resume", "runs", "celery", ""},
+    "management": {"schedules", "runs", ""},
     "templatetags": {"web", "runs", ""},
     "migrations": {""},
 }

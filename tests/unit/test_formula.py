@@ -29,11 +29,11 @@ def test_a_formula_is_known_whatever_stands_before_it(before, sign):
 
 
 @pytest.mark.parametrize("sign", SIGNS)
-@pytest.mark.parametrize("before", BEFORE)
 @pytest.mark.parametrize("separator", SEPARATORS)
-def test_a_formula_is_known_in_every_cell_that_a_locale_makes_of_a_text(separator, before, sign):
-    pieces = safe(f"Lamp{separator}{before}{sign}1+1").split(separator)
-    assert not any(is_formula(piece) for piece in pieces)
+def test_a_formula_is_known_in_every_cell_that_a_locale_makes_of_a_text(separator, sign):
+    for before in BEFORE:
+        pieces = safe(f"Lamp{separator}{before}{sign}1+1").split(separator)
+        assert not any(is_formula(piece) for piece in pieces), before
 
 
 @pytest.mark.parametrize("text", ["", "Lamp", "größer", "a = b", "3-4", "a;b", "P-001", "\u200b", "有限", "x@y"])

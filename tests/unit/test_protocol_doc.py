@@ -52,6 +52,7 @@ SHAPES: dict[str, tuple[Any, set[str]]] = {  # heading → (the TypedDict, field
     "unsubscribe": (client_frames.Unsubscribe, set()),
     "task": (TaskState, CHANGING),
     "changing part": (Changing, set()),
+    "reached": (messages.Reached, set()),
     "step": (messages.Step, set()),
     "parts": (messages.Parts, set()),
     "waiting": (messages.Waiting, set()),
@@ -61,7 +62,7 @@ SHAPES: dict[str, tuple[Any, set[str]]] = {  # heading → (the TypedDict, field
 
 
 def test_every_shape_of_the_wire_has_its_section():
-    shapes = {value for value in vars(messages).values() if typing.is_typeddict(value)}
+    shapes = {value for one in (messages, client_frames) for value in vars(one).values() if typing.is_typeddict(value)}
     assert shapes == {shape for shape, _ in SHAPES.values()}
 
 
@@ -103,6 +104,7 @@ WORDS: dict[Any, str] = {
     messages.Waiting: r"\[waiting\]",
     messages.Parts: r"\[parts\]",
     messages.TaskError: r"\[error\]",
+    messages.Reached: r"\[reached\]",
     TaskState: r"\[task\]",
 }
 
@@ -133,7 +135,7 @@ def test_every_error_code_is_named():
 def test_every_error_code_that_the_code_uses_is_declared():
     declared = set(get_args(fields(messages.Error)["code"]))
     used = set()
-    for module in (messages, socket):
+    for module in (messages, client_frames, socket):
         for node in ast.walk(ast.parse(Path(module.__file__ or "").read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("FrameError", "error"):
                 first = node.args[0]

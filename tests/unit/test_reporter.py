@@ -74,7 +74,7 @@ def test_the_first_word_is_told_at_once_after_a_quiet_moment(sink):
     flusher = Flusher(interval=0.5)  # so long that "at once" and "when it is time again" cannot be mistaken
     reporter = Reporter("t", 1, sink, flusher).open()
     until(lambda: sink.bodies)
-    until(lambda: reporter._attention)  # the flusher sleeps
+    until(lambda: reporter.attention)  # the flusher sleeps
     told = sink.times[-1]
     until(lambda: time.monotonic() - told > 0.5)
     began = time.monotonic()
@@ -134,7 +134,7 @@ def test_the_flusher_sleeps_without_news(sink):
 
     Reporter.has_news = counting  # type: ignore[method-assign]
     try:
-        until(lambda: reporter._attention)
+        until(lambda: reporter.attention)
         time.sleep(2 * INTERVAL)
         looks = 0
         time.sleep(10 * INTERVAL)
@@ -310,7 +310,7 @@ def test_an_overtaken_task_that_says_the_same_again_and_again_hears_it(reporter,
 def test_a_task_that_says_the_same_wakes_the_flusher_once_an_interval(sink):
     flusher = Flusher(interval=0.1, poll_interval=60)
     reporter = Reporter("t", 1, sink, flusher).open()
-    until(lambda: reporter._attention)
+    until(lambda: reporter.attention)
     wakes = 0
     wake = flusher.wake
 

@@ -12,6 +12,9 @@ export const isPartial = ({ state, missing }) => state === "SUCCESS" && missing 
 // a final update ends the clock before a snapshot brings the stored time
 const finished = (task) => (isFinal(task.state) ? (task.finished_at ?? task.ts * 1000) : null);
 
+/** How far a checkpoint is. */
+const reached = (far) => percent(far.percent) || count(far.current, null, far.unit);
+
 /** Percent to draw: null where nobody can know how far it is, or nothing was told. */
 export function fraction({ state, percent }) {
   if (state === "SUCCESS") return 100;
@@ -30,14 +33,17 @@ function queuedAt(task) {
   return !started || isNext ? sent : null;
 }
 
-const of = (count, most) => (most ? `${count} of ${most}` : `${count}`);
+const of = (count, most) => (most && count <= most ? `${count} of ${most}` : `${count}`);
 
 export const TEXT = {
   name: (task) => task.name.split(".").pop(),
   state: (task) => (isPartial(task) ? `done, ${task.missing} missing` : task.state),
-  attempt: ({ attempt, tries, max_tries, lost, max_attempts }) =>
-    attempt ? `try ${of(tries ?? 1, max_tries)} · worker lost ${of(lost ?? 0, max_attempts)}` : "",
-  again: (task) => (task.attempt > 1 ? TEXT.attempt(task) : ""),
+  attempt: ({ attempt, tries, max_tries, lost, max_attempts, resumed_from: far }) => {
+    const at = far && reached(far);
+    const said = attempt ? `try ${of(tries ?? 1, max_tries)} · worker lost ${of(lost ?? 0, max_attempts)}` : "";
+    return [said, at && `resumed at ${at}`].filter(Boolean).join(", ");
+  },
+  again: (task) => (task.attempt > 1 || task.resumed_from ? TEXT.attempt(task) : ""),
   message: (task) => (task.cancel_requested && !isFinal(task.state) ? "Cancelling …" : task.message),
   percent: (task) => percent(fraction(task)) || (task.state === "STARTED" && task.step_number ? `step ${task.step_number}` : ""),
   count: (task) => count(task.current, task.total, task.unit),
@@ -67,6 +73,7 @@ export const BLOCK = {
     return waiting ? waiting.hint + (left ? ` (in ${duration(left).replace(".0", "")})` : "") : "";
   },
   error: ({ error, state }) => (error ? (state === "REVOKED" ? "" : `${error.type}: `) + error.message : ""),
+  "go-on": ({ go_on_from: far }) => (far ? ["Go on", reached(far)].filter(Boolean).join(" from ") : ""),
   result: (task) => (task.state === "SUCCESS" ? json(task.result) : ""),
 };
 

@@ -159,7 +159,7 @@ class TaskProgress extends HTMLElement {
     this.#view = view;
     if (task.state !== before || task.attempt !== attempt) this.#began = task.ts * 1000;
     this.#tell("progress", task);
-    if (task.result_omitted && this.#parts.has("result") && !this.#result) this.#fetchResult();
+    if (task.result_omitted && this.querySelector('[part="result"]') && !this.#result) this.#fetchResult();
     if (!isFinal(task.state) || isFinal(before)) return;
     tick(this, false);
     if (before) this.#write("announce", announcement(task));

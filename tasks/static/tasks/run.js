@@ -8,11 +8,14 @@ const icon = document.querySelector("link[rel=icon]");
 const bell = document.getElementById("notify");
 const site = document.title.split("·").pop();
 
-run.addEventListener("progress", ({ detail: task }) => {
+function show(task) {
   const mark = isPartial(task) ? "⚠" : ({ SUCCESS: "✓", FAILURE: "✗", REVOKED: "■" }[task.state] ?? TEXT.percent(task));
   document.title = `${mark} ${TEXT.name(task)} ·${site}`;
   icon.href = icon.dataset[isPartial(task) ? "missing" : task.state.toLowerCase()] ?? icon.href;
-});
+}
+
+run.addEventListener("progress", ({ detail: task }) => show(task));
+if (run.task) show(run.task); // heard before this file was loaded: the next news may be far away
 
 run.addEventListener("end", ({ detail: task }) => {
   bell.hidden = true;
