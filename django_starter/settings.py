@@ -7,8 +7,8 @@ from datetime import timedelta
 from celery.schedules import crontab
 
 from progress.redis import layer_host
+from tasks.celery.brokers import broker_at
 
-from .brokers import broker_at
 from .environment import (
     BASE_DIR,
     BROKER_SCHEMES,
@@ -189,6 +189,7 @@ FLOWER_URL = text(
 
 # --- Celery ---------------------------------------------------------------------------------------------------------
 
+# What the promises need beside these is set by `tasks.install(app)`.
 BROKER = broker_at(BROKER_URL, REDIS_PREFIX, master=REDIS_SENTINEL_MASTER, password=REDIS_SENTINEL_PASSWORD)
 CELERY_BROKER_URL = BROKER.url
 CELERY_BROKER_CHANNEL_ERROR_RETRY = BROKER.channel_error_retry
@@ -199,23 +200,7 @@ CELERY_TASK_DEFAULT_QUEUE_TYPE = CELERY_TASK_CREATE_MISSING_QUEUE_TYPE = BROKER.
 CELERY_TASK_DEFAULT_EXCHANGE_TYPE = CELERY_TASK_CREATE_MISSING_QUEUE_EXCHANGE_TYPE = BROKER.exchange_type
 #: A message that is due later stays in the database until then.
 TASKS_LONGEST_COUNTDOWN = BROKER.longest_countdown
-CELERY_RESULT_BACKEND = "tasks.celery.results:RunBackend"
 CELERY_BROKER_CONNECTION_TIMEOUT = BROKER.connection_timeout
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # 100 by default: then a worker gives up and ends
-CELERY_WORKER_CONSUMER = "tasks.celery.reconnect:SoonBack"
-CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.2}
-CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = True
-CELERY_TASK_TRACK_STARTED = False  # the claim moves a run to STARTED
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 8
-CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = False
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # True lost running tasks
-CELERY_WORKER_SEND_TASK_EVENTS = False  # Flower, and whoever else listens, switches them on
-CELERY_TASK_SEND_SENT_EVENT = True
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"
 #: Tasks that start by themselves, as Celery documents them: any worker fires them, and no `celery beat` is needed.
 CELERY_BEAT_SCHEDULE = {

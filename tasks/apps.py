@@ -1,18 +1,29 @@
 """The Django application."""
 
 from importlib import import_module
+from types import ModuleType
 
 from django.apps import AppConfig, apps
 from django.utils.module_loading import autodiscover_modules
+
+from . import defaults
 
 
 class TasksConfig(AppConfig):
     name = "tasks"
     verbose_name = "Tasks"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def __init__(self, app_name: str, app_module: ModuleType) -> None:
+        super().__init__(app_name, app_module)
+        defaults.fill()  # before any app is ready: `progress` would name a source of its own
 
     def ready(self) -> None:
         from . import checks, runs  # noqa: F401 - importing the checks registers them
-        from .celery import beat  # noqa: F401 - registers what a `celery beat` is told
+        from .celery import (
+            at_start,  # noqa: F401 - listens to Celery's signal
+            beat,  # noqa: F401 - registers what a `celery beat` is told
+        )
         from .celery.beat_tables import BeatTables
         from .celery.engine import CeleryEngine
         from .celery.schedules import CelerySource

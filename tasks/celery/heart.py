@@ -17,7 +17,6 @@ from celery import bootsteps, signals
 from celery.concurrency.base import BasePool
 from celery.worker import state as worker_state
 from django.conf import settings
-from django.core.checks import run_checks
 from django.db import connection
 
 from progress.flusher import get_flusher
@@ -43,10 +42,6 @@ for _lock in (_beat_lock, _sweep_lock):
 
 @signals.worker_init.connect
 def _take_identity(sender: Worker, **_: object) -> None:
-    if refused := [
-        str(found) for found in run_checks(tags=["tasks"])
-    ]:  # Celery asks the checks and does not look at the answer
-        raise SystemExit("\n".join(refused))
     # In the parent, before the pool is forked: every pool process claims under its parent's name.
     take_identity(sender.hostname)
     # A worker may wait longer for its broker than a web process.

@@ -1,6 +1,6 @@
 """The base class of every Celery task of the project: `.delay()` accepts a run, the worker claims it.
 
-`Celery(task_cls=…)` in `django_starter/celery.py` names it, so a plain `@shared_task` has it without a word. A task
+`tasks.install(app)` names it, so a plain `@shared_task` has it without a word. A task
 may say `max_attempts = 1` to never run twice, or `tracked = False` to be left to Celery alone.
 """
 
