@@ -43,7 +43,7 @@ function say(form, text) {
 // Cancel goes away with the end of the run: the keyboard's place moves on to what has come instead.
 document.addEventListener("end", ({ target }) => {
   if (!document.activeElement?.closest(".when-running") || !target.contains(document.activeElement)) return;
-  requestAnimationFrame(() => target.querySelector(".when-ended button")?.focus()); // after it is painted
+  requestAnimationFrame(() => target.querySelector(".when-ended:not([hidden]) button")?.focus()); // after it is painted
 });
 
 document.addEventListener("end", async (event) => {
