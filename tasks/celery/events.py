@@ -11,8 +11,9 @@ import time
 from typing import Any
 
 from celery import current_app
-from kombu.transport.redis import Channel
 from kombu.utils.json import dumps
+
+from .types import RedisChannel
 
 #: Seconds for which no event of a start is published after one that nobody heard.
 DEAF_FOR = 2.0
@@ -26,7 +27,7 @@ class StartEvents:
         #: The last one was.
         self.heard = False
 
-    def publish(self, kind: str, fields: dict[str, object], producer: Any, **options: Any) -> None:
+    def publish(self, kind: str, fields: dict[str, object], producer: Any, **options: object) -> None:
         """As Celery's own. In a pipeline, whose answers say nothing, if the one before it was heard."""
         many = getattr(producer._batch_local, "current", None) is not None
         if self.heard if many else time.monotonic() >= self._deaf_until:
@@ -41,11 +42,10 @@ class StartEvents:
 
 start_events = StartEvents()
 
-RedisChannel: Any = Channel  # what follows is private to kombu
 _put_fanout = RedisChannel._put_fanout
 
 
-def _put_counted(channel: Any, exchange: str, message: object, routing_key: str, **kwargs: Any) -> None:
+def _put_counted(channel: Any, exchange: str, message: object, routing_key: str, **kwargs: object) -> None:
     """kombu's, which does not say who heard it."""
     if routing_key != "task.sent" or kwargs.get("_publish_batch") is not None:
         _put_fanout(channel, exchange, message, routing_key, **kwargs)
