@@ -1,6 +1,6 @@
 """`PROGRESS = {"REDIS_URL": …}`: all that this package is told, with defaults for all but the address of Redis.
 
-A setting may also be written by itself, with the prefix PROGRESS_, and then counts before the dict.
+A setting may also be written by itself, with the prefix PROGRESS_, and then takes precedence over the dict.
 """
 
 from __future__ import annotations

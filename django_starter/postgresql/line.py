@@ -28,7 +28,7 @@ ON_ITS_WAY = 1.0
 #: Seconds that the server may take to be reached, and to say so.
 ANSWERS_WITHIN = 2
 #: Seconds after which a line is given up on of which the server cannot say anything (it takes no more connections; a
-#: pooler stands in between, which has process numbers of its own).
+#: pooler is in between, which has process numbers of its own).
 GIVEN_UP_AFTER = 30.0
 
 T = TypeVar("T")

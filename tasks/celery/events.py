@@ -1,4 +1,4 @@
-"""Celery's event of a start (`task-sent`), for as long as somebody hears it: Flower, or who else subscribes.
+"""Celery's event of a start (`task-sent`), for as long as somebody hears it: Flower, or whoever else subscribes.
 
 Publishing it costs as much as the message itself. Redis answers a PUBLISH with the number of those who hear it; after
 a 0 nothing is published for `DEAF_FOR` seconds, so one who subscribes hears the starts from then on. (The events of
@@ -35,7 +35,7 @@ class StartEvents:
             amqp._event_dispatcher.publish(kind, fields, producer, **options)
 
     def heard_by(self, many: int) -> None:
-        """So many heard what was published."""
+        """How many heard what was published."""
         self.heard = many > 0
         self._deaf_until = float("-inf") if many else time.monotonic() + DEAF_FOR
 

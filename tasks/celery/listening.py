@@ -1,8 +1,8 @@
-"""Who waits for an end hears of it at once: the live record's last word travels through Redis anyway.
+"""Whoever waits for an end hears of it at once: the live record's last word travels through Redis anyway.
 
-One subscription connection a process, for all of its threads. It is a wake-up, never the truth: who was woken looks
-into the database. Who begins to wait is woken by the answer to its own SUBSCRIBE as well, so an end between the first
-look and the subscription is not missed; nor is one while the connection was lost, because that is subscribed anew.
+One subscription connection a process, for all of its threads. It is a wake-up, never the truth: whoever was woken looks
+into the database. Whoever begins to wait is woken by the answer to its own SUBSCRIBE as well, so an end between the
+first look and the subscription is not missed; nor is one while the connection was lost: that is subscribed anew.
 While Redis is away the caller looks every half second, as without this.
 """
 
