@@ -20,7 +20,7 @@ def said(monkeypatch):
             lines.append(record.getMessage())
 
     console = Console()
-    console.addFilter(Floods(0.2))
+    console.addFilter(Floods(1))
     monkeypatch.setattr(logging.getLogger("uvicorn.error"), "filters", [])  # the site's own, with its long window
     monkeypatch.setattr(logging.getLogger("uvicorn"), "propagate", True)  # a server of another test ends it there
     logging.getLogger().addHandler(console)
