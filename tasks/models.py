@@ -14,6 +14,9 @@ from progress.types import JSON
 
 T = TypeVar("T")
 
+#: The engine of whoever names none: rows that an older release wrote have it as well.
+CELERY = "celery"
+
 
 def new_id() -> str:
     """An id that cannot be guessed."""
@@ -47,6 +50,7 @@ class TaskRun(models.Model):
     name = models.CharField("task", max_length=200, db_index=True)
     message = models.JSONField(default=dict)
     queue = models.CharField(max_length=100)
+    engine = models.CharField(max_length=40, default=CELERY, db_default=CELERY, help_text="Who does it: Celery, Huey.")
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
     session_key = models.CharField(max_length=40, blank=True, db_index=True)
@@ -65,6 +69,9 @@ class TaskRun(models.Model):
     attempt = models.PositiveIntegerField(default=0, help_text="Counts claims, from 1.")
     max_attempts = models.PositiveIntegerField(default=3, help_text="A worker may die in it this many times.")
     worker = models.CharField(max_length=200, blank=True)
+    attempts = models.JSONField(
+        default=list, db_default=[], blank=True, help_text="Who worked on it, where its engine's users ask."
+    )
     lost = models.PositiveIntegerField(default=0, help_text="How many workers died in it.")
 
     parent_id = models.CharField(max_length=64, null=True, blank=True, db_index=True)
@@ -144,6 +151,7 @@ class TaskGroup(models.Model):
     """
 
     id = models.CharField(primary_key=True, max_length=64)
+    engine = models.CharField(max_length=40, default=CELERY, db_default=CELERY)
     members = models.JSONField()
     body = models.JSONField(null=True)
     left = models.IntegerField(default=0, help_text="Parts that have not ended yet.")

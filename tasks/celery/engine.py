@@ -26,7 +26,7 @@ from tasks.runs import NotAccepted, Start
 from . import broker, canvas, children, errors
 from .message import decoded
 from .options import check
-from .start import following, start_of
+from .start import following, is_tracked, queue_of, start_of
 from .types import CeleryTask, Result, Signature
 
 logger = logging.getLogger(__name__)
@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 class CeleryEngine:
     """See `runs.engine.Engine`."""
+
+    name = "celery"
 
     def publish(self, run: TaskRun) -> None:
         """As Celery sends it, under the run's id."""
@@ -71,6 +73,11 @@ class CeleryEngine:
     def is_separate(self) -> bool:
         """RabbitMQ, or another Redis."""
         return broker.is_separate()
+
+    def queues(self) -> set[str]:
+        """As the project's tasks are routed."""
+        current_app.loader.import_default_modules()
+        return {queue_of(task, {}) for task in current_app.tasks.values() if is_tracked(task)}
 
     def start_command(self, queue: str) -> str:
         """With `-Q` for every queue but the default one."""

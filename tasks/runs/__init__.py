@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .accepting import Start, accept, adopt, check_id, hold
     from .cancelling import cancel
     from .database import DatabaseAway, with_retries
-    from .engine import Engine, NotAccepted, get_engine, register
+    from .engine import Engine, NoEngine, NotAccepted, engines, get_engine, register
     from .message import MAX_ERROR, MAX_MESSAGE, MAX_RESULT, plain, storable
     from .moves import CANCELLED, claim, end, expire, give_back, hold_fast, holds, lost, postpone, release, set_aside
     from .repeating import again
@@ -28,7 +28,7 @@ _PLACES = {
     "repeating": ("again",),
     "cancelling": ("cancel",),
     "database": ("DatabaseAway", "with_retries"),
-    "engine": ("Engine", "NotAccepted", "get_engine", "register"),
+    "engine": ("Engine", "NoEngine", "NotAccepted", "engines", "get_engine", "register"),
     "message": ("MAX_ERROR", "MAX_MESSAGE", "MAX_RESULT", "plain", "storable"),
     "moves": (
         *("CANCELLED", "claim", "end", "expire", "give_back", "hold_fast", "holds", "lost", "postpone", "release"),
@@ -45,6 +45,7 @@ __all__ = [
     "MAX_RESULT",
     "DatabaseAway",
     "Engine",
+    "NoEngine",
     "NotAccepted",
     "Start",
     "accept",
@@ -54,6 +55,7 @@ __all__ = [
     "check_id",
     "claim",
     "end",
+    "engines",
     "expire",
     "get_engine",
     "give_back",

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from progress.messages import ID_PATTERN
 from progress.types import JSON
-from tasks.models import FINAL, State, TaskRun, new_id
+from tasks.models import CELERY, FINAL, State, TaskRun, new_id
 
 from . import counts
 from .database import DatabaseAway, reconnect
@@ -45,6 +45,7 @@ class Start:
     name: str
     message: dict[str, JSON]
     queue: str
+    engine: str = CELERY
     id: str | None = None
     max_attempts: int = 3
     priority: int | None = None
@@ -71,6 +72,7 @@ class Start:
             name=self.name,
             message=self.message,
             queue=self.queue,
+            engine=self.engine,
             max_attempts=self.max_attempts,
             priority=self.priority,
             eta=self.eta,

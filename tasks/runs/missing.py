@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from django.db.models import QuerySet
 
@@ -14,20 +15,23 @@ SURE_AFTER = 2.5
 #: Runs of its queue accepted so much later were claimed before it: its message is lost, though others are there.
 OVERTAKEN_BY = timedelta(seconds=10)
 
+#: An engine, and the name of a queue of its.
+Queue: TypeAlias = tuple[str, str]
+
 
 class Missing:
     """What one worker has seen of each queue, from look to look. Times are this process's own, monotonic."""
 
     def __init__(self) -> None:
-        self._since: dict[str, dict[str, float]] = {}
+        self._since: dict[Queue, dict[str, float]] = {}
 
-    def forget(self, queue: str) -> None:
+    def forget(self, queue: Queue) -> None:
         """Nothing can be said of this queue now."""
         self._since.pop(queue, None)
 
     def look(
         self,
-        queue: str,
+        queue: Queue,
         waiting: QuerySet[TaskRun],
         messages: int,
         with_workers: set[str],

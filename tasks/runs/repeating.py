@@ -11,4 +11,4 @@ from .owner import Owner
 
 def again(run: TaskRun, owner: Owner | None = None) -> TaskRun:
     """A new run with the arguments of an ended one, linked to it. Raises `NotAccepted`."""
-    return accept(get_engine().again(run), retry_of=run.pk, owner=owner)
+    return accept(get_engine(run.engine).again(run), retry_of=run.pk, owner=owner)

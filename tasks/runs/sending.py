@@ -10,14 +10,15 @@ from django.utils import timezone
 
 from tasks.models import TaskRun
 
-from .engine import get_engine
+from .engine import NoEngine, get_engine
 
 logger = logging.getLogger(__name__)
 
 #: After the broker refused, starts do not wait for it again for so many seconds; the sweep sends them.
 BROKER_REST = 2.0
 
-_broker_rests_until = 0.0
+#: By engine: each may have a broker of its own.
+_rests_until: dict[str, float] = {}
 
 
 class Unsendable(Exception):
@@ -35,19 +36,21 @@ def send(run: TaskRun) -> bool:
 
 def try_to_send(run: TaskRun) -> bool:
     """`send`, for whoever deals with a run that can never be sent: raises `Unsendable`."""
-    global _broker_rests_until
     if waits_here(run):
         return False
-    if time.monotonic() < _broker_rests_until:
+    if broker_rests(run.engine):
         return False
-    engine = get_engine()
+    try:
+        engine = get_engine(run.engine)
+    except NoEngine as error:
+        raise Unsendable(str(error)) from error
     try:
         engine.publish(run)
     except Exception as error:
         if not engine.is_away(error):
             raise Unsendable(f"{type(error).__name__}: {error}") from error
         # The run is stored: the caller keeps its task_id.
-        _broker_rests_until = time.monotonic() + BROKER_REST
+        _rests_until[run.engine] = time.monotonic() + BROKER_REST
         logger.warning("The broker does not take %s; it is stored and will be sent: %s", run, error)
         return False
     TaskRun.objects.filter(pk=run.pk).update(sent_at=timezone.now())
@@ -59,6 +62,6 @@ def waits_here(run: TaskRun) -> bool:
     return run.due_at is not None and run.due_at - timezone.now() > settings.TASKS_LONGEST_COUNTDOWN
 
 
-def broker_rests() -> bool:
-    """True while this process does not ask a broker that has just refused."""
-    return time.monotonic() < _broker_rests_until
+def broker_rests(engine: str) -> bool:
+    """True while this process does not ask that engine's broker, which has just refused."""
+    return time.monotonic() < _rests_until.get(engine, 0.0)

@@ -66,7 +66,7 @@ def changing(run: TaskRun, waiting: Waiting | None = None) -> Changing:
         "waiting": waiting,
         "cancel_requested": run.cancel_requested_at is not None,
         "ts": (run.finished_at or run.started_at or run.accepted_at).timestamp(),
-        "result": readable(run.result),
+        "result": readable(run.result, run.engine),
         "error": shown_error(run.error),
     }
     return state
@@ -82,11 +82,11 @@ def _numbers(stored: object) -> Changing:
     return cast(Changing, found)
 
 
-def readable(stored: JSON) -> JSON:
+def readable(stored: JSON, engine: str) -> JSON:
     """A stored argument or result as people read it: a date or an id is its text, not how an engine has stored it."""
     if isinstance(stored, (dict, list)) and '"__type__"' in json.dumps(stored):
         try:
-            return plain_json(get_engine().value(stored))
+            return plain_json(get_engine(engine).value(stored))
         except Exception:  # another program has written it
             return sayable(stored)
     return sayable(stored)
@@ -146,7 +146,7 @@ def _held(found: Sequence[TaskRun]) -> dict[str, Held]:
 def _args_text(run: TaskRun) -> str:
     """The arguments as Python shows them."""
     try:
-        args, kwargs = get_engine().arguments(run)
+        args, kwargs = get_engine(run.engine).arguments(run)
         parts = [repr(value) for value in args] + [f"{key}={value!r}" for key, value in kwargs.items()]
     except Exception:
         return "(cannot be shown)"

@@ -23,7 +23,7 @@ from . import barrier, beats, counts, moves, unreadable
 from .cancelling import request_cancel
 from .clock import Countdowns, long_ago
 from .database import DatabaseAway
-from .engine import get_engine
+from .engine import engines, get_engine
 from .missing import Missing
 from .prune import KEEP_RUNS, parse_age, prune
 from .sending import Unsendable, try_to_send, waits_here
@@ -226,17 +226,17 @@ class Sweep:
         with_workers = {pk for worker in workers if not worker.dead for pk in (*worker.reserved, *worker.active)}
         with_workers |= self._pool.reserved() | self._pool.active()
         waiting = TaskRun.objects.filter(due(timezone.now()), sent_at__isnull=False)
-        for queue in list(waiting.order_by().values_list("queue", flat=True).distinct()):
-            here = waiting.filter(queue=queue)
+        for engine, queue in list(waiting.order_by().values_list("engine", "queue").distinct()):
+            of_queue = TaskRun.objects.filter(engine=engine, queue=queue)
+            here = waiting & of_queue
             try:
-                messages = get_engine().count(queue)
+                messages = get_engine(engine).count(queue)
             except Exception as error:  # the broker cannot say: then nobody is missing
                 logger.debug("The broker does not say how long %s is: %s", queue, error)
-                self._missing.forget(queue)
+                self._missing.forget((engine, queue))
                 continue
-            claimed = TaskRun.objects.filter(queue=queue, attempt__gt=0, eta=None)
-            newest = claimed.aggregate(newest=Max("accepted_at"))["newest"]
-            lost = self._missing.look(queue, here, messages, with_workers, newest, MAX_MOVES)
+            newest = of_queue.filter(attempt__gt=0, eta=None).aggregate(newest=Max("accepted_at"))["newest"]
+            lost = self._missing.look((engine, queue), here, messages, with_workers, newest, MAX_MOVES)
             self._send(TaskRun.objects.filter(pk__in=lost, state__in=CLAIMABLE))
 
     def _expired(self) -> None:
@@ -301,7 +301,7 @@ class Sweep:
         part = part.exclude(held=True, after=OuterRef("pk"))  # a body that says it is one
         ended = TaskRun.objects.filter(group_id=OuterRef("pk"), unfollowed=True)
         gone = TaskGroup.objects.filter(~Exists(part), ~Exists(ended), done=False, body__isnull=False, untracked=False)
-        if not get_engine().tracks_everything():
+        if not all(engine.tracks_everything() for engine in engines()):
             return
         gone = gone.filter(long_ago("created_at", ORPHANED_AFTER))
         late = timezone.now() - UNFINISHED_AFTER
