@@ -203,9 +203,23 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"
 
+# --- Huey, where downloads are put into it --------------------------------------------------------------------------
+
+#: Which engine does the report downloads: celery or huey.
+DOWNLOADS_ENGINE = choice("DOWNLOADS_ENGINE", ("celery", "huey"))
+if DOWNLOADS_ENGINE == "huey":
+    INSTALLED_APPS.append("huey.contrib.djhuey")
+    HUEY = {
+        "huey_class": "tasks.huey.TrackedHuey",
+        "name": f"{REDIS_PREFIX}_huey",
+        "immediate": False,  # djhuey's default is DEBUG: then nothing waits, and nothing is shown
+        "consumer": {"workers": 4, "worker_type": "process", "shutdown_timeout": 6},
+    }
+
 #: What people are told to type where something is missing. {port} is Flower's.
 TASKS_START_ALL = "./start_dev.sh"
 TASKS_START_WORKER = f"celery -A {PROJECT} worker -l info"
+TASKS_START_HUEY = "python manage.py run_huey"
 TASKS_START_FLOWER = f"celery -A {PROJECT} flower --address=127.0.0.1 --port={{port}}"
 
 # --- the rest -------------------------------------------------------------------------------------------------------

@@ -9,12 +9,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from progress.active import current
-from progress.messages import Changing, TaskError, TaskState
-from progress.messages import State as StateName
+from progress.messages import Changing, TaskError
 from progress.types import JSON
 from tasks import runs
 from tasks.models import TaskRun
-from tasks.runs.state import public_state, shown_error
+from tasks.runs.state import tell_last
 
 from . import canvas
 from .types import TaskRequest
@@ -65,18 +64,8 @@ def end(
         if ignored:
             canvas.forget_ignored(run)
     canvas.part_ended(run)
-    if reporter is None:
-        return True
-    whole = public_state(run)
-    changes: TaskState = {"state": cast(StateName, state), "rate": None, "eta": None, "step": None}
-    changes["started_at"], changes["finished_at"] = whole["started_at"], whole["finished_at"]
-    if state == "SUCCESS":
-        changes["result"], changes["percent"] = whole["result"], 100.0
-        changes["error"] = None  # the attempt before may have told one
-    else:
-        changes["error"] = shown_error(run.error)
-    told = reporter
-    transaction.on_commit(lambda: told.end(changes), robust=True)
+    if reporter is not None:
+        tell_last(reporter, run)
     return True
 
 

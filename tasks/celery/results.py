@@ -19,12 +19,11 @@ from kombu.utils.json import loads as kombu_loads
 
 from progress.active import current
 from progress.celery import show_meta
-from progress.messages import Changing
 from progress.types import JSON
 from tasks import runs
 from tasks.models import FINAL, State, TaskRun
 from tasks.runs import with_retries
-from tasks.runs.state import changing
+from tasks.runs.state import tell_pause
 from tasks.runs.waiting import retry_waiting
 from tasks.runs.worker import identity
 
@@ -111,7 +110,7 @@ class RunBackend(WaitingBackend):
             TaskRun.objects.filter(pk=task_id, state=State.RETRY, attempt=run.attempt).update(error=run.error)
         reporter = current()
         if reporter is not None:
-            reporter.end(_waiting_state(reporter.state(), run))
+            tell_pause(reporter, run, retry_waiting(run))
 
     # What waits for a run (its chain, its chord, its callbacks) is freed or failed in the transaction that records its
     # end, whoever records it: these three only record. `ignore_result` is about the value; an end is recorded all the
@@ -289,11 +288,3 @@ def _time_limits(request: TaskRequest) -> tuple[float | None, float | None]:
     task = current_app.tasks.get(_name_of(request))
     hard, soft = getattr(request, "timelimit", None) or (None, None)
     return hard or getattr(task, "time_limit", None), soft or getattr(task, "soft_time_limit", None)
-
-
-def _waiting_state(numbers: Changing, run: TaskRun) -> Changing:
-    """What is shown between two attempts: where the last one stood, and when the next one starts."""
-    row = changing(run, retry_waiting(run))
-    for key in ("state", "attempt", "waiting", "cancel_requested", "error"):
-        numbers[key] = row[key]
-    return numbers

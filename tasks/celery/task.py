@@ -28,11 +28,11 @@ from progress.reporter import Reporter
 from tasks import runs
 from tasks.models import TaskRun
 from tasks.runs import DatabaseAway, barrier, counts, trace, with_retries
+from tasks.runs.left_open import LeftOpen, close_left_open
 from tasks.runs.worker import identity
 
 from .ends import end
 from .errors import text_of
-from .left_open import LeftOpen, close_left_open
 from .start import adopted, following, moment, start_of, time_of
 from .types import Args, Kwargs, Option, Options, Result, Signature, TaskRequest
 

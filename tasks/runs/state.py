@@ -8,10 +8,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
+from django.db import transaction
+
 from progress.held import Held, Since
 from progress.messages import Changing, LogLine, TaskError, TaskState, Waiting
 from progress.messages import State as StateName
 from progress.record import get_record
+from progress.reporter import Reporter
 from progress.state import merge
 from progress.types import JSON
 from progress.values import plain_json
@@ -121,6 +124,27 @@ def tell(run: TaskRun) -> None:
         get_record().tell(run.pk, changing(run), final=run.is_final)
     except Exception as error:
         logger.debug("The state of %s could not be told: %s", run, error)
+
+
+def tell_last(reporter: Reporter, run: TaskRun) -> None:
+    """The last word of the attempt that has ended `run`, when that is committed."""
+    whole = public_state(run)
+    changes: TaskState = {"state": cast(StateName, run.state), "rate": None, "eta": None, "step": None}
+    changes["started_at"], changes["finished_at"] = whole["started_at"], whole["finished_at"]
+    if run.state == State.SUCCESS:
+        changes["result"], changes["percent"] = whole["result"], 100.0
+        changes["error"] = None  # the attempt before may have told one
+    else:
+        changes["error"] = shown_error(run.error)
+    transaction.on_commit(lambda: reporter.end(changes), robust=True)
+
+
+def tell_pause(reporter: Reporter, run: TaskRun, waiting: Waiting) -> None:
+    """What is shown between two attempts: where the last one stood, and when the next one starts."""
+    numbers, row = reporter.state(), changing(run, waiting)
+    for key in ("state", "attempt", "waiting", "cancel_requested", "error"):
+        numbers[key] = row[key]
+    reporter.end(numbers)
 
 
 def tell_deaf(run: TaskRun) -> None:

@@ -45,15 +45,25 @@ KNOWN_BY = {
     "redis": {
         *("progress/child_count.py", "progress/layer.py", "progress/record.py", "progress/redis.py"),
         *("progress/views.py", "progress/watch.py", "tasks/celery/"),
-        *("tasks/runs/beats.py", "tasks/runs/waiting.py", "tasks/runs/sweep.py", "tasks/runs/counts.py"),
+        *(
+            "tasks/runs/beats.py",
+            "tasks/runs/waiting.py",
+            "tasks/runs/sweep.py",
+            "tasks/runs/counts.py",
+            "tasks/runs/heart.py",
+            "tasks/huey/",
+        ),
         "django_starter/processes/",
     },
     "channels_redis": {"progress/layer.py"},
+    "huey": {"tasks/huey/", "tasks/downloads/huey_tasks.py"},
+    "django_tasks": {"tasks/django_tasks/"},
 }
 
 #: The rooms of `tasks`, and which of the others each may import. "": the files beside them, which everybody may know.
 ROOMS = {
     "": {"runs", "celery", "web", "jobs"},
+    "huey": {"runs", ""},
     "runs": {""},
     "celery": {"runs", ""},
     "web": {"runs", ""},

@@ -1,0 +1,238 @@
+"""The Huey object of a project: what is put into it is stored first, and what a consumer takes out is claimed."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import logging
+import uuid
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from django.conf import settings
+from django.db import transaction
+from huey import signals
+from huey.api import ChordResult, PriorityRedisHuey, ResultGroup, TaskWrapper, chord, group
+from huey.exceptions import HueyException
+
+from progress.redis import make_client
+from progress.types import JSON
+from tasks import runs
+from tasks.runs import Start, barrier
+from tasks.runs.moves import end_cancelled
+
+from . import attempt, values
+from .consumer import TrackedConsumer
+from .engine import register
+from .messages import NAME, HueyTask, _described, name_of, pipeline, start_of
+from .results import RunResult
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that Redis is waited for. A consumer's blocking pop takes one of them by itself.
+CONNECT_WITHIN, ANSWER_WITHIN = 0.8, 3.0
+#: How a HUEY setting names a Redis of its own.
+ADDRESSES = ("url", "connection_pool", "host", "port", "db", "password", "username", "path", "unix_socket_path")
+
+
+class TrackedTask(TaskWrapper):
+    """A task of a `TrackedHuey`. Beside Huey's own ways it is started as Start Task starts a task.
+
+    Its decorator also takes `max_attempts`, `one_while_active` (see `tasks.celery.task`) and `run_name`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.name = name_of(self.task_class)
+
+    def create_task(self, func: Any, context: bool = False, name: str | None = None, **settings: Any) -> Any:
+        return super().create_task(func, context, name, **{**settings, "function": staticmethod(func)})
+
+    def delay(self, *args: Any, **kwargs: Any) -> RunResult:
+        """Start it with these arguments."""
+        return self.apply_async(args, kwargs)
+
+    def apply_async(
+        self, args: Any = (), kwargs: dict[str, Any] | None = None, idempotency_key: str | None = None
+    ) -> RunResult:
+        """The same; the same key from the same owner within 24 h gives the same run. Raises `runs.NotAccepted`."""
+        task = self.task_class(tuple(args), kwargs or {})
+        return cast(RunResult, self.huey.enqueue(task, idempotency_key=idempotency_key))
+
+
+class TrackedHuey(PriorityRedisHuey):
+    """`HUEY = {"huey_class": "tasks.huey.TrackedHuey"}`: Redis is that of REDIS_URL, unless HUEY names another one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.shares_redis = not any(kwargs.get(name) is not None for name in ADDRESSES)
+        if self.shares_redis:
+            client = make_client(
+                settings.REDIS_URL, socket_connect_timeout=CONNECT_WITHIN, socket_timeout=ANSWER_WITHIN
+            )
+            kwargs["connection_pool"] = client.connection_pool
+        super().__init__(*args, **kwargs)
+        register(self)
+
+    def get_task_wrapper_class(self) -> type[TrackedTask]:
+        return TrackedTask
+
+    def create_consumer(self, **options: Any) -> TrackedConsumer:
+        return TrackedConsumer(self, **options)
+
+    def class_of(self, name: str) -> Any:
+        """The class of the tasks whose runs have that name. Raises HueyException where there is none."""
+        for task_class in self._registry._registry.values():
+            if name_of(task_class) == name:
+                return task_class
+        raise HueyException(f"{name} not found in TaskRegistry")
+
+    # --- the caller's side --------------------------------------------------------------------------------------------
+
+    def enqueue(self, task: Any, idempotency_key: str | None = None) -> Any:
+        """Accept a run; see Huey's. Raises `runs.NotAccepted` for what no row can hold."""
+        if self._immediate or isinstance(task, group):
+            return super().enqueue(task)
+        if isinstance(task, chord):
+            return self._enqueue_chord(task)
+        if getattr(task, "from_schedule", False):  # its time has come, and its row is there
+            self.storage.enqueue(self.serialize_task(task), task.priority)
+            return None
+        if task.expires:
+            task.resolve_expires(self.utc)
+        run = runs.accept(start_of(self, task, one_while_active=_active(task)), idempotency_key=idempotency_key)
+        task.id, task.revoke_id = run.pk, f"r:{run.pk}"
+        self._emit(signals.SIGNAL_ENQUEUED, task)
+        if not self.results:
+            return None
+        results = self._pipeline_results(task)
+        return ResultGroup(results) if len(results) > 1 else results[0]
+
+    def _enqueue_chord(self, wanted: Any) -> Any:
+        if self._immediate:
+            return super()._enqueue_chord(wanted)
+        for part in wanted.tasks:
+            if isinstance(part, (chord, group)):
+                raise runs.NotAccepted("A part of a chord must be a task, with its pipeline: start a chord of its own.")
+        body, group_id = wanted.callback, str(uuid.uuid4())
+        tails = []
+        for part in wanted.tasks:
+            tail = part
+            while tail.on_complete is not None:
+                tail = tail.on_complete
+            tail.group_id = group_id
+            tails.append(tail)
+        described = _described(name_of(type(body)), body)
+        more: dict[str, JSON] = {"name": name_of(type(body)), "id": body.id, "priority": body.priority}
+        with transaction.atomic():
+            if tails:
+                members = [tail.id for tail in tails]
+                barrier.raise_barrier(group_id, len(tails), members, {**described, **more}, NAME)
+                start = start_of(self, body, after=group_id)
+                start.message, start.behind = {}, ()
+                runs.hold([start, *pipeline(self, body)], None)
+            for part in wanted.tasks:
+                self.enqueue(part)
+            if not tails:
+                body.extend_data(([],))
+                self.enqueue(body)
+        results = self._pipeline_results(body)
+        parts = [RunResult(self, tail) for tail in tails]
+        return ChordResult(parts, results[0], ResultGroup(results) if len(results) > 1 else None)
+
+    def _pipeline_results(self, task: HueyTask) -> list[Any]:
+        if self._immediate:
+            return list(super()._pipeline_results(task))
+        found = []
+        while task is not None:
+            found.append(RunResult(self, task))
+            task = task.on_complete
+        return found
+
+    def _result_handle(self, task: HueyTask) -> Any:
+        return super()._result_handle(task) if self._immediate else RunResult(self, task)
+
+    def result(self, id: str, *args: Any, **kwargs: Any) -> Any:
+        """What the run has come to; see Huey's."""
+        task = attempt.Known(id=id)
+        return self._result_handle(task).get(*args, **kwargs)
+
+    def revoke(self, task: Any, revoke_until: datetime | None = None, revoke_once: bool = False) -> None:
+        """Huey's; and a run that waits is REVOKED at once, unless the revoke has an end."""
+        if not self._immediate and revoke_until is None and end_cancelled(task.id):
+            return
+        super().revoke(task, revoke_until, revoke_once)
+
+    # --- the consumer's side ------------------------------------------------------------------------------------------
+
+    def dequeue(self) -> Any:
+        """The next task. A message that nobody can read ends its run, and stops nobody else."""
+        data = self.storage.dequeue()
+        if data is None:
+            return None
+        try:
+            return self.deserialize_task(data)
+        except Exception as error:
+            attempt.end_unreadable(self, data, error)
+            return None
+
+    def read_schedule(self, timestamp: datetime | None = None) -> list[Any]:
+        tasks = super().read_schedule(timestamp)
+        for task in tasks:
+            task.from_schedule = True
+        return list(tasks)
+
+    def read_periodic(self, timestamp: datetime | None = None) -> list[Any]:
+        """Each tick has one id, whoever of several consumers comes to it first."""
+        now = timestamp or self._get_timestamp()
+        tasks = super().read_periodic(now)
+        for task in tasks:
+            tick = f"{self.name} {name_of(type(task))} {now:%Y-%m-%d %H:%M}"
+            task.id = f"tick-{hashlib.sha256(tick.encode()).hexdigest()[:32]}"
+            task.revoke_id = f"r:{task.id}"
+        return list(tasks)
+
+    def execute(self, task: HueyTask, timestamp: datetime | None = None) -> Any:
+        """Claim the run and work on it, or drop the message: it is a copy."""
+        if self._immediate:
+            return super().execute(task, timestamp)
+        now = timestamp or self._get_timestamp()
+        if not self.ready_to_run(task, now):
+            self.add_schedule(task)
+            return None
+        return attempt.work(self, task, now)
+
+    def put_result(self, key: str, data: Any) -> Any:
+        """The result of a run is in its row."""
+        held = attempt.running()
+        return None if held is not None and held.run.pk == key else super().put_result(key, data)
+
+    def _run_post_execute(self, task: HueyTask, task_value: Any, exception: Exception | None) -> None:
+        held = attempt.running()
+        if held is not None and held.task is task:
+            held.finish(exception)
+        super()._run_post_execute(task, task_value, exception)
+
+    def _requeue_task(self, task: HueyTask, timestamp: datetime, retry_eta: datetime | None = None) -> None:
+        held = attempt.running()
+        if held is None or held.task is not task:
+            super()._requeue_task(task, timestamp, retry_eta)
+            return
+        task.retries -= 1
+        at = retry_eta or timestamp + timedelta(seconds=task.retry_delay or 0)
+        if retry_eta is None and task.retry_backoff:
+            task.retry_delay *= task.retry_backoff
+        held.postpone(at)
+
+
+def _active(task: HueyTask) -> list[JSON] | None:
+    """The values of the arguments in `one_while_active`, defaults included; None where the task has none."""
+    names: tuple[str, ...] = getattr(type(task), "one_while_active", ())
+    if not names:
+        return None
+    function = inspect.unwrap(type(task).function)
+    given = inspect.signature(function).bind(*task.args, **task.kwargs)
+    given.apply_defaults()
+    return [values.encode(given.arguments.get(name)) for name in names]
+
+
+__all__ = ["Start", "TrackedHuey", "TrackedTask"]
