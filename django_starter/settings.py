@@ -22,6 +22,7 @@ from .environment import (
     text,
     words,
 )
+from .processes.engines import BESIDE
 
 DEBUG = flag("DEBUG", False)
 ALLOWED_HOSTS = words("ALLOWED_HOSTS", list(THIS_MACHINE))
@@ -206,8 +207,8 @@ CELERY_TIMEZONE = "UTC"
 # --- Huey, where downloads are put into it --------------------------------------------------------------------------
 
 #: Which engine does the report downloads: celery or huey.
-DOWNLOADS_ENGINE = choice("DOWNLOADS_ENGINE", ("celery", "huey"))
-if DOWNLOADS_ENGINE == "huey":
+DOWNLOADS_ENGINE = choice("DOWNLOADS_ENGINE", tuple(BESIDE))
+if BESIDE[DOWNLOADS_ENGINE]:
     INSTALLED_APPS.append("huey.contrib.djhuey")
     HUEY = {
         "huey_class": "tasks.huey.TrackedHuey",

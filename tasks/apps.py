@@ -18,6 +18,6 @@ class TasksConfig(AppConfig):
 
         runs.register(CeleryEngine())
         if apps.is_installed("huey.contrib.djhuey"):
-            import_module("huey.contrib.djhuey")  # makes what HUEY names; a TrackedHuey registers its engine
+            import_module("tasks.huey.engine").register()
         # Web processes, too, must know every app's tasks: to offer those that are startable, and to send them.
         autodiscover_modules("tasks")

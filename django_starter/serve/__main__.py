@@ -24,6 +24,7 @@ from django_starter.environment import (
     text,
 )
 from django_starter.errors import Trouble
+from django_starter.processes.engines import worker_beside
 from django_starter.processes.flower import PASSWORD_FILE, USER, flower_password
 from django_starter.processes.ports import free_port, is_free
 from django_starter.processes.valkey import VALKEY_FOLDER, answers_ping, server_in, shown
@@ -58,6 +59,7 @@ def prepare() -> None:
     prepare_socket()
     import_module("django_starter.settings")  # what it refuses is one sentence here, and a traceback in a child
     manage("check", "--deploy", "--fail-level", "ERROR", trouble="The settings are not fit for this")
+    os.environ["HUEY_WORKER"] = "true" if worker_beside() else "false"
     redis_text = find_redis()
     broker_text = find_broker()
     manage("migrate", "--noinput", "-v", "0", trouble="The database could not be migrated")

@@ -12,7 +12,6 @@ from typing import Any, cast
 from django.db import close_old_connections
 from django.utils import timezone
 from huey import signals
-from huey.api import Task
 from huey.exceptions import CancelExecution
 
 from progress.active import activate
@@ -32,15 +31,12 @@ from tasks.runs.worker import identity
 
 from . import board, values
 from .engine import engine
-from .messages import HueyTask, Queue, aware, start_of, task_of
+from .messages import HueyTask, aware, start_of, task_of
+from .names import Queue
 
 logger = logging.getLogger(__name__)
 
 _running: ContextVar[Attempt | None] = ContextVar("tasks_huey_attempt", default=None)
-
-
-class Known(Task):
-    """A task of which only the id is known."""
 
 
 def running() -> Attempt | None:

@@ -18,7 +18,7 @@ from tasks.runs import beats, counts, heart
 from tasks.runs.worker import identity, take_identity
 
 from . import board
-from .messages import NAME, queue_name
+from .names import NAME, queue_name
 
 logger = logging.getLogger(__name__)
 

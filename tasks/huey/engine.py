@@ -21,7 +21,8 @@ from tasks.models import State, TaskGroup, TaskRun
 from tasks.runs import NotAccepted, Start
 
 from . import values
-from .messages import NAME, Queue, made, naive, queue_name, start_of, task_of
+from .messages import made, naive, start_of, task_of
+from .names import NAME, Queue, instances
 from .results import outcome
 
 logger = logging.getLogger(__name__)
@@ -31,12 +32,9 @@ ANSWERS_WITHIN = 0.5
 
 
 class HueyEngine:
-    """See `runs.engine.Engine`. `instances`: the project's Huey objects, by the name of their queue."""
+    """See `runs.engine.Engine`."""
 
     name = NAME
-
-    def __init__(self) -> None:
-        self.instances: dict[str, Queue] = {}
 
     def publish(self, run: TaskRun) -> None:
         """Into the queue; before its time into Huey's schedule, from which a consumer moves it there."""
@@ -59,15 +57,15 @@ class HueyEngine:
 
     def answers(self) -> bool:
         """Where it is the Redis of the beats, whoever asks has just asked that."""
-        return all(_answers(huey) for huey in self.instances.values() if not huey.shares_redis)
+        return all(_answers(huey) for huey in instances.values() if not huey.shares_redis)
 
     def is_separate(self) -> bool:
         """True if HUEY names a Redis of its own."""
-        return any(not huey.shares_redis for huey in self.instances.values())
+        return any(not huey.shares_redis for huey in instances.values())
 
     def queues(self) -> set[str]:
         """One a Huey instance."""
-        return set(self.instances)
+        return set(instances)
 
     def start_command(self, queue: str) -> str:
         """djhuey's own."""
@@ -168,7 +166,7 @@ class HueyEngine:
 
     def _instance(self, queue: str) -> Queue:
         try:
-            return self.instances[queue]
+            return instances[queue]
         except KeyError:
             raise LookupError(f"No Huey with the name {queue!r} is set up here.") from None
 
@@ -192,7 +190,6 @@ def _answers(huey: Queue) -> bool:
 engine = HueyEngine()
 
 
-def register(huey: Queue) -> None:
-    """Say that the runs of this queue are done by `huey`."""
-    engine.instances[queue_name(huey)] = huey
+def register() -> None:
+    """Say that runs of this engine can be done here."""
     runs.register(engine)

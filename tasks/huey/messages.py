@@ -14,25 +14,13 @@ from tasks.runs import NotAccepted, Start, trace
 from tasks.runs.message import stored_message
 
 from . import values
+from .names import NAME, Queue, name_of, queue_name
 
-#: huey's Task, PeriodicTask, chord, and its own queue: they have no types.
+#: huey's Task, which has no types.
 HueyTask: TypeAlias = Any
-Queue: TypeAlias = Any
 
-#: What rows say of this engine.
-NAME = "huey"
 #: Fields of a task that travel with it as they are.
 KEPT = ("retries", "retry_delay", "retry_backoff", "timeout", "expires")
-
-
-def name_of(task_class: Any) -> str:
-    """The name of a task's runs: its module and function, or the `run_name` that its decorator was given."""
-    return str(getattr(task_class, "run_name", "") or f"{task_class.__module__}.{task_class.__name__}")
-
-
-def queue_name(huey: Queue) -> str:
-    """What rows say of a Huey instance: its name, of which a very long one (the path of a database) keeps its end."""
-    return str(huey.name)[-100:]
 
 
 def start_of(huey: Queue, task: HueyTask, *, after: str | None = None, one_while_active: object = None) -> Start:
@@ -82,7 +70,7 @@ def _whole(name: str, priority: object) -> int | None:
 
 def message_of(name: str, task: HueyTask, more: dict[str, JSON]) -> dict[str, JSON]:
     """`{"args", "kwargs", "options"}` as JSON. Raises `NotAccepted`."""
-    described = {**_described(name, task), **more}
+    described = {**described_as(name, task), **more}
     parts = {"args": described.pop("args"), "kwargs": described.pop("kwargs"), "options": described}
     try:
         text = json.dumps(parts)
@@ -91,7 +79,8 @@ def message_of(name: str, task: HueyTask, more: dict[str, JSON]) -> dict[str, JS
     return stored_message(name, text)
 
 
-def _described(name: str, task: HueyTask) -> dict[str, JSON]:
+def described_as(name: str, task: HueyTask) -> dict[str, JSON]:
+    """The fields of `task`, and those of what follows it. Raises `NotAccepted`."""
     kwargs = {key: value for key, value in task.kwargs.items() if value is not task}
     try:
         found: dict[str, JSON] = {"args": [values.encode(one) for one in task.args], "kwargs": values.encode(kwargs)}
@@ -103,7 +92,7 @@ def _described(name: str, task: HueyTask) -> dict[str, JSON]:
     for key, other in (("then", task.on_complete), ("error", task.on_error)):
         if other is not None:
             inner = name_of(type(other))
-            found[key] = {**_described(inner, other), "name": inner, "id": other.id, "priority": other.priority}
+            found[key] = {**described_as(inner, other), "name": inner, "id": other.id, "priority": other.priority}
             if getattr(other, "group_id", None):
                 cast("dict[str, JSON]", found[key])["group_id"] = other.group_id
             if other.eta is not None:

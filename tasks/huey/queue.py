@@ -1,33 +1,29 @@
-"""The Huey object of a project: what is put into it is stored first, and what a consumer takes out is claimed."""
+"""The Huey object of a project: what is put into it is stored first, and what a consumer takes out is claimed.
+
+It is made before Django's models are there, so what knows those is imported where it is called.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import inspect
-import logging
-import uuid
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from django.apps import apps
 from django.conf import settings
-from django.db import transaction
 from huey import signals
-from huey.api import ChordResult, PriorityRedisHuey, ResultGroup, TaskWrapper, chord, group
+from huey.api import PriorityRedisHuey, ResultGroup, Task, TaskWrapper, chord, group
 from huey.exceptions import HueyException
 
 from progress.redis import make_client
-from progress.types import JSON
-from tasks import runs
-from tasks.runs import Start, barrier
-from tasks.runs.moves import end_cancelled
 
-from . import attempt, values
-from .consumer import TrackedConsumer
-from .engine import register
-from .messages import NAME, HueyTask, _described, name_of, pipeline, start_of
-from .results import RunResult
+from .names import instances, name_of, queue_name
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from .consumer import TrackedConsumer
+    from .results import RunResult
+
+HueyTask: TypeAlias = Any
 
 #: Seconds that Redis is waited for. A consumer's blocking pop takes one of them by itself.
 CONNECT_WITHIN, ANSWER_WITHIN = 0.8, 3.0
@@ -57,7 +53,7 @@ class TrackedTask(TaskWrapper):
     ) -> RunResult:
         """The same; the same key from the same owner within 24 h gives the same run. Raises `runs.NotAccepted`."""
         task = self.task_class(tuple(args), kwargs or {})
-        return cast(RunResult, self.huey.enqueue(task, idempotency_key=idempotency_key))
+        return cast("RunResult", self.huey.enqueue(task, idempotency_key=idempotency_key))
 
 
 class TrackedHuey(PriorityRedisHuey):
@@ -71,12 +67,18 @@ class TrackedHuey(PriorityRedisHuey):
             )
             kwargs["connection_pool"] = client.connection_pool
         super().__init__(*args, **kwargs)
-        register(self)
+        instances[queue_name(self)] = self
+        if apps.ready:  # else the engine is registered when they are
+            from .engine import register
+
+            register()
 
     def get_task_wrapper_class(self) -> type[TrackedTask]:
         return TrackedTask
 
     def create_consumer(self, **options: Any) -> TrackedConsumer:
+        from .consumer import TrackedConsumer
+
         return TrackedConsumer(self, **options)
 
     def class_of(self, name: str) -> Any:
@@ -90,6 +92,8 @@ class TrackedHuey(PriorityRedisHuey):
 
     def enqueue(self, task: Any, idempotency_key: str | None = None) -> Any:
         """Accept a run; see Huey's. Raises `runs.NotAccepted` for what no row can hold."""
+        from .calls import accept
+
         if self._immediate or isinstance(task, group):
             return super().enqueue(task)
         if isinstance(task, chord):
@@ -99,8 +103,7 @@ class TrackedHuey(PriorityRedisHuey):
             return None
         if task.expires:
             task.resolve_expires(self.utc)
-        run = runs.accept(start_of(self, task, one_while_active=_active(task)), idempotency_key=idempotency_key)
-        task.id, task.revoke_id = run.pk, f"r:{run.pk}"
+        accept(self, task, idempotency_key)
         self._emit(signals.SIGNAL_ENQUEUED, task)
         if not self.results:
             return None
@@ -108,40 +111,15 @@ class TrackedHuey(PriorityRedisHuey):
         return ResultGroup(results) if len(results) > 1 else results[0]
 
     def _enqueue_chord(self, wanted: Any) -> Any:
-        if self._immediate:
-            return super()._enqueue_chord(wanted)
-        for part in wanted.tasks:
-            if isinstance(part, (chord, group)):
-                raise runs.NotAccepted("A part of a chord must be a task, with its pipeline: start a chord of its own.")
-        body, group_id = wanted.callback, str(uuid.uuid4())
-        tails = []
-        for part in wanted.tasks:
-            tail = part
-            while tail.on_complete is not None:
-                tail = tail.on_complete
-            tail.group_id = group_id
-            tails.append(tail)
-        described = _described(name_of(type(body)), body)
-        more: dict[str, JSON] = {"name": name_of(type(body)), "id": body.id, "priority": body.priority}
-        with transaction.atomic():
-            if tails:
-                members = [tail.id for tail in tails]
-                barrier.raise_barrier(group_id, len(tails), members, {**described, **more}, NAME)
-                start = start_of(self, body, after=group_id)
-                start.message, start.behind = {}, ()
-                runs.hold([start, *pipeline(self, body)], None)
-            for part in wanted.tasks:
-                self.enqueue(part)
-            if not tails:
-                body.extend_data(([],))
-                self.enqueue(body)
-        results = self._pipeline_results(body)
-        parts = [RunResult(self, tail) for tail in tails]
-        return ChordResult(parts, results[0], ResultGroup(results) if len(results) > 1 else None)
+        from .calls import accept_chord
+
+        return super()._enqueue_chord(wanted) if self._immediate else accept_chord(self, wanted)
 
     def _pipeline_results(self, task: HueyTask) -> list[Any]:
         if self._immediate:
             return list(super()._pipeline_results(task))
+        from .results import RunResult
+
         found = []
         while task is not None:
             found.append(RunResult(self, task))
@@ -149,16 +127,19 @@ class TrackedHuey(PriorityRedisHuey):
         return found
 
     def _result_handle(self, task: HueyTask) -> Any:
+        from .results import RunResult
+
         return super()._result_handle(task) if self._immediate else RunResult(self, task)
 
     def result(self, id: str, *args: Any, **kwargs: Any) -> Any:
         """What the run has come to; see Huey's."""
-        task = attempt.Known(id=id)
-        return self._result_handle(task).get(*args, **kwargs)
+        return self._result_handle(Task(id=id)).get(*args, **kwargs)
 
     def revoke(self, task: Any, revoke_until: datetime | None = None, revoke_once: bool = False) -> None:
         """Huey's; and a run that waits is REVOKED at once, unless the revoke has an end."""
-        if not self._immediate and revoke_until is None and end_cancelled(task.id):
+        from .calls import revoke
+
+        if not self._immediate and revoke_until is None and revoke(task.id):
             return
         super().revoke(task, revoke_until, revoke_once)
 
@@ -166,6 +147,8 @@ class TrackedHuey(PriorityRedisHuey):
 
     def dequeue(self) -> Any:
         """The next task. A message that nobody can read ends its run, and stops nobody else."""
+        from . import attempt
+
         data = self.storage.dequeue()
         if data is None:
             return None
@@ -193,6 +176,8 @@ class TrackedHuey(PriorityRedisHuey):
 
     def execute(self, task: HueyTask, timestamp: datetime | None = None) -> Any:
         """Claim the run and work on it, or drop the message: it is a copy."""
+        from . import attempt
+
         if self._immediate:
             return super().execute(task, timestamp)
         now = timestamp or self._get_timestamp()
@@ -203,16 +188,22 @@ class TrackedHuey(PriorityRedisHuey):
 
     def put_result(self, key: str, data: Any) -> Any:
         """The result of a run is in its row."""
+        from . import attempt
+
         held = attempt.running()
         return None if held is not None and held.run.pk == key else super().put_result(key, data)
 
     def _run_post_execute(self, task: HueyTask, task_value: Any, exception: Exception | None) -> None:
+        from . import attempt
+
         held = attempt.running()
         if held is not None and held.task is task:
             held.finish(exception)
         super()._run_post_execute(task, task_value, exception)
 
     def _requeue_task(self, task: HueyTask, timestamp: datetime, retry_eta: datetime | None = None) -> None:
+        from . import attempt
+
         held = attempt.running()
         if held is None or held.task is not task:
             super()._requeue_task(task, timestamp, retry_eta)
@@ -222,17 +213,3 @@ class TrackedHuey(PriorityRedisHuey):
         if retry_eta is None and task.retry_backoff:
             task.retry_delay *= task.retry_backoff
         held.postpone(at)
-
-
-def _active(task: HueyTask) -> list[JSON] | None:
-    """The values of the arguments in `one_while_active`, defaults included; None where the task has none."""
-    names: tuple[str, ...] = getattr(type(task), "one_while_active", ())
-    if not names:
-        return None
-    function = inspect.unwrap(type(task).function)
-    given = inspect.signature(function).bind(*task.args, **task.kwargs)
-    given.apply_defaults()
-    return [values.encode(given.arguments.get(name)) for name in names]
-
-
-__all__ = ["Start", "TrackedHuey", "TrackedTask"]

@@ -22,6 +22,7 @@ from tasks import runs
 from tasks.huey import attempt as attempts
 from tasks.huey import engine as huey_engine
 from tasks.huey import values
+from tasks.huey.names import instances
 from tasks.huey.queue import TrackedHuey
 from tasks.models import State, TaskGroup, TaskRun
 from tasks.runs import beats, engine, sending, waiting
@@ -70,9 +71,9 @@ def fail(*_: Any) -> None:
 def bench(valkey, monkeypatch) -> Iterator[Bench]:
     monkeypatch.setattr(sending, "_rests_until", {})
     monkeypatch.setattr(engine, "_engines", {**engine._engines})
-    monkeypatch.setattr(huey_engine.engine, "instances", {})
     huey = TrackedHuey(f"tests{uuid.uuid4().hex[:8]}", blocking=False, immediate=False)
     yield Bench(huey)
+    del instances[huey.name]
 
 
 def row(result: Any) -> Any:

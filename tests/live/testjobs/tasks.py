@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from celery import shared_task
+from celery import current_app, shared_task
+from django.apps import apps
 
 import progress
 
@@ -94,3 +96,12 @@ def chatter(lines: int = 100, delay: float = 0.0) -> int:
         if delay:
             time.sleep(delay)
     return lines
+
+
+def jobs_of(engine: str) -> Any:
+    """The jobs by name, as that engine's tasks."""
+    return import_module(".huey_jobs", __package__).JOBS if engine == "huey" else current_app.tasks
+
+
+if apps.is_installed("huey.contrib.djhuey"):
+    jobs_of("huey")
