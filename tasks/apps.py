@@ -3,6 +3,7 @@
 from importlib import import_module
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -19,5 +20,8 @@ class TasksConfig(AppConfig):
         runs.register(CeleryEngine())
         if apps.is_installed("huey.contrib.djhuey"):
             import_module("tasks.huey.engine").register()
+        backends = getattr(settings, "TASKS", {}).values()
+        if any(str(one.get("BACKEND", "")).startswith(f"{self.name}.django_tasks.") for one in backends):
+            import_module("tasks.django_tasks.carrier")
         # Web processes, too, must know every app's tasks: to offer those that are startable, and to send them.
         autodiscover_modules("tasks")

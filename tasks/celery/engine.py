@@ -26,7 +26,8 @@ from tasks.runs import NotAccepted, Start
 from . import broker, canvas, children, errors
 from .message import decoded
 from .options import check
-from .start import following, is_tracked, queue_of, start_of
+from .signals import run_ended
+from .start import UnknownTask, following, is_tracked, queue_of, start_of
 from .types import CeleryTask, Result, Signature
 
 logger = logging.getLogger(__name__)
@@ -48,11 +49,15 @@ class CeleryEngine:
             options["eta"] = run.due_at
         if run.expires is not None:
             options["expires"] = run.expires
-        task: CeleryTask = current_app.tasks.get(run.name)
+        name, args, kwargs = run.name, message["args"], message["kwargs"]
+        if (carried := options.pop("carried", None)) is not None:  # it is done by another task, which is told its name
+            name, args, kwargs = carried["task"], [run.name, args, kwargs], {}
+            options["shadow"] = run.name
+        task: CeleryTask = current_app.tasks.get(name)
         if task is None or not hasattr(task, "publish"):  # this process does not know the task; a worker will
-            current_app.send_task(run.name, message["args"], message["kwargs"], task_id=run.pk, **options)
+            current_app.send_task(name, args, kwargs, task_id=run.pk, **options)
             return
-        task.publish(message["args"], message["kwargs"], task_id=run.pk, **options)
+        task.publish(args, kwargs, task_id=run.pk, **options)
 
     def is_away(self, error: Exception) -> bool:
         """A lost or refused connection, a broker that is full, or one that answers with an error."""
@@ -94,16 +99,19 @@ class CeleryEngine:
 
     def again(self, run: TaskRun) -> Start:
         """In the same queue, with the same priority."""
-        task = current_app.tasks.get(run.name)
+        message = decoded(run)
+        task: CeleryTask = current_app.tasks.get(run.name)
+        if "carried" in message["options"]:
+            task = UnknownTask(run.name, current_app)
         if task is None:
             raise NotAccepted(f"The task {run.name} does not exist any more.")
-        message = decoded(run)
-        kept = ("queue", "priority", "time_limit", "soft_time_limit", "serializer", "shadow")
+        kept = ("carried", "queue", "priority", "time_limit", "soft_time_limit", "serializer", "shadow")
         options = {key: message["options"][key] for key in kept if key in message["options"]}
         return start_of(task, message["args"], message["kwargs"], options)
 
     def free(self, run: TaskRun) -> None:
         """Its callbacks, and the next link of its chain, each with its result."""
+        _tell_ended(run)
         options = decoded(run)["options"]
         callbacks, chain = _as_list(options.get("link")), list(options.get("chain") or ())
         if not callbacks and not chain:
@@ -141,6 +149,7 @@ class CeleryEngine:
 
     def failed(self, run: TaskRun) -> None:
         """Its error callbacks: those that are tasks in this transaction, those that are called at once after it."""
+        _tell_ended(run)
         errbacks = _as_list(decoded(run)["options"].get("link_error"))
         if errbacks:
             errors.call_back(run, errbacks, decoded(run)["options"])
@@ -169,6 +178,11 @@ class CeleryEngine:
         if number + 1 < len(steps):
             same &= Q(priority__lt=steps[number + 1])
         return before | Q(priority=None), same
+
+
+def _tell_ended(run: TaskRun) -> None:
+    if run_ended.receivers:
+        transaction.on_commit(lambda: run_ended.send_robust(CeleryEngine, run=run), robust=True)
 
 
 def _as_list(value: Signature) -> list[Signature]:

@@ -64,6 +64,7 @@ KNOWN_BY = {
 ROOMS = {
     "": {"runs", "celery", "web", "jobs"},
     "huey": {"runs", ""},
+    "django_tasks": {"celery", "runs", ""},
     "runs": {""},
     "celery": {"runs", ""},
     "web": {"runs", ""},
