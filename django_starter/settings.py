@@ -313,6 +313,8 @@ LOGGING = {
         "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "django.channels.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "django.utils.autoreload": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        # run_huey gives this one a handler of its own where it has none.
+        "huey": {"handlers": ["console", "progress"], "propagate": False},
         "daphne": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},  # or a line for each report
     },

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from celery import shared_task
+from django.dispatch import receiver
 from django.utils import timezone
 
 from tasks.celery.signals import run_ended
@@ -33,7 +34,7 @@ def call(self: CeleryTask, name: str, args: list[Any], kwargs: dict[str, Any]) -
     return api.normalize_json(task.call(*given, *args, **kwargs))
 
 
-@run_ended.connect
+@receiver(run_ended)
 def _tell(run: TaskRun, **_: object) -> None:
     if carried_by(run) is None:
         return

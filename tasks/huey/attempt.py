@@ -143,6 +143,9 @@ class Attempt:
 
 def work(huey: Queue, task: HueyTask, now: datetime) -> object:
     """Claim the run of `task` and do it."""
+    if board.is_ending():  # it waited for a message when its consumer was told to end, and another one may have it
+        huey.storage.enqueue(huey.serialize_task(task), task.priority)
+        return None
     close_old_connections()
     board.begin(task.id)
     try:
@@ -201,7 +204,8 @@ def _attempt(huey: Queue, run: TaskRun, now: datetime) -> object:
         huey._emit(signals.SIGNAL_CANCELED, held.task)
         held.end("REVOKED", error=runs.CANCELLED)
     except Exception:
-        raise  # the end could not be recorded: the sweep finds the run
+        held.ended = True  # as far as can be: the end could not be recorded, and the sweep finds the run
+        raise
     except BaseException as error:
         held.lost(error)
         if isinstance(error, KeyboardInterrupt):

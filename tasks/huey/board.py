@@ -6,12 +6,14 @@ Workers are processes, threads or greenlets. Each writes into its own place; nob
 from __future__ import annotations
 
 import mmap
+from collections.abc import Callable
 from contextvars import ContextVar
 
 #: Bytes of a place: the length of an id, and the id, which has 64 characters at most.
 PLACE = 80
 
 _mine: ContextVar[tuple[Board, int] | None] = ContextVar("tasks_huey_place", default=None)
+_ending: ContextVar[Callable[[], bool] | None] = ContextVar("tasks_huey_ending", default=None)
 
 
 class Board:
@@ -34,10 +36,17 @@ class Board:
         return self._memory[start + 1 : start + 1 + length].decode(errors="replace")
 
 
-def take(board: Board, place: int) -> None:
-    """This worker writes there."""
+def take(board: Board, place: int, ending: Callable[[], bool]) -> None:
+    """This worker writes there. `ending` says whether its consumer was told to end."""
     _mine.set((board, place))
+    _ending.set(ending)
     board.write(place, "")
+
+
+def is_ending() -> bool:
+    """True if this worker shall begin nothing any more."""
+    ending = _ending.get()
+    return ending is not None and ending()
 
 
 def begin(task_id: str) -> None:

@@ -39,7 +39,7 @@ class TrackedWorker(Worker):
 
     def initialize(self) -> None:
         if self.place is not None:
-            board.take(*self.place)
+            board.take(*self.place, lambda: bool(self.stop_flag.is_set()))
         super().initialize()
 
     def shutdown(self) -> None:

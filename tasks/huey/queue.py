@@ -5,10 +5,15 @@ It is made before Django's models are there, so what knows those is imported whe
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import logging
+import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+import redis
 from django.apps import apps
 from django.conf import settings
 from huey import signals
@@ -25,8 +30,12 @@ if TYPE_CHECKING:
 
 HueyTask: TypeAlias = Any
 
+logger = logging.getLogger(__name__)
+
 #: Seconds that Redis is waited for. A consumer's blocking pop takes one of them by itself.
 CONNECT_WITHIN, ANSWER_WITHIN = 0.8, 3.0
+#: Seconds between two tries of a consumer to reach a Redis that is away.
+PAUSE = 0.5
 #: How a HUEY setting names a Redis of its own.
 ADDRESSES = ("url", "connection_pool", "host", "port", "db", "password", "username", "path", "unix_socket_path")
 
@@ -58,6 +67,8 @@ class TrackedTask(TaskWrapper):
 
 class TrackedHuey(PriorityRedisHuey):
     """`HUEY = {"huey_class": "tasks.huey.TrackedHuey"}`: Redis is that of REDIS_URL, unless HUEY names another one."""
+
+    _redis_is_away = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.shares_redis = not any(kwargs.get(name) is not None for name in ADDRESSES)
@@ -149,7 +160,7 @@ class TrackedHuey(PriorityRedisHuey):
         """The next task. A message that nobody can read ends its run, and stops nobody else."""
         from . import attempt
 
-        data = self.storage.dequeue()
+        data = self._ask(self.storage.dequeue)
         if data is None:
             return None
         try:
@@ -159,7 +170,7 @@ class TrackedHuey(PriorityRedisHuey):
             return None
 
     def read_schedule(self, timestamp: datetime | None = None) -> list[Any]:
-        tasks = super().read_schedule(timestamp)
+        tasks = self._ask(lambda: super(TrackedHuey, self).read_schedule(timestamp)) or []
         for task in tasks:
             task.from_schedule = True
         return list(tasks)
@@ -174,6 +185,20 @@ class TrackedHuey(PriorityRedisHuey):
             task.revoke_id = f"r:{task.id}"
         return list(tasks)
 
+    def _ask(self, question: Callable[[], Any]) -> Any:
+        """What Redis answers to a consumer; None after a pause while it is away, which is said once an outage."""
+        try:
+            answer = question()
+        except (redis.RedisError, OSError) as error:
+            logger.log(logging.DEBUG if self._redis_is_away else logging.WARNING, "Redis is away: %s", error)
+            self._redis_is_away = True
+            time.sleep(PAUSE)
+            return None
+        if self._redis_is_away:
+            logger.info("Redis answers again.")
+            self._redis_is_away = False
+        return answer
+
     def execute(self, task: HueyTask, timestamp: datetime | None = None) -> Any:
         """Claim the run and work on it, or drop the message: it is a copy."""
         from . import attempt
@@ -185,6 +210,17 @@ class TrackedHuey(PriorityRedisHuey):
             self.add_schedule(task)
             return None
         return attempt.work(self, task, now)
+
+    def delete(self, key: str) -> Any:
+        """Huey's. It forgets a task's revoke before it looks at the result: a Redis that is away costs no result."""
+        from . import attempt
+
+        held = attempt.running()
+        if held is None or held.task.revoke_id != key:
+            return super().delete(key)
+        with contextlib.suppress(redis.RedisError, OSError):
+            return super().delete(key)
+        return False
 
     def put_result(self, key: str, data: Any) -> Any:
         """The result of a run is in its row."""

@@ -541,3 +541,17 @@ def test_the_database_that_is_away_at_the_claim_is_no_failure_of_the_task(bench,
     bench.work()
     monkeypatch.undo()
     assert row(result).state == State.PENDING
+
+
+def test_a_redis_that_is_away_when_a_task_ends_costs_no_result(bench, monkeypatch):
+    def away(*_: Any) -> None:
+        raise ConnectionRefusedError
+
+    def work() -> str:
+        for name in ("delete_data", "put_data", "peek_many", "pop_data", "enqueue"):
+            monkeypatch.setattr(bench.huey.storage, name, away)
+        return "good"
+
+    result = bench.task(work)()
+    bench.huey.execute(bench.huey.dequeue())
+    assert (row(result).state, row(result).attempt, row(result).result) == (State.SUCCESS, 1, "good")

@@ -144,7 +144,7 @@ def test_while_redis_is_gone_a_start_is_stored_and_done_when_it_is_back(stack, h
     wait_until(lambda: lines(tmp_path / "trace"), 20)
     stack.valkey.kill()
     task_id = begin(stack, "echo", "stored")
-    assert wait_until(lambda: stack.task(task_id)["waiting"], 10)["reason"] == "broker_down"
+    wait_until(lambda: stack.task(task_id)["waiting"]["reason"] == "broker_down", 10, lambda: stack.task(task_id))
     (tmp_path / "gate").touch()
     stack.wait_state(running, "SUCCESS")
     stack.valkey.start()
