@@ -59,7 +59,8 @@ def prepare() -> None:
     prepare_socket()
     import_module("django_starter.settings")  # what it refuses is one sentence here, and a traceback in a child
     manage("check", "--deploy", "--fail-level", "ERROR", trouble="The settings are not fit for this")
-    os.environ["HUEY_WORKER"] = "true" if worker_beside() else "false"
+    os.environ["CHECKOUT"] = str(BASE_DIR)
+    os.environ["FURTHER_SERVICES"] = "django_starter/serve/huey.conf" if worker_beside() else ""
     redis_text = find_redis()
     broker_text = find_broker()
     manage("migrate", "--noinput", "-v", "0", trouble="The database could not be migrated")

@@ -100,7 +100,7 @@ def chatter(lines: int = 100, delay: float = 0.0) -> int:
 
 def jobs_of(engine: str) -> Any:
     """The jobs by name, as that engine's tasks."""
-    return import_module(".huey_jobs", __package__).JOBS if engine == "huey" else current_app.tasks
+    return current_app.tasks if engine == "celery" else import_module(f".{engine}_jobs", __package__).JOBS
 
 
 if apps.is_installed("huey.contrib.djhuey"):
