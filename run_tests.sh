@@ -7,6 +7,7 @@
 #   ./run_tests.sh hosts               several machines, played by network namespaces; Linux, root, PostgreSQL, Redis, nginx
 #   ./run_tests.sh rabbitmq            what depends on the broker, with a real RabbitMQ, in about half an hour
 #   CELERY=path ./run_tests.sh celery  Celery's own integration tests, from a checkout of celery/celery at that path
+#   DJANGO_TASKS=path ./run_tests.sh django-tasks  the tests of the backport of Django's task framework, from a checkout
 #   ./run_tests.sh tests/unit -k hub   any arguments of pytest: only those tests, without ruff and mypy
 #
 # Live tests use folders and ports of their own: they run beside a running ./start_dev.sh.
@@ -143,6 +144,10 @@ case ${1:-} in
   celery)
     shift
     exec .venv/bin/python -m tests.celery_suite.run "${CELERY:?a checkout of celery/celery: CELERY=path ./run_tests.sh celery}" "$@"
+    ;;
+  django-tasks)
+    shift
+    exec .venv/bin/python -m tests.django_suite.run "${DJANGO_TASKS:?a checkout of django-tasks: DJANGO_TASKS=path ./run_tests.sh django-tasks}" "$@"
     ;;
   *)
     prepare_browser

@@ -5,6 +5,7 @@ from __future__ import annotations
 from progress.redis import layer_host
 
 from .brokers import broker_at
+from .engines import BESIDE
 from .environment import (
     BASE_DIR,
     BROKER_SCHEMES,
@@ -22,7 +23,6 @@ from .environment import (
     text,
     words,
 )
-from .processes.engines import BESIDE
 
 DEBUG = flag("DEBUG", False)
 ALLOWED_HOSTS = words("ALLOWED_HOSTS", list(THIS_MACHINE))

@@ -17,9 +17,9 @@ from types import FrameType
 
 from django_starter import environment, redis_file
 from django_starter.celery import app
+from django_starter.engines import worker_beside
 from django_starter.environment import BASE_DIR, DEFAULT_REDIS_URL, DEV_DIR, PROJECT, REDIS_URL_FILE
 from django_starter.errors import Stopped, Trouble
-from django_starter.processes.engines import worker_beside
 from django_starter.processes.guard import Guard
 from django_starter.processes.ports import free_port, is_free, port_of
 from django_starter.processes.valkey import VALKEY_FOLDER, answers_ping, shown, valkey_command

@@ -11,6 +11,7 @@ from importlib import import_module
 
 from django.core.exceptions import ImproperlyConfigured
 
+from django_starter.engines import worker_beside
 from django_starter.environment import (
     BASE_DIR,
     BROKER_SCHEMES,
@@ -24,7 +25,6 @@ from django_starter.environment import (
     text,
 )
 from django_starter.errors import Trouble
-from django_starter.processes.engines import worker_beside
 from django_starter.processes.flower import PASSWORD_FILE, USER, flower_password
 from django_starter.processes.ports import free_port, is_free
 from django_starter.processes.valkey import VALKEY_FOLDER, answers_ping, server_in, shown

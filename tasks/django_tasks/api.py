@@ -6,6 +6,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+#: The Celery task that does them, whatever module they are in: see `carrier.py`.
+CARRIER = "tasks.django_tasks.call"
 #: The package that is there. Its objects have no types that hold for both.
 PACKAGE = "django.tasks" if find_spec("django.tasks") else "django_tasks"
 

@@ -12,9 +12,6 @@ from celery import current_app
 
 from . import api
 
-#: The Celery task that does them, whatever module they are in: see `carrier.py`.
-CARRIER = "tasks.django_tasks.call"
-
 
 class CeleryBackend(api.BaseTaskBackend):
     """See Django's `BaseTaskBackend`. OPTIONS: `max_attempts` (3), how many workers may die in a run."""

@@ -14,7 +14,7 @@ from tasks.celery.types import CeleryTask
 from tasks.models import State, TaskRun
 
 from . import api
-from .backend import CARRIER
+from .api import CARRIER
 from .results import carried_by, result_of
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from tasks import runs
 from tasks.celery.start import UnknownTask, start_of
 
 from . import api
-from .backend import CARRIER
+from .api import CARRIER
 
 #: What Celery's default queue is called in Django.
 DEFAULT_QUEUE = "default"

@@ -40,7 +40,13 @@ STANDARD_LIBRARY_ONLY = [
 
 #: Each outside thing is known by few files.
 KNOWN_BY = {
-    "celery": {"tasks/celery/", "tasks/tasks.py", "tasks/downloads/tasks.py", "django_starter/celery.py"},
+    "celery": {
+        "tasks/celery/",
+        "tasks/django_tasks/",
+        "tasks/tasks.py",
+        "tasks/downloads/tasks.py",
+        "django_starter/celery.py",
+    },
     "kombu": {"tasks/celery/"},
     "redis": {
         *("progress/child_count.py", "progress/layer.py", "progress/record.py", "progress/redis.py"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django_starter.environment import choice
+from .environment import choice
 
 #: By engine: what follows `python` to start a worker of it. Celery's runs in any case.
 BESIDE: dict[str, tuple[str, ...]] = {"celery": (), "huey": ("manage.py", "run_huey")}
