@@ -31,7 +31,7 @@ OURS = {"Cancelled": errors.TaskCancelled, "Expired": errors.TaskExpired, "Worke
 def find(result_id: str) -> Any:
     """The result of a run that was enqueued by Django. Raises `TaskResultDoesNotExist`."""
     run = TaskRun.objects.filter(pk=result_id).first()
-    if run is None or carried_by(run) is None:
+    if run is None:
         raise api.TaskResultDoesNotExist(result_id)
     try:
         return result_of(run)

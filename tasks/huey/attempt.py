@@ -162,8 +162,8 @@ def _claimed(huey: Queue, task: HueyTask) -> TaskRun | None:
 
     def claim() -> TaskRun | None:
         run = runs.claim(task.id, identity(), at, due)
-        if run is None and not TaskRun.objects.filter(pk=task.id).exists():
-            runs.adopt(start_of(huey, task))  # by another program, past us
+        if run is None:
+            runs.adopt(start_of(huey, task))  # maybe another program has sent it, past us
             run = runs.claim(task.id, identity(), at, due)
         return run
 
