@@ -89,6 +89,10 @@ class CeleryEngine:
         command: str = settings.TASKS_START_WORKER
         return command if queue == current_app.conf.task_default_queue else f"{command} -Q {queue}"
 
+    def in_flower(self) -> bool:
+        """Flower is Celery's."""
+        return True
+
     def arguments(self, run: TaskRun) -> tuple[list[object], dict[str, object]]:
         """With dates, decimals and ids as they were given."""
         return kombu_loads(json.dumps(run.args)), kombu_loads(json.dumps(run.kwargs))

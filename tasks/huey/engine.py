@@ -71,6 +71,10 @@ class HueyEngine:
         """djhuey's own."""
         return str(getattr(settings, "TASKS_START_HUEY", "python manage.py run_huey"))
 
+    def in_flower(self) -> bool:
+        """Flower knows nothing of Huey."""
+        return False
+
     def arguments(self, run: TaskRun) -> tuple[list[object], dict[str, object]]:
         """With dates, decimals and ids as they were given."""
         given = values.decode(run.args), values.decode(cast(JSON, run.kwargs))

@@ -22,7 +22,7 @@ class NotAccepted(RunError, ValueError):
     """A start that cannot be stored; the message says which limit and what came."""
 
 
-class NoEngine(RunError, LookupError):
+class NoEngine(NotAccepted, LookupError):
     """A run of a task engine that is not set up in this process."""
 
 
@@ -52,6 +52,9 @@ class Engine(Protocol):
 
     def start_command(self, queue: str) -> str:
         """The command that starts a worker for `queue`."""
+
+    def in_flower(self) -> bool:
+        """True if Flower has a page of each of its runs."""
 
     def arguments(self, run: TaskRun) -> tuple[list[object], dict[str, object]]:
         """The run's arguments as the task gets them."""

@@ -82,10 +82,18 @@ def run(request: HttpRequest, task_id: str) -> HttpResponse:
         "log": live_log(found),
         "before": shown(TaskRun.objects.filter(pk=found.retry_of).only("pk")),
         "again": shown(TaskRun.objects.filter(retry_of=found.pk).order_by("accepted_at").only("pk")),
-        "flower_url": flower_url(found.pk),
+        "flower_url": _flower_url(found),
         "additions": additions([found.pk] if viewer_of(request).owns(found) else []).of(found.pk),
     }
     return render(request, "tasks/run.html", context)
+
+
+def _flower_url(found: TaskRun) -> str:
+    """Its page there; "" for a run that Flower knows nothing of."""
+    try:
+        return flower_url(found.pk) if runs.get_engine(found.engine).in_flower() else ""
+    except runs.NoEngine:
+        return ""
 
 
 def _json(value: object) -> str:

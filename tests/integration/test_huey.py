@@ -555,3 +555,32 @@ def test_a_redis_that_is_away_when_a_task_ends_costs_no_result(bench, monkeypatc
     result = bench.task(work)()
     bench.huey.execute(bench.huey.dequeue())
     assert (row(result).state, row(result).attempt, row(result).result) == (State.SUCCESS, 1, "good")
+
+
+def test_its_page_leads_to_no_page_of_flower(bench, client):
+    result = bench.task(add)(1)
+    session = client.session
+    session.save()
+    TaskRun.objects.filter(pk=result.id).update(session_key=session.session_key)
+    page = client.get(f"/tasks/{result.id}/").content.decode()
+    assert "python manage.py run_huey" in page
+    assert "In Flower" not in page
+    TaskRun.objects.filter(pk=result.id).update(engine="celery")
+    assert "In Flower" in client.get(f"/tasks/{result.id}/").content.decode()
+    TaskRun.objects.filter(pk=result.id).update(engine="gone")
+    gone = client.get(f"/tasks/{result.id}/")
+    assert (gone.status_code, "is not set up here" in gone.content.decode()) == (200, True)
+
+
+def test_a_run_of_an_engine_that_is_gone_ends_and_is_not_repeated(bench, client, monkeypatch):
+    result = bench.task(add)(1)
+    session = client.session
+    session.save()
+    TaskRun.objects.filter(pk=result.id).update(session_key=session.session_key, engine="gone")
+    with pytest.raises(sending.Unsendable, match="gone"):
+        sending.try_to_send(row(result))
+    assert runs.cancel(result.id)
+    assert row(result).state == State.REVOKED
+    assert client.post(f"/tasks/{result.id}/retry/").status_code < 500
+    assert client.get(f"/tasks/{result.id}/").status_code == 200
+    assert TaskRun.objects.count() == 1
