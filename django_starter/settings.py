@@ -5,7 +5,7 @@ from __future__ import annotations
 from progress.redis import layer_host
 
 from .brokers import broker_at
-from .engines import BESIDE
+from .engines import BESIDE, chosen
 from .environment import (
     BASE_DIR,
     BROKER_SCHEMES,
@@ -207,7 +207,7 @@ CELERY_TIMEZONE = "UTC"
 # --- Huey, where downloads are put into it --------------------------------------------------------------------------
 
 #: Which engine does the report downloads: celery or huey.
-DOWNLOADS_ENGINE = choice("DOWNLOADS_ENGINE", tuple(BESIDE))
+DOWNLOADS_ENGINE = chosen()
 if BESIDE[DOWNLOADS_ENGINE]:
     INSTALLED_APPS.append("huey.contrib.djhuey")
     HUEY = {
