@@ -5,6 +5,7 @@
 #   ./run_tests.sh quick               ruff, mypy, unit and integration tests, in less than one minute
 #   ./run_tests.sh faults              only tests/live/faults: what is broken on purpose
 #   ./run_tests.sh hosts               several machines, played by network namespaces; Linux, root, PostgreSQL, Redis, nginx
+#   ./run_tests.sh adopt               docs/ADOPT.md, done literally in fresh projects with the wheel, which pip builds
 #   ./run_tests.sh rabbitmq            what depends on the broker, with a real RabbitMQ, in about half an hour
 #   CELERY=path ./run_tests.sh celery  Celery's own integration tests, from a checkout of celery/celery at that path
 #   DJANGO_TASKS=path ./run_tests.sh django-tasks  the tests of the backport of Django's task framework, from a checkout
@@ -108,7 +109,7 @@ case ${1:-} in
     prepare_browser
     prepare_servers initdb:postgresql setpriv:util-linux
     failed=0
-    several_at_a_time 3 tests --ignore tests/hosts -m "not alone" || failed=$?
+    several_at_a_time 3 tests --ignore tests/hosts --ignore tests/adopt -m "not alone" || failed=$?
     .venv/bin/python -m pytest tests/live -m alone || failed=$?
     exit "$failed"
     ;;
@@ -133,6 +134,10 @@ case ${1:-} in
     prepare_browser
     prepare_servers nginx redis-server initdb:postgresql openssl ip:iproute2 setpriv:util-linux
     exec .venv/bin/python -m pytest -rP --timeout 300 tests/hosts "$@"
+    ;;
+  adopt)
+    shift
+    exec .venv/bin/python -m pytest -rP --timeout 300 tests/adopt "$@"
     ;;
   rabbitmq)
     shift

@@ -44,9 +44,9 @@ def main(sellers: int) -> int:
     with Lab() as lab:
         port = free_port()
         command = [sys.executable, "-m", "uvicorn", "benchmarks.report_source:app", "--port", str(port)]
-        lab._start("source", [*command, "--no-access-log", "--log-level", "warning"], ready=lambda: not is_free(port))
+        lab.begin("source", [*command, "--no-access-log", "--log-level", "warning"], ready=lambda: not is_free(port))
         url = f"http://127.0.0.1:{port}/{{seller_id}}/{{day}}.csv"
-        lab._env |= {"DOWNLOAD_SOURCE_URL": url, "DOWNLOAD_MAX_SELLERS": "1000"}
+        lab.env |= {"DOWNLOAD_SOURCE_URL": url, "DOWNLOAD_MAX_SELLERS": "1000"}
         worker = lab.start_worker()
         lab.start_web("uvicorn")
         assert lab._visitor is not None
@@ -80,7 +80,7 @@ def main(sellers: int) -> int:
             few = names(max(sellers // 10, 1))
             told = subprocess.run(
                 [sys.executable, __file__, name, url, *few],
-                env={**lab._env, "DEV_DIR": str(lab.folder / name)},
+                env={**lab.env, "DEV_DIR": str(lab.folder / name)},
                 cwd=ROOT,
                 check=True,
                 capture_output=True,

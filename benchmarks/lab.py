@@ -54,15 +54,15 @@ class Lab:
         (self.folder / "valkey").mkdir()
         # The variables of a shell beside us (DATABASE_URL, REDIS_URL, …) must not reach what is measured.
         kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
-        self._env = {key: os.environ[key] for key in kept if key in os.environ} | {
+        self.env = {key: os.environ[key] for key in kept if key in os.environ} | {
             "DEV_DIR": str(self.folder),
             "REDIS_URL": self.redis_url,
             "DJANGO_SETTINGS_MODULE": "benchmarks.project.settings",
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
         }
-        self._peer_env = {**self._env, "DJANGO_SETTINGS_MODULE": "benchmarks.peer.settings"}
-        self.valkey = self._start(
+        self._peer_env = {**self.env, "DJANGO_SETTINGS_MODULE": "benchmarks.peer.settings"}
+        self.valkey = self.begin(
             "valkey", valkey_command(self.folder / "valkey", port), ready=lambda: answers_ping(self.redis_url)
         )
         self.redis = redis.Redis.from_url(self.redis_url)
@@ -85,13 +85,13 @@ class Lab:
 
     def start_worker(self, concurrency: int = 1, pool: str = "prefork", name: str = "worker") -> Process:
         """A worker of the project."""
-        self._migrate()
-        return self._start_worker(name, "django_starter", concurrency, self._env, pool)
+        self.migrate()
+        return self._start_worker(name, "django_starter", concurrency, self.env, pool)
 
     def start_web(self, server: str) -> Process:
         """A web server of the project. End it with `stop` before the next one."""
-        self._migrate()
-        process, port = self._serve(f"web-{server}", server, "django_starter.asgi:application", self._env)
+        self.migrate()
+        process, port = self._serve(f"web-{server}", server, "django_starter.asgi:application", self.env)
         self._visitor = Visitor(f"http://127.0.0.1:{port}")
         return process
 
@@ -114,7 +114,7 @@ class Lab:
             task = self.visitor.task(task_id)
             if task["state"] == "SUCCESS":
                 return task["result"]
-            assert task["state"] in ("PENDING", "STARTED"), task
+            assert task["state"] in ("PENDING", "STARTED", "RETRY"), task
             time.sleep(0.05)
         raise AssertionError(f"{task_id} did not end within {timeout} s")
 
@@ -129,12 +129,12 @@ class Lab:
         """The bare Redis-to-WebSocket relay; its address."""
         port = free_port()
         command = [sys.executable, "-m", "benchmarks.relay", self.redis_url, "relay", str(port)]
-        return self._start("relay", command, ready=lambda: not is_free(port)), f"ws://127.0.0.1:{port}/"
+        return self.begin("relay", command, ready=lambda: not is_free(port)), f"ws://127.0.0.1:{port}/"
 
     def publisher(self, gate: Path, seconds: float, rate: float, padding: int = 0) -> Process:
         """A process that publishes into the relay's channel once `gate` exists."""
         command = [sys.executable, "-m", "benchmarks.publisher", self.redis_url, "relay"]
-        return self._start("publisher", [*command, str(gate), str(seconds), str(rate), str(padding)])
+        return self.begin("publisher", [*command, str(gate), str(seconds), str(rate), str(padding)])
 
     def start_peer_worker(self) -> Process:
         """A prefork worker in which celery-progress is used as its README says."""
@@ -156,10 +156,11 @@ class Lab:
         process.kill()
         self._processes.remove(process)
 
-    def _migrate(self) -> None:
+    def migrate(self) -> None:
+        """Make the database, once."""
         if not (self.folder / "db.sqlite3").exists():
             command = [sys.executable, "manage.py", "migrate", "--noinput", "-v", "0"]
-            subprocess.run(command, cwd=ROOT, env=self._env, timeout=60, check=True)
+            subprocess.run(command, cwd=ROOT, env=self.env, timeout=60, check=True)
 
     def _start_worker(
         self, name: str, app: str, concurrency: int, env: dict[str, str], pool: str = "prefork"
@@ -171,16 +172,17 @@ class Lab:
             *("--pool", pool, "--concurrency", str(concurrency)),
         ]
         log = self.folder / f"{name}.log"
-        return self._start(name, command, env=env, ready=lambda: f"{node} ready" in log.read_text())
+        return self.begin(name, command, env=env, ready=lambda: f"{node} ready" in log.read_text())
 
     def _serve(self, name: str, server: str, app: str, env: dict[str, str]) -> tuple[Process, int]:
         port = free_port()
         command = [*web_command(server, "127.0.0.1", port)[:-1], app]  # as start_all_services.sh starts it
-        return self._start(name, command, ready=lambda: not is_free(port), env=env), port
+        return self.begin(name, command, ready=lambda: not is_free(port), env=env), port
 
-    def _start(self, name: str, command: Sequence[str], *, ready: Any = lambda: True, env: Any = None) -> Process:
+    def begin(self, name: str, command: Sequence[str], *, ready: Any = lambda: True, env: Any = None) -> Process:
+        """A process of the lab's, which ends with it."""
         log = self.folder / f"{name}.log"
-        process = Process(name, command, cwd=ROOT, env=env or self._env, log_path=log, guard=self._guard, ready=ready)
+        process = Process(name, command, cwd=ROOT, env=env or self.env, log_path=log, guard=self._guard, ready=ready)
         self._processes.append(process)
         process.start()
         return process

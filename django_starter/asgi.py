@@ -3,24 +3,21 @@
 import gc
 import os
 
-from django.core.asgi import get_asgi_application
+import django
+from django.apps import apps
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "django_starter.settings")
-http = get_asgi_application()  # sets Django up; what follows imports models
+if not apps.ready:  # the checks import this file, and a second time would set up the logging anew
+    django.setup(set_prefix=False)  # what follows imports models
 
-from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
-from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
-from django.conf import settings  # noqa: E402
+from django.conf import settings
 
-from django_starter.body import limit_body  # noqa: E402
-from progress.routing import websocket_urlpatterns  # noqa: E402
+from django_starter.body import limit_body
+from django_starter.readable import Handler
+from django_starter.subpath import below_its_path
+from progress.asgi import with_progress
 
-application = ProtocolTypeRouter(
-    {
-        "http": limit_body(http, settings.MAX_BODY),
-        "websocket": AllowedHostsOriginValidator(URLRouter(websocket_urlpatterns)),
-    }
-)
+application = below_its_path(with_progress(limit_body(Handler(), settings.MAX_BODY)))
 
 # What was imported stays: the collector need not look at it each time that a thousand sockets come at once.
 gc.collect()

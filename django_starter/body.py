@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+#: Digits of a length that may be one: Python makes no number of thousands of them.
+MOST_DIGITS = 18
+
 #: The dictionaries of ASGI, as its specification has them.
 Scope = dict[str, Any]
 Event = Mapping[str, Any]
@@ -18,7 +21,7 @@ def limit_body(application: Application, most: int) -> Application:
 
     async def limited(scope: Scope, receive: Receive, send: Send) -> None:
         lengths = [value for name, value in scope["headers"] if name == b"content-length"]
-        if any(not value.isdigit() or int(value) > most for value in lengths):
+        if any(not value.isdigit() or len(value) > MOST_DIGITS or int(value) > most for value in lengths):
             await _refuse(send)
             return
         came = 0

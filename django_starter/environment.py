@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from functools import cache
 from pathlib import Path
@@ -32,11 +33,25 @@ def read_file(path: Path) -> dict[str, str]:
         ENVIRON: dict[str, str] = {}  # where django-environ puts what it reads: os.environ, unless it is told otherwise
 
     if path.is_file():
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if "=" not in line and line.strip() and not line.lstrip().startswith("#"):
+                raise ImproperlyConfigured(f"{path.name}, line {number}: expected NAME=value, but got {line[:40]!r}.")
         File.read_env(path)
     return File.ENVIRON
 
 
-_FILE = read_file(Path(os.environ.get("ENV_FILE") or BASE_DIR / ".env"))
+def _read() -> tuple[dict[str, str], str]:
+    """What is in `.env`, and why it cannot be read: a program that has just begun to load cannot tell people yet."""
+    path = Path(os.environ.get("ENV_FILE") or BASE_DIR / ".env")
+    try:
+        return read_file(path), ""
+    except ImproperlyConfigured as error:
+        return {}, str(error)
+    except (OSError, ValueError) as error:
+        return {}, f"{path} cannot be read: {error}"
+
+
+_FILE, _UNREADABLE = _read()
 
 
 def export() -> None:
@@ -44,6 +59,8 @@ def export() -> None:
 
     Such as AWS_ACCESS_KEY_ID, which no setting of ours names.
     """
+    if _UNREADABLE:
+        raise ImproperlyConfigured(_UNREADABLE)
     for name, value in _FILE.items():
         os.environ.setdefault(name, value)
 
@@ -65,6 +82,14 @@ DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 #: Hosts under which only this machine reaches itself.
 THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 
+#: The first words of this site's own addresses. Below one of these nobody could tell whether a proxy has stripped it.
+OWN_WORDS = frozenset(("admin", "api", "downloads", "health", "login", "logout", "metrics", "runs", "tasks")) | {
+    *("sample-source", "schedules", "static", "ws")
+}
+
+#: Characters, and different ones, of a SECRET_KEY that cannot be guessed: those of Django's own `check --deploy`.
+KEY_LENGTH, KEY_VARIETY = 50, 5
+
 DATABASE_SCHEMES = ("sqlite", "postgres", "postgresql")
 #: A machine that is gone says nothing; without these libpq waits for it for two hours. Seconds, the last in ms.
 POSTGRESQL_OPTIONS: dict[str, object] = {
@@ -83,7 +108,9 @@ _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 def text(name: str, default: str = "") -> str:
-    """The value of `name`; one that is empty is not set."""
+    """The value of `name`; one that is empty is not set. Raises ImproperlyConfigured where `.env` cannot be read."""
+    if _UNREADABLE and name not in os.environ:
+        raise ImproperlyConfigured(_UNREADABLE)
     return _value(name).strip() or default
 
 
@@ -158,6 +185,18 @@ def database() -> dict[str, Any]:
     return found
 
 
+def script_name() -> str | None:
+    """FORCE_SCRIPT_NAME as Django wants it: "/app"; None for the root of the host. Raises ImproperlyConfigured."""
+    value = text("FORCE_SCRIPT_NAME").rstrip("/")
+    if not value:
+        return None
+    if not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", value):
+        raise ImproperlyConfigured(f"FORCE_SCRIPT_NAME must be a path such as /app, but got {value!r}.")
+    if value.split("/")[1] in OWN_WORDS:
+        raise ImproperlyConfigured(f"FORCE_SCRIPT_NAME may not begin with a word of the site's own, but got {value!r}.")
+    return value
+
+
 def redis_url() -> str:
     """The address of Redis: REDIS_URL, else the one that a running start script left, else localhost:6379."""
     return address("REDIS_URL", REDIS_SCHEMES) or redis_file.read(REDIS_URL_FILE) or DEFAULT_REDIS_URL
@@ -167,6 +206,12 @@ def secret_key(*, shared: bool) -> str:
     """SECRET_KEY, else one of this checkout, made when it is first used. Raises ImproperlyConfigured where it must be
     `shared`."""
     if key := text("SECRET_KEY"):
+        if shared and (len(key) < KEY_LENGTH or len(set(key)) < KEY_VARIETY):
+            raise ImproperlyConfigured(
+                f"SECRET_KEY has {len(key)} characters, {len(set(key))} different ones; a site that others reach needs "
+                f"{KEY_LENGTH}, {KEY_VARIETY} different ones: "
+                "python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
+            )
         return key
     if shared:
         raise ImproperlyConfigured(

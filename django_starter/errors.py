@@ -11,7 +11,3 @@ class Trouble(ProjectError):
 
 class Stopped(ProjectError):
     """A person asked for the end: Ctrl-C, a signal, a closed terminal."""
-
-
-class Full(ProjectError):
-    """RabbitMQ takes no messages: its memory or its disk is full."""

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
@@ -21,7 +20,11 @@ from prometheus_client.metrics_core import Metric
 from progress.hub import hubs
 from tasks.models import CLAIMABLE, State, TaskRun
 from tasks.runs import counts as counted
+from tasks.runs.bounded import count, distinct
 from tasks.runs.waiting import pulse
+
+#: Runs of a queue that are counted for one scrape.
+MOST_WAITING = 100_000
 
 
 @require_safe
@@ -73,6 +76,8 @@ def from_redis() -> Iterator[Metric]:
         "finished": CounterMetricFamily("tasks_finished", "Runs that have ended", labels=["task", "state"]),
         "refused": CounterMetricFamily("tasks_refused_writes", "Writes of stale attempts that were refused"),
         "sent_again": CounterMetricFamily("tasks_sent_again", "Messages that the sweep sent again"),
+        "ticks": CounterMetricFamily("tasks_ticks", "Ticks of schedules that fired", labels=["entry"]),
+        "ticks_missed": CounterMetricFamily("tasks_ticks_missed", "Ticks nobody was there for", labels=["entry"]),
     }
     for (name, *labels), value in sorted(counts.items()):
         if name in families:
@@ -83,15 +88,18 @@ def from_redis() -> Iterator[Metric]:
     yield from families.values()
     yield histogram("tasks_wait_seconds", "From accepted (or due) to the first attempt", "wait", counts)
     yield histogram("tasks_run_seconds", "From the last attempt's begin to the end", "run", counts)
+    yield histogram("tasks_tick_late_seconds", "From a tick's time to its start", "late", counts, label="entry")
     workers = [worker for worker in pulse().workers if worker.alive]
     yield GaugeMetricFamily("tasks_workers", "Workers that beat just now", value=len(workers))
     slots = sum(worker.concurrency for worker in workers)
     yield GaugeMetricFamily("tasks_worker_slots", "Tasks that all workers can run at once", value=slots)
 
 
-def histogram(name: str, text: str, word: str, counts: dict[tuple[str, ...], float]) -> HistogramMetricFamily:
-    """The histogram of each task that was observed under `word`."""
-    family = HistogramMetricFamily(name, text, labels=["task"])
+def histogram(
+    name: str, text: str, word: str, counts: dict[tuple[str, ...], float], label: str = "task"
+) -> HistogramMetricFamily:
+    """The histogram of each task, or entry, that was observed under `word`."""
+    family = HistogramMetricFamily(name, text, labels=[label])
     observed: dict[str, dict[str, float]] = defaultdict(dict)
     for words, value in counts.items():
         if words[0] == word:
@@ -107,10 +115,11 @@ def histogram(name: str, text: str, word: str, counts: dict[tuple[str, ...], flo
 
 def from_database() -> Iterator[Metric]:
     """What waits and what runs."""
-    waiting = GaugeMetricFamily("tasks_waiting", "Runs that wait to be claimed", labels=["queue"])
-    rows = TaskRun.objects.filter(state__in=CLAIMABLE, held=False).order_by().values_list("queue")
-    for queue, count in rows.annotate(count=Count("pk")):
-        waiting.add_metric([queue], count)
+    text = f"Runs that wait to be claimed, counted up to {MOST_WAITING:,}"
+    waiting = GaugeMetricFamily("tasks_waiting", text, labels=["queue"])
+    rows = TaskRun.objects.filter(state__in=CLAIMABLE, held=False, finished_at=None)
+    for queue in distinct(rows, "queue"):
+        waiting.add_metric([queue], count(rows.filter(queue=queue), MOST_WAITING).number)
     yield waiting
     running = TaskRun.objects.filter(state=State.STARTED).count()
     yield GaugeMetricFamily("tasks_running", "Runs that a worker holds", value=running)
@@ -120,5 +129,11 @@ def of_this_process() -> Iterator[Metric]:
     """Sockets, and what the channel layer lost."""
     sockets = sum(hub.sockets for hub in hubs())
     yield GaugeMetricFamily("progress_sockets", "WebSockets of this web process", value=sockets)
+    topics = sum(hub.topics for hub in hubs())
+    yield GaugeMetricFamily("progress_topics", "Tasks that somebody at this web process watches", value=topics)
+    subscriptions = sum(hub.subscriptions for hub in hubs())
+    yield GaugeMetricFamily(
+        "progress_subscriptions", "Sockets, counted once a task that each watches", value=subscriptions
+    )
     repairs = sum(hub.repairs for hub in hubs())
     yield CounterMetricFamily("progress_repairs", "Snapshots sent because news were lost (resyncs)", value=repairs)

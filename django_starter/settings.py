@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from progress.redis import layer_host
+from datetime import timedelta
 
-from .brokers import broker_at
+from celery.schedules import crontab
+
+from progress.redis import layer_host
+from tasks.celery.brokers import broker_at
+
 from .engines import BESIDE, chosen
 from .environment import (
     BASE_DIR,
@@ -19,6 +23,7 @@ from .environment import (
     json_object,
     number,
     redis_url,
+    script_name,
     secret_key,
     text,
     words,
@@ -30,6 +35,8 @@ ALLOWED_HOSTS = words("ALLOWED_HOSTS", list(THIS_MACHINE))
 PRODUCTION = not DEBUG and any(host not in THIS_MACHINE for host in ALLOWED_HOSTS)
 SECRET_KEY = secret_key(shared=PRODUCTION)
 CSRF_TRUSTED_ORIGINS = words("CSRF_TRUSTED_ORIGINS")
+#: The path of its host that the site is below, such as /app; None at the root. See `subpath.py`.
+FORCE_SCRIPT_NAME = script_name()
 REDIS_URL = redis_url()
 #: With sentinel:// addresses: the name under which Sentinel watches the server, and the Sentinels' own password.
 REDIS_SENTINEL_MASTER = text("REDIS_SENTINEL_MASTER", "mymaster")
@@ -44,6 +51,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
     "progress",
     "tasks",
     "tasks.downloads.apps.DownloadsConfig",
@@ -52,10 +60,13 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django_starter.logs.RequestId",
+    "django_starter.subpath.CookiePath",
     "django.middleware.security.SecurityMiddleware",
     "django_starter.csp.ContentSecurityPolicy",
+    "django_starter.answers.Answers",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django_starter.readable.Readable",
+    "django_starter.sessions.Sessions",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -63,6 +74,7 @@ MIDDLEWARE = [
     "tasks.web.middleware.OwnerMiddleware",  # a task started in a view belongs to its caller
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",  # answers for a login that is shut
 ]
 
 ROOT_URLCONF = "django_starter.urls"
@@ -171,10 +183,14 @@ DOWNLOAD_STORAGE = {
 }
 
 #: Where people find Flower: linked from a run's page, looked at by the strip on every page.
-FLOWER_URL = text("FLOWER_URL", f"http://localhost:{number('FLOWER_PORT', 8054, 1, 65535)}")
+FLOWER_URL = text(
+    "FLOWER_URL",
+    f"http://localhost:{number('FLOWER_PORT', 8054, 1, 65535)}/{text('FLOWER_URL_PREFIX').strip('/')}".rstrip("/"),
+)
 
 # --- Celery ---------------------------------------------------------------------------------------------------------
 
+# What the promises need beside these is set by `tasks.install(app)`.
 BROKER = broker_at(BROKER_URL, REDIS_PREFIX, master=REDIS_SENTINEL_MASTER, password=REDIS_SENTINEL_PASSWORD)
 CELERY_BROKER_URL = BROKER.url
 CELERY_BROKER_CHANNEL_ERROR_RETRY = BROKER.channel_error_retry
@@ -185,24 +201,14 @@ CELERY_TASK_DEFAULT_QUEUE_TYPE = CELERY_TASK_CREATE_MISSING_QUEUE_TYPE = BROKER.
 CELERY_TASK_DEFAULT_EXCHANGE_TYPE = CELERY_TASK_CREATE_MISSING_QUEUE_EXCHANGE_TYPE = BROKER.exchange_type
 #: A message that is due later stays in the database until then.
 TASKS_LONGEST_COUNTDOWN = BROKER.longest_countdown
-CELERY_RESULT_BACKEND = "tasks.celery.results:RunBackend"
 CELERY_BROKER_CONNECTION_TIMEOUT = BROKER.connection_timeout
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # 100 by default: then a worker gives up and ends
-CELERY_WORKER_CONSUMER = "tasks.celery.reconnect:SoonBack"
-CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.2}
-CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = True
-CELERY_TASK_TRACK_STARTED = False  # the claim moves a run to STARTED
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 8
-CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = False
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # True lost running tasks
-CELERY_WORKER_SEND_TASK_EVENTS = True
-CELERY_TASK_SEND_SENT_EVENT = True
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TIMEZONE = "UTC"
+#: Tasks that start by themselves, as Celery documents them: any worker fires them, and no `celery beat` is needed.
+CELERY_BEAT_SCHEDULE = {
+    "prune-ended-runs": {"task": "tasks.tasks.prune_ended_runs", "schedule": crontab(minute=20, hour=4)},
+}
+#: By an entry's name: catch_up, overlap, jitter, timezone, alert. docs/SCHEDULES.md has them.
+TASKS_SCHEDULE_RULES: dict[str, dict[str, object]] = {}
 
 # --- Huey, where downloads are put into it --------------------------------------------------------------------------
 
@@ -217,7 +223,7 @@ if BESIDE[DOWNLOADS_ENGINE]:
         "consumer": {"workers": 4, "worker_type": "process", "shutdown_timeout": 6},
     }
 
-#: What people are told to type where something is missing. {port} is Flower's.
+#: What people are told to type where something is missing. {port} is Flower's; where it is below a path, that follows.
 TASKS_START_ALL = "./start_dev.sh"
 TASKS_START_WORKER = f"celery -A {PROJECT} worker -l info"
 TASKS_START_HUEY = "python manage.py run_huey"
@@ -241,9 +247,7 @@ WHITENOISE_AUTOREFRESH = DEBUG
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "django_starter.static.HashedStorage"
-        if HASHED_STATIC
-        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+        "BACKEND": "django_starter.static.HashedStorage" if HASHED_STATIC else "django_starter.static.PlainStorage"
     },
     "downloads": DOWNLOAD_STORAGE,
 }
@@ -253,6 +257,18 @@ STORAGES = {
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "home"
+#: After so many wrong passwords for one account, or from one address, there is a pause; a right one begins anew.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_LOCKOUT_PARAMETERS = ["username", "ip_address"]
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=5)
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or whoever goes on trying shuts the owner out for ever
+AXES_LOCKOUT_CALLABLE = "django_starter.lockout.answer"
+AXES_CLIENT_IP_CALLABLE = "django_starter.lockout.address"
+AXES_DISABLE_ACCESS_LOG = True  # a row for each login, for ever
+AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = False  # `manage.py axes_reset_username` opens a login again
 #: Only visitors who are signed in may start and watch tasks; otherwise a visitor is known by the session.
 TASKS_REQUIRE_LOGIN = flag("TASKS_REQUIRE_LOGIN", PRODUCTION)
 #: Tasks that one visitor may start in a minute, and sockets that one may hold in a web process; 0: no limit.
@@ -275,7 +291,7 @@ if HTTPS:
     # The proxy must set this header itself, whatever the visitor sent: docs/OPERATIONS.md shows how.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
-    SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]  # asked for by machines, past the proxy
+    SECURE_REDIRECT_EXEMPT = [r"(^|/)health/(live|ready)$", r"(^|/)metrics$"]  # asked for by machines, past the proxy
     SECURE_HSTS_SECONDS = number("HSTS_SECONDS", 365 * 24 * 3600, 0, 10 * 365 * 24 * 3600)
     SECURE_HSTS_INCLUDE_SUBDOMAINS = flag("HSTS_SUBDOMAINS", True)
     SECURE_HSTS_PRELOAD = SECURE_HSTS_INCLUDE_SUBDOMAINS and SECURE_HSTS_SECONDS >= 365 * 24 * 3600
@@ -302,8 +318,14 @@ LOGGING = {
         "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
         "json": {"()": "django_starter.logs.JsonFormatter"},
     },
+    # A thousand sockets that are dropped at once are one line.
+    "filters": {"floods": {"()": "django_starter.floods.Floods"}},
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": choice("LOG_FORMAT", ("line", "json"))},
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": choice("LOG_FORMAT", ("line", "json")),
+            "filters": ["floods"],
+        },
         # What a task logs is shown to those who watch it.
         "progress": {"class": "progress.logs.ProgressHandler", "level": "INFO"},
     },
@@ -315,7 +337,9 @@ LOGGING = {
         "django.utils.autoreload": {"handlers": ["console"], "level": "INFO", "propagate": False},
         # run_huey gives this one a handler of its own where it has none.
         "huey": {"handlers": ["console", "progress"], "propagate": False},
+        "axes": {"level": "WARNING"},  # or four lines for each login
         "daphne": {"level": "WARNING"},
+        "uvicorn.error": {"filters": ["floods"]},  # uvicorn gives it a handler of its own
         "httpx": {"level": "WARNING"},  # or a line for each report
     },
 }

@@ -6,6 +6,8 @@ from django.urls import include, path
 
 from . import health, metrics
 
+handler500 = "django_starter.answers.server_error"
+
 urlpatterns = [
     path("", include("tasks.urls")),
     path("", include("tasks.downloads.urls")),

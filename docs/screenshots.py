@@ -2,6 +2,8 @@
 
     python docs/screenshots.py [http://localhost:8001]
 
+Flower has to run beside it, as start_dev.sh starts it: the pictures show it.
+
 Needs requirements-dev.txt and an installed Chromium (TEST_BROWSER names another one).
 """
 
@@ -29,6 +31,7 @@ def shoot(browser: Browser, url: str) -> None:
     context = browser.new_context(viewport={"width": 1100, "height": 760})
     page = context.new_page()
     page.goto(url)
+    page.locator('[data-part="flower"][data-ok="true"]').wait_for()  # or the pictures would say "not running"
     for steps in (60, 160):
         page.get_by_label("Steps").first.fill(str(steps))
         page.get_by_role("button", name="Start Task").click()

@@ -23,8 +23,9 @@ from .reporter import Reporter
 from .threads import reporter_here as current
 from .threads import reporter_of_thread
 from .types import Group
+from .values import whole_number
 
-__all__ = ["Cancelled", "Reporter", "advance", "children", "current", "log", "set", "step", "track"]
+__all__ = ["Cancelled", "Reporter", "advance", "children", "current", "log", "missing", "set", "step", "track"]
 
 T = TypeVar("T")
 
@@ -71,10 +72,19 @@ def track(iterable: Iterable[T], total: float | None = None, unit: str = "", mes
 def step(name: str, weight: float = 1) -> AbstractContextManager[Reporter | None]:
     """A named part of the running task, with a bar and a duration of its own; steps nest.
 
-    After `progress.set(total=…)` with the sum of the weights, the percentage is that of the whole.
+    After `progress.set(total=…)` with the sum of the weights, the percentage is that of the whole; without it nobody
+    can know how far the whole is: pages say "step 3", and each step has its own bar.
     """
     reporter = current()
     return nullcontext() if reporter is None else reporter.step(name, weight)
+
+
+def missing(count: int) -> None:
+    """Say that `count` pieces are missing in what the running task has done: its end is shown as "done, 2 missing"."""
+    reporter = current()
+    if reporter is not None:
+        reporter.missing = whole_number(count)
+        reporter.set()
 
 
 def log(text: str, level: Level = "info") -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
 from channels.db import database_sync_to_async
 
 from .messages import TaskState
-from .source import Admitted, Handshake, Source, Viewer
+from .source import NOBODY, Admitted, Handshake, OpenSocket, Source, Viewer
 from .types import JSON
 
 T = TypeVar("T")
@@ -34,6 +35,11 @@ class AsyncSource:
         """See `Source.admit`."""
         return await self._in_thread(self._source.admit, handshakes)
 
+    async def recheck(self, sockets: Sequence[OpenSocket]) -> Sequence[Viewer]:
+        """See `Source.recheck`."""
+        recheck = getattr(self._source, "recheck", None) or self._admit_again
+        return await self._in_thread(recheck, sockets)
+
     async def states(self, viewer: Viewer, task_ids: Sequence[str]) -> dict[str, TaskState]:
         """See `Source.states`."""
         return await self._in_thread(self._source.states, viewer, task_ids)
@@ -53,6 +59,16 @@ class AsyncSource:
     def counted_as(self, viewer: Viewer, handshake: Handshake) -> str:
         """See `Source.counted_as`, which asks no database."""
         return self._source.counted_as(viewer, handshake)
+
+    def _admit_again(self, sockets: Sequence[OpenSocket]) -> Sequence[Viewer]:
+        """`recheck` for a source that was written before there was one."""
+        admitted = self._source.admit([replace(one.handshake, task_id=None) for one in sockets])
+        viewers: list[Viewer] = []
+        for one, (viewer, _) in zip(sockets, admitted, strict=True):
+            if viewer != one.viewer and not set(one.task_ids) <= set(self._source.states(viewer, one.task_ids)):
+                viewer = NOBODY
+            viewers.append(viewer)
+        return viewers
 
     async def _in_thread(self, function: Callable[..., T], *args: object) -> T:
         """What it returns or raises. Raises `NoAnswer` after `PATIENCE` seconds."""

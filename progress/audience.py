@@ -6,6 +6,7 @@ import asyncio
 
 from .listener import Published
 from .outbox import Subscription
+from .size import listed_text
 from .topic import News, Topic
 
 #: Sockets served in one go; then other work of the event loop gets a turn. With 250 news of newer frames waited so long
@@ -57,6 +58,10 @@ class Audience:
     async def _offer_update(self, message: Published) -> None:
         seq, text, end, epoch = message["seq"], message["text"], message["final"], message["epoch"]
         event = {"type": "websocket.send", "text": text}
+        in_list, in_list_event = text, event
+        if end and not all(one.wants_log for one in self.subscriptions):  # only a final one has a result
+            in_list = listed_text(text)
+            in_list_event = {"type": "websocket.send", "text": in_list}
         subscriptions = list(self.subscriptions)
         for start in range(0, len(subscriptions), FAN_OUT_SLICE):
             if start:
@@ -65,4 +70,7 @@ class Audience:
                 if end and subscription.lacks is not None and subscription.wants_log:
                     continue  # its end comes with the log lines that it lacks, before which the socket must not close
                 if subscription.ready and subscription.seq < seq and subscription.epoch == epoch:
-                    subscription.outbox.put_update(subscription, seq, text, event, end)
+                    if subscription.wants_log:
+                        subscription.outbox.put_update(subscription, seq, text, event, end)
+                    else:
+                        subscription.outbox.put_update(subscription, seq, in_list, in_list_event, end)

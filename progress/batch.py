@@ -35,8 +35,9 @@ class Batch(Generic[Q, A]):
 
     async def _run(self) -> None:
         try:
-            while self._asked:
-                batch, self._asked = self._asked[:MAX_BATCH], self._asked[MAX_BATCH:]
+            # Whose asker has gone meanwhile is not asked: in an outage those would be nearly all.
+            while waiting := [(question, future) for question, future in self._asked if not future.done()]:
+                batch, self._asked = waiting[:MAX_BATCH], waiting[MAX_BATCH:]
                 try:
                     answers = await self._answer_many([question for question, _ in batch])
                     if len(answers) != len(batch):
@@ -50,4 +51,5 @@ class Batch(Generic[Q, A]):
                     if not future.done():  # its asker may have gone
                         future.set_result(answer)
         finally:
+            self._asked = [one for one in self._asked if not one[1].done()]
             self._runner = None

@@ -1,7 +1,7 @@
 """What a list socket is told beside single tasks: feeds, which are JSON values of the project's own.
 
-Each is looked at once a second for all its followers, and is sent when it says something else than before. Nothing is
-pushed, so nothing can get lost on the way.
+All are looked at together, several times a second, and one is sent when it says something else than before. Nothing is
+pushed, so nothing can get lost on the way. A source that answers with the very object of before says: nothing is new.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from .messages import dumps, feed
 from .outbox import Outbox
+from .size import fits
 from .source import Viewer
 from .types import JSON
 
@@ -28,6 +29,7 @@ class Feeds:
     def __init__(self, look: Look) -> None:
         self._look = look
         self._followers: dict[Outbox, tuple[Viewer, dict[str, str]]] = {}  # the text said last, by name
+        self._texts: dict[tuple[Viewer, str], tuple[JSON, str]] = {}
 
     async def follow(self, outbox: Outbox, viewer: Viewer, names: Sequence[str]) -> list[str]:
         """Tell `outbox` what these feeds say, now and from now on; answers those that do not exist."""
@@ -48,6 +50,11 @@ class Feeds:
         for name in names:
             self._followers.get(outbox, (None, {}))[1].pop(name, None)
 
+    def recognise(self, outbox: Outbox, viewer: Viewer) -> None:
+        """The person behind `outbox` is `viewer` now, such as somebody who is no longer staff."""
+        if outbox in self._followers:
+            self._followers[outbox] = (viewer, self._followers[outbox][1])
+
     def forget(self, outbox: Outbox) -> None:
         """The socket is gone."""
         self._followers.pop(outbox, None)
@@ -55,18 +62,27 @@ class Feeds:
     async def tick(self) -> None:
         """Look at every feed that is followed, once for all viewers, and tell what is new."""
         asked = list({(viewer, name): None for viewer, said in self._followers.values() for name in said})
-        values = dict(zip(asked, await self._ask(asked), strict=True))
-        texts = {key: dumps(value) for key, value in values.items()}
+        before, self._texts = self._texts, {}
+        for key, value in zip(asked, await self._ask(asked), strict=True):
+            old = before.get(key)
+            self._texts[key] = old if old is not None and old[0] is value else (value, dumps(value))
         for outbox, (viewer, said) in list(self._followers.items()):
-            for name in list(said):
-                if (viewer, name) in values:
-                    self._tell(outbox, said, name, texts[viewer, name], values[viewer, name])
+            for name, last in list(said.items()):
+                value, text = self._texts.get((viewer, name), (None, last))
+                if text != last:
+                    self._tell(outbox, said, name, text, value)
 
     async def _ask(self, asked: Sequence[tuple[Viewer, str]]) -> Sequence[JSON]:
         return await self._look(asked) if asked else []
 
     @staticmethod
     def _tell(outbox: Outbox, said: dict[str, str], name: str, text: str, value: JSON) -> None:
+        if text == said[name]:
+            return
+        frame = feed(name, value)
+        if not fits(dumps(frame)):
+            logger.error("The feed %s says more than fits into a frame: %s characters.", name, f"{len(text):,}")
+            said[name] = text
         # One that cannot be sent now, because its reader does not read, is sent by a later look.
-        if text != said[name] and outbox.put_answer(feed(name, value)):
+        elif outbox.put_answer(frame):
             said[name] = text

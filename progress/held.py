@@ -22,8 +22,12 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """What a reader already holds, and whether it wants the log."""
+    """What a reader already holds, and whether it wants the log.
+
+    `claimed`: a client says so, who may say anything. It is never believed beyond what the record holds.
+    """
 
     epoch: str = ""
     seq: int = 0
     log: bool = True
+    claimed: bool = False

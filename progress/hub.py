@@ -24,14 +24,16 @@ from .audience import Audience
 from .background import Background
 from .feeds import Feeds
 from .held import Since
+from .inbox import Traffic
 from .layer import ProgressChannelLayer
 from .listener import Listener, Published
-from .messages import TaskState
+from .messages import NOT_FOUND, CloseCode, TaskState, error
 from .outbox import Outbox, Subscription
 from .reader import Reader
 from .record import AsyncRecord, group_name
 from .redis import AWAY, make_async_client
 from .repair import Repair
+from .rights import RECHECK_EVERY, Rights
 from .source import get_source
 from .topic import Topic
 
@@ -39,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two looks at what waits, and at which sockets still read.
 TICK = 1.0
+#: Seconds between two looks at what lists say: a run that was started in another tab is shown within this time.
+FEED_EVERY = 0.25
 #: Seconds between two comparisons of what was told with what Redis holds.
 COMPARE_EVERY = 2.0
 #: Seconds after a join until the first comparison: `group_add` returns before Redis has subscribed once in 400 times.
@@ -55,10 +59,12 @@ class Hub:
         self.source = AsyncSource(get_source())
         self.admission = Admission(self.source, int(getattr(settings, "PROGRESS_MAX_SOCKETS", 0)))
         self.feeds = Feeds(self.source.feeds)
+        self.rights = Rights(self.source)
+        self.traffic = Traffic()
         self._background = Background()
         self._handing_out = asyncio.Lock()
         reader = Reader(AsyncRecord(make_async_client(settings.PROGRESS_REDIS_URL)))
-        self._repair = Repair(reader, self.source, self._background, self._handing_out)
+        self._repair = Repair(reader, self.source, self._background, self._handing_out, self._dismiss)
         self._listener: Listener = cast(ProgressChannelLayer, get_channel_layer()).listener()
         self._listening = False
         self._start_lock = asyncio.Lock()
@@ -69,12 +75,23 @@ class Hub:
         self._feeding: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
         self._comparing: asyncio.Task[None] | None = None
+        self._rechecking: asyncio.Task[None] | None = None
         self._away_until = 0.0  # Redis let us wait in vain: until then nobody asks it
 
     @property
     def sockets(self) -> int:
         """How many sockets are open."""
         return len(self._outboxes)
+
+    @property
+    def topics(self) -> int:
+        """How many tasks are watched."""
+        return len(self._audiences)
+
+    @property
+    def subscriptions(self) -> int:
+        """How many sockets watch each of them, together."""
+        return sum(len(audience.subscriptions) for audience in self._audiences.values())
 
     @property
     def repairs(self) -> int:
@@ -92,7 +109,7 @@ class Hub:
         """A socket was too slow for its log lines and reads again: give it a snapshot."""
         audience = self._audiences.get(subscription.task_id)
         if audience is not None:
-            since = Since(subscription.epoch, subscription.seq)
+            since = Since(subscription.epoch, subscription.seq, claimed=True)
             self._background.spawn(self._repair.send_snapshot(audience, subscription, since))
 
     def close(self, outbox: Outbox, subscriptions: Sequence[Subscription]) -> None:
@@ -109,7 +126,7 @@ class Hub:
         self._tick_on()
         task_id = stored["id"]
         subscription = Subscription(outbox, task_id, wants_log=since.log)
-        if outbox.closes_at_end:
+        if outbox.closes_at_end and outbox in self._outboxes:
             self._outboxes[outbox] = subscription
         audience = self._audiences.get(task_id)
         if audience is None:
@@ -119,11 +136,15 @@ class Hub:
             audience.topic.store(stored)
         audience.subscriptions.append(subscription)
         assert audience.joined is not None
-        # Not `wait_for`: what is cancelled in the middle of connecting takes seconds to clean up behind itself.
-        done, _ = await asyncio.wait([audience.joined], timeout=PATIENCE)
-        if not done:
-            self._away_until = self._loop.time() + PATIENCE
-        await self._repair.send_snapshot(audience, subscription, since)
+        try:
+            # Not `wait_for`: what is cancelled in the middle of connecting takes seconds to clean up behind itself.
+            done, _ = await asyncio.wait([audience.joined], timeout=PATIENCE)
+            if not done:
+                self._away_until = self._loop.time() + PATIENCE
+            await self._repair.send_snapshot(audience, subscription, since)
+        except BaseException:  # nobody has it yet who could leave
+            self.leave(subscription)
+            raise
         return subscription
 
     async def resync(self, subscription: Subscription, since: Since) -> None:
@@ -142,7 +163,15 @@ class Hub:
             audience.subscriptions.remove(subscription)
         if not audience.subscriptions:
             del self._audiences[subscription.task_id]
-            self._background.spawn(self._unsubscribe(subscription.task_id))
+            self._background.spawn(self._unsubscribe(audience))
+
+    def _dismiss(self, audience: Audience) -> None:
+        """The task is not there any more: its row was deleted."""
+        for subscription in list(audience.subscriptions):
+            if subscription.outbox.closes_at_end:
+                subscription.outbox.close(CloseCode.NOT_FOUND)
+            elif subscription.outbox.put_answer(error("not_found", NOT_FOUND, subscription.task_id)):
+                self.leave(subscription)
 
     async def _subscribe(self, audience: Audience) -> None:
         if self._loop.time() < self._away_until:
@@ -165,7 +194,10 @@ class Hub:
         if self._audiences.get(audience.topic.task_id) is audience:
             await self._repair.compare([audience])
 
-    async def _unsubscribe(self, task_id: str) -> None:
+    async def _unsubscribe(self, audience: Audience) -> None:
+        task_id = audience.topic.task_id
+        if audience.joined is not None:  # left before it has joined, the group would stay
+            await asyncio.wait([audience.joined])
         with contextlib.suppress(*AWAY):
             if self._listening and task_id not in self._audiences:
                 await self._listener.leave(group_name(task_id))
@@ -221,16 +253,26 @@ class Hub:
     def _tick_on(self) -> None:
         if self._ticking is None:
             self._ticking = asyncio.ensure_future(self._ticks())
+            self._feeding = asyncio.ensure_future(self._feed())
+
+    async def _feed(self) -> None:
+        while True:
+            await asyncio.sleep(FEED_EVERY)
+            try:
+                await self.feeds.tick()
+            except Exception:
+                logger.exception("A look at the feeds failed; the next one follows.")
 
     async def _ticks(self) -> None:
-        next_compare = 0.0
+        next_compare = next_recheck = 0.0
         while True:
             await asyncio.sleep(TICK)
             now = self._loop.time()
             try:
                 self._tick_outboxes(now)
-                if self._feeding is None or self._feeding.done():
-                    self._feeding = self._background.spawn(self.feeds.tick())
+                if now >= next_recheck and (self._rechecking is None or self._rechecking.done()):
+                    next_recheck = now + RECHECK_EVERY - TICK / 2
+                    self._rechecking = self._background.spawn(self.rights.recheck())
                 if not self._audiences:
                     continue
                 if self._late is None or self._late.done():
@@ -254,7 +296,10 @@ class Hub:
     async def _subscribe_late(self) -> None:
         """Redis was away when the viewer came."""
         for audience in [one for one in self._audiences.values() if not one.subscribed]:
-            await self._subscribe(audience)
+            if self._audiences.get(audience.topic.task_id) is not audience:
+                continue  # its last socket has left meanwhile
+            audience.joined = asyncio.create_task(self._subscribe(audience))
+            await asyncio.wait([audience.joined])
             if not audience.subscribed:
                 return
 

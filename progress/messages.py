@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from typing import Final, Literal, TypeAlias, TypedDict, cast, get_args
 
-from .errors import FrameError
 from .types import JSON
 from .values import plain_json, utf8
 
@@ -33,6 +31,10 @@ MAX_CLIENT_FRAME: Final = 4096
 
 #: What a task's id may look like: it travels in Redis keys, channel names and addresses.
 ID_PATTERN: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+#: Where the list socket is, on a site at the root of its host.
+SOCKETS: Final = "/ws/progress/"
+#: What an error `not_found` says.
+NOT_FOUND: Final = "Unknown task, or not yours."
 
 
 class CloseCode:
@@ -43,18 +45,19 @@ class CloseCode:
     UNAVAILABLE: Final = 4003  # the database did not answer, or the web server refused a frame
     TOO_SLOW: Final = 4008  # sent, but not read: the acknowledged `seq` stays behind
     NO_PONG: Final = 4012
-    BAD_FRAMES: Final = 4400  # five frames that were refused
-    NOT_FOUND: Final = 4404  # unknown, or not yours: one answer to both
+    BAD_FRAMES: Final = 4400  # five frames that were refused, or more than may wait
+    NOT_FOUND: Final = 4404  # unknown, or not yours (any more): one answer to all
     TOO_MANY: Final = 4429  # more sockets than one viewer may have
 
 
 class Step(TypedDict):
-    """One `progress.step(...)`: `depth` counts from 0, `seconds` is null while it runs."""
+    """One `progress.step(...)`: `depth` counts from 0, `seconds` is null while it runs, `percent` is its own."""
 
     name: str
     state: Literal["running", "done", "failed"]
     seconds: float | None
     depth: int
+    percent: float | None
 
 
 class Waiting(TypedDict, total=False):
@@ -73,29 +76,59 @@ class TaskError(TypedDict):
     message: str
 
 
+class Parts(TypedDict):
+    """How the tasks stand that a task is made of: the parts of a group, and what it has started."""
+
+    total: int
+    done: int
+    failed: int
+    cancelled: int
+    running: int
+    waiting: int
+
+
+class Reached(TypedDict):
+    """How far a checkpoint is, as the bar showed it when it was stored."""
+
+    current: float | None
+    total: float | None
+    percent: float | None
+    unit: str
+
+
 class Changing(TypedDict, total=False):
     """The part of a task's public state that changes while it runs; an `update` carries all of it.
 
-    `percent` is 0–100 or null without a total; `rate` is units a second; `eta` seconds; `ts` seconds since 1970.
-    Only a final one has `result` or `error`.
+    `percent` is that of the whole, 0–100, and never falls within an attempt; null where nobody can know it. `rate` is
+    units a second; `eta` seconds until the whole is done; `ts` seconds since 1970. `tries` counts what the task itself
+    began (its retries and one), `lost` the workers that died in it, `attempt` both. `missing`: so much was left out.
+    Only a final one has `result` or `error`. `result_omitted` true: there is one, but not here; the snapshot over HTTP
+    has it. `resumed_from`: where this attempt went on; `go_on_from`: where a run that ended badly can go on.
     """
 
     state: State
     attempt: int
+    tries: int
+    lost: int
     current: float | None
     total: float | None
     percent: float | None
     unit: str
     message: str
     step: str | None
+    step_number: int
     steps: list[Step]
+    missing: int
     rate: float | None
     eta: float | None
     waiting: Waiting | None
     cancel_requested: bool
     ts: float
     result: JSON
+    result_omitted: bool
     error: TaskError | None
+    resumed_from: Reached | None
+    go_on_from: Reached | None
 
 
 class TaskState(Changing, total=False):
@@ -104,9 +137,11 @@ class TaskState(Changing, total=False):
     id: str
     name: str
     max_attempts: int
+    max_tries: int | None
     queue: str
     args_text: str
     parent_id: str | None
+    parts: Parts | None
     retry_of: str | None
     accepted_at: str | None
     sent_at: str | None
@@ -127,7 +162,8 @@ class LogLine(TypedDict):
 class Snapshot(TypedDict):
     """First frame of every connection, and the repair of everything that was missed.
 
-    `recovered` true: `log` carries only the lines after the `seq` that the viewer named (or none).
+    `recovered` true: `log` carries only the lines after the `seq` that the viewer named (or none). `more` true: the
+    rest of the log follows in further snapshots of the same `seq`.
     """
 
     v: int
@@ -136,6 +172,7 @@ class Snapshot(TypedDict):
     epoch: str
     seq: int
     recovered: bool
+    more: bool
     task: TaskState
     log: list[LogLine]
 
@@ -189,47 +226,7 @@ class Error(TypedDict, total=False):
     task_id: str
 
 
-class Pong(TypedDict):
-    """The answer to a `Ping`: the newest `seq` that the viewer has applied."""
-
-    type: Literal["pong"]
-    seq: int
-
-
-class Resync(TypedDict, total=False):
-    """Asks for a `Snapshot`; with what the viewer holds, so that only missed log lines come."""
-
-    type: Literal["resync"]
-    task_id: str
-    epoch: str
-    seq: int
-
-
-class Cancel(TypedDict, total=False):
-    """Asks to cancel the task. `task_id` on a list socket."""
-
-    type: Literal["cancel"]
-    task_id: str
-
-
-class Subscribe(TypedDict, total=False):
-    """List socket only: watch these tasks, follow these feeds."""
-
-    type: Literal["subscribe"]
-    task_ids: list[str]
-    feeds: list[str]
-
-
-class Unsubscribe(TypedDict, total=False):
-    """List socket only: watch these tasks and follow these feeds no longer."""
-
-    type: Literal["unsubscribe"]
-    task_ids: list[str]
-    feeds: list[str]
-
-
 ServerFrame: TypeAlias = Snapshot | Update | Log | Feed | Ping | Error
-ClientFrame: TypeAlias = Pong | Resync | Cancel | Subscribe | Unsubscribe
 
 
 def dumps(value: object) -> str:
@@ -246,7 +243,14 @@ def _dumps(value: object) -> str:
 
 
 def snapshot(
-    task_id: str, epoch: str, seq: int, task: TaskState, log: list[LogLine] | None = None, *, recovered: bool = False
+    task_id: str,
+    epoch: str,
+    seq: int,
+    task: TaskState,
+    log: list[LogLine] | None = None,
+    *,
+    recovered: bool = False,
+    more: bool = False,
 ) -> Snapshot:
     """A `Snapshot` of `task` as it is after frame `seq` of `epoch`."""
     return {
@@ -256,6 +260,7 @@ def snapshot(
         "epoch": epoch,
         "seq": seq,
         "recovered": recovered,
+        "more": more,
         "task": task,
         "log": log or [],
     }
@@ -277,46 +282,3 @@ def error(code: str, message: str, task_id: str | None = None) -> Error:
     if task_id is not None:
         frame["task_id"] = task_id
     return frame
-
-
-#: What a browser may send: each type with its fields and what they must be.
-CLIENT_FRAMES: Final[dict[str, dict[str, type]]] = {
-    "pong": {"seq": int},
-    "resync": {"task_id": str, "epoch": str, "seq": int},
-    "cancel": {"task_id": str},
-    "subscribe": {"task_ids": list, "feeds": list},
-    "unsubscribe": {"task_ids": list, "feeds": list},
-}
-
-
-def parse_client_frame(text: str | None) -> ClientFrame:
-    """The browser's frame, with a known `type` and fields of the right kind. Raises `FrameError`."""
-    if text is None:
-        raise FrameError("bad_json", "Binary frames are not understood; send JSON text.")
-    if len(text) > MAX_CLIENT_FRAME:
-        raise FrameError("too_big", f"A frame may have {MAX_CLIENT_FRAME} characters, this one has {len(text)}.")
-    try:
-        frame = json.loads(text)
-    except (ValueError, RecursionError):
-        raise FrameError("bad_json", "The frame is not JSON.") from None
-    if not isinstance(frame, dict) or not isinstance(frame.get("type"), str) or frame["type"] not in CLIENT_FRAMES:
-        raise FrameError("bad_frame", f"type must be one of {', '.join(CLIENT_FRAMES)}.")
-    for field, kind in CLIENT_FRAMES[frame["type"]].items():
-        if field not in frame:
-            continue
-        if not _IS[kind](frame[field]):
-            name = {int: "a whole number", str: "an id", list: "a list of ids"}[kind]
-            raise FrameError("bad_frame", f"{field} must be {name}.")
-    return cast(ClientFrame, frame)
-
-
-def _is_id(value: object) -> bool:
-    """True for a task's id, and for an epoch, which may be empty."""
-    return isinstance(value, str) and (value == "" or ID_PATTERN.fullmatch(value) is not None)
-
-
-_IS: Final[dict[type, Callable[[object], bool]]] = {
-    int: lambda value: isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53,
-    str: _is_id,
-    list: lambda value: isinstance(value, list) and all(_is_id(item) for item in value),
-}

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import secrets
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 
 from .eager import begin
 from .messages import CloseCode, Error, Feed, dumps, ping
@@ -138,13 +138,25 @@ class Outbox:
         self._pending[subscription] = None
         self._pump()
 
-    def put_snapshot(self, subscription: Subscription, epoch: str, seq: int, text: str, end: bool) -> None:
-        """Send a snapshot, in the place of older news; from then on the socket is told what follows it."""
+    def put_snapshot(
+        self, subscription: Subscription, epoch: str, seq: int, text: str, end: bool, earlier: Sequence[str] = ()
+    ) -> None:
+        """Send a snapshot, in the place of older news; from then on the socket is told what follows it.
+
+        Of one in several frames `text` is the last, and `earlier` are those before it.
+        """
         held = (subscription.epoch, subscription.seq) if subscription.before is None else subscription.before[1:]
         subscription.before = (text, *held)
         subscription.epoch, subscription.seq, subscription.ready = epoch, seq, True
         subscription.update = None
-        self.put_frame(subscription, seq, text, end)
+        if len(subscription.queue) >= MAX_WAITING:
+            self.starve(subscription)
+            return
+        subscription.queue.extend((seq, one, False) for one in earlier)
+        subscription.queue.append((seq, text, end))
+        if not self.closed:
+            self._pending[subscription] = None
+            self._pump()
 
     def starve(self, subscription: Subscription) -> None:
         """Drop what waits for `subscription`: it gets one snapshot, made when it reads again."""
@@ -300,13 +312,15 @@ class Outbox:
         """The browser came back with `seq` of the same record, so it may claim that much."""
         self._newest = max(self._newest, seq)
 
-    def pong(self, seq: int) -> None:
-        """The browser has applied frames up to `seq`: what was sent before that ping is read.
+    def pong(self, seq: int) -> bool:
+        """The browser has applied frames up to `seq`: what was sent before that ping is read. False if it answers none.
 
         A `seq` that never went out is a guess, and gives no room: only a reader knows which numbers came.
         """
-        if self._ping is not None and self._ping[0] <= seq <= self._newest:
-            self._acked = self._ping[1]
-            self._ping = None
-            self._full_since = None  # it reads; that the window is full again at once is no sign of the contrary
-            self._pump()
+        if self._ping is None or not self._ping[0] <= seq <= self._newest:
+            return False
+        self._acked = self._ping[1]
+        self._ping = None
+        self._full_since = None  # it reads; that the window is full again at once is no sign of the contrary
+        self._pump()
+        return True

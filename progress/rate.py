@@ -15,7 +15,7 @@ SHORTEST = 0.025
 
 @dataclass(slots=True)
 class Rate:
-    """Units a second over the last `WINDOW` or so: what came and how long it took, both fading alike.
+    """Units a second over the last `window` seconds or so: what came and how long it took, both fading alike.
 
     In the first seconds that is the plain average, so a task with few, slow steps does not start with a wild guess.
     """
@@ -24,6 +24,7 @@ class Rate:
     took: float = 0.0
     current: float | None = None
     at: float = 0.0
+    window: float = WINDOW
 
     def update(self, current: float | None, now: float) -> float | None:
         """The rate now that `current` is reached at `now` (monotonic); None while it cannot be told."""
@@ -32,7 +33,7 @@ class Rate:
             self.current, self.at = current, now
             return None
         seconds = now - self.at
-        keep = math.exp(-seconds / WINDOW)
+        keep = math.exp(-seconds / self.window)
         self.came = (finite(current - self.current) or 0.0) + keep * self.came
         self.took = seconds + keep * self.took
         self.current, self.at = current, now

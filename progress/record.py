@@ -23,6 +23,7 @@ from .layer import ProgressChannelLayer
 from .messages import Changing, dumps
 from .redis import make_client
 from .sink import Reply, Told
+from .size import MAX_LINES, fitting
 from .stored import parse_changing, parse_line
 
 logger = logging.getLogger(__name__)
@@ -68,10 +69,18 @@ local first = 11 + math.max(said - tonumber(ARGV[9]), 0)
 if #ARGV >= first then
   local count = #ARGV - first + 1
   local n = redis.call('HINCRBY', KEYS[1], 'lines', count) - count
-  local lines = {}
-  for i = 1, count do lines[i] = '{"n":' .. (n + i) .. ',' .. string.sub(ARGV[first + i - 1], 2) end
-  tell('log', '"lines":[' .. table.concat(lines, ',') .. ']}', false)
-  for i = 1, count do redis.call('RPUSH', KEYS[2], seq .. '|' .. lines[i]) end
+  local lines, size = {}, 0
+  local function tell_lines()
+    tell('log', '"lines":[' .. table.concat(lines, ',') .. ']}', false)
+    for i = 1, #lines do redis.call('RPUSH', KEYS[2], seq .. '|' .. lines[i]) end
+    lines, size = {}, 0
+  end
+  for i = 1, count do
+    local line = '{"n":' .. (n + i) .. ',' .. string.sub(ARGV[first + i - 1], 2)
+    if #lines > 0 and size + #line > MAX_LINES then tell_lines() end
+    lines[#lines + 1], size = line, size + #line + 1
+  end
+  tell_lines()
   redis.call('HSET', KEYS[1], 'said', tonumber(ARGV[9]) + #ARGV - 10)
   local over = redis.call('LLEN', KEYS[2]) - tonumber(ARGV[5])
   if over > 0 then
@@ -87,16 +96,20 @@ if ARGV[8] ~= '' then
 end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return {0, cancel, seq}
-"""
+""".replace("MAX_LINES", str(MAX_LINES))
 
-# KEYS: hash, log list. ARGV: epoch and seq that the reader holds (or "", 0), "1" to read the log, a fresh epoch.
+# KEYS: hash, log list. ARGV: epoch and seq that the reader holds (or "", 0), "1" to read the log, a fresh epoch, "1"
+# where a client claims to hold that.
 # Returns {epoch, seq, data, cancel, recovered, {line, …}}.
 READ = """
 local held = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'data', 'cancel', 'trimmed')
 if not held[1] then return {'', 0, '', held[4] or '0', 0, {}} end
 local since, recovered = tonumber(ARGV[2]), 1
-if ARGV[1] == held[1] and since > tonumber(held[2] or '0') then
-  -- The reader saw more than there is: Redis came back with a record of before. What follows must not pass for it.
+local beyond = ARGV[1] == held[1] and since > tonumber(held[2] or '0')
+if beyond and ARGV[5] == '1' then
+  since, recovered = -1, 0
+elseif beyond then
+  -- We told more than there is: Redis came back with a record of before. What follows must not pass for it.
   held[1] = ARGV[4]
   redis.call('HSET', KEYS[1], 'epoch', held[1])
 end
@@ -142,6 +155,7 @@ class Record:
         self._client = client
         self._layer = layer
         self._publish = client.register_script(PUBLISH)
+        self._read = client.register_script(READ)
         self._log_lines = int(getattr(settings, "PROGRESS_LOG_LINES", LOG_LINES))
         self._ttl = int(getattr(settings, "PROGRESS_TTL", TTL))
 
@@ -184,7 +198,24 @@ class Record:
 
     def tell(self, task_id: str, changing: Changing, *, final: bool) -> None:
         """Publish a state from outside the task: a cancel of a queued run, a worker that was lost."""
-        self.publish(task_id, changing["attempt"], dumps(changing), [], final=final)
+        self.publish(task_id, changing["attempt"], dumps(fitting(changing)), [], final=final)
+
+    def tell_many(self, told: Sequence[tuple[str, Changing]]) -> None:
+        """`tell` of many tasks that have ended, in one round trip. A broken record is left as it is."""
+        for _ in range(2):
+            with self._client.pipeline(transaction=False) as pipe:
+                for task_id, changing in told:
+                    keys = [hash_key(task_id), log_key(task_id)]
+                    pipe.evalsha(self._publish.sha, 2, *keys, *self._args(task_id, changing, final=True))
+                answers = pipe.execute(raise_on_error=False)
+            if not any(isinstance(answer, redis.exceptions.NoScriptError) for answer in answers):
+                return
+            self._client.script_load(PUBLISH)
+
+    def _args(self, task_id: str, changing: Changing, *, final: bool) -> list[str | int]:
+        channel, end = self._layer.group_channel(group_name(task_id)), "1" if final else ""
+        first: list[str | int] = [channel, task_id, changing["attempt"], self._ttl, self._log_lines]
+        return [*first, secrets.token_hex(4), end, dumps(changing), NOTHING_TOLD.lines, NOTHING_TOLD.seq]
 
     def request_cancel(self, task_id: str) -> None:
         """Raise the flag that the task's next publish or poll sees."""
@@ -195,13 +226,20 @@ class Record:
 
     def read(self, task_id: str, since: Since | None = None) -> Held:
         """What a viewer who comes now must see."""
-        since = since or Since()
-        script = self._client.register_script(READ)
-        try:
-            answer = script(keys=[hash_key(task_id), log_key(task_id)], args=_read_args(since))
-        except redis.ResponseError as error:
-            answer = error
-        return _held(answer)
+        return self.read_many([task_id], since)[0]
+
+    def read_many(self, task_ids: Sequence[str], since: Since | None = None) -> list[Held]:
+        """`read` of each, in one round trip. Raises `redis.RedisError` when Redis is away."""
+        args = _read_args(since or Since())
+        for _ in range(2):
+            with self._client.pipeline(transaction=False) as pipe:
+                for task_id in task_ids:
+                    pipe.evalsha(self._read.sha, 2, hash_key(task_id), log_key(task_id), *args)
+                answers = pipe.execute(raise_on_error=False)
+            if not any(isinstance(answer, redis.exceptions.NoScriptError) for answer in answers):
+                return [_held(answer) for answer in answers]
+            self._client.script_load(READ)  # another server now, or its scripts were flushed
+        raise redis.RedisError("Redis forgot the read script twice in a row.")
 
 
 class AsyncRecord:
@@ -235,7 +273,7 @@ class AsyncRecord:
 
 
 def _read_args(since: Since) -> list[str | int]:
-    return [since.epoch, since.seq, "1" if since.log else "", secrets.token_hex(4)]
+    return [since.epoch, since.seq, "1" if since.log else "", secrets.token_hex(4), "1" if since.claimed else ""]
 
 
 def _is_broken(error: Exception) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from .async_source import AsyncSource
@@ -22,11 +23,20 @@ logger = logging.getLogger(__name__)
 class Repair:
     """Sends snapshots: to a socket that joins or asks, and to all that missed something.
 
-    `handing_out` is held while a frame goes from socket to socket.
+    `handing_out` is held while a frame goes from socket to socket. `gone` is called with the audience of a task that
+    the database does not have any more.
     """
 
-    def __init__(self, reader: Reader, source: AsyncSource, background: Background, handing_out: asyncio.Lock) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        source: AsyncSource,
+        background: Background,
+        handing_out: asyncio.Lock,
+        gone: Callable[[Audience], None],
+    ) -> None:
         self._reader = reader
+        self._gone = gone
         self._source = source
         self._background = background
         self._handing_out = handing_out
@@ -49,7 +59,8 @@ class Repair:
         held, complete = await self._reader.settled(topic, since)
         if subscription.outbox.closed or subscription not in audience.subscriptions:
             return
-        if held.epoch and since.epoch == held.epoch:
+        same = bool(held.epoch) and since.epoch == held.epoch
+        if same and since.seq <= held.seq:
             subscription.outbox.holds(since.seq)
         if complete:
             subscription.lacks = None
@@ -63,7 +74,13 @@ class Repair:
             state = merge(topic.stored, held.changing)
             if held.epoch != topic.epoch:
                 self._background.spawn(self.repair(audience))
-        _give(subscription, held, topic.snapshot(held, state), state)
+        if complete and same and since.seq > held.seq:
+            # It says that it saw what nobody was told, or Redis came back with a record of before. A snapshot of an
+            # epoch that is nobody's makes this reader forget that, and is followed by the true one.
+            forget = replace(held, epoch=secrets.token_hex(4), log=[], recovered=False)
+            (text,) = topic.snapshot(forget, state, whole=False)
+            subscription.outbox.put_snapshot(subscription, forget.epoch, forget.seq, text, end=False)
+        _give(subscription, held, topic.snapshot(held, state, whole=subscription.wants_log), state)
 
     async def ask_source(self, audiences: Sequence[Audience]) -> None:
         """Look into the database for tasks that wait (why?) and for those that fell silent (ended untold?)."""
@@ -74,7 +91,9 @@ class Repair:
         states = await self._source.refresh([one.topic.task_id for one in asked])
         for audience in asked:
             stored = states.get(audience.topic.task_id)
-            if stored is not None and audience.topic.refresh(stored, now):
+            if stored is None:
+                self._gone(audience)
+            elif audience.topic.refresh(stored, now):
                 await self._try_repair(audience)
 
     async def compare(self, audiences: Sequence[Audience]) -> None:
@@ -115,7 +134,7 @@ class Repair:
             if complete:
                 topic.hole = None
             state = topic.take(held, self._loop.time())
-            text = topic.snapshot(held, state)
+            texts: dict[bool, list[str]] = {}  # the same for all that want it whole, and for all lists
             for subscription in list(audience.subscriptions):
                 if not subscription.ready:
                     continue  # it is about to read for itself
@@ -125,19 +144,23 @@ class Repair:
                 if same and subscription.wants_log and lacks < (held.seq if ahead else floor):
                     # It lacks more than the others: its own gap, its own snapshot.
                     subscription.lacks = lacks
-                    own = Since(subscription.epoch, lacks)
+                    own = Since(subscription.epoch, lacks, claimed=True)
                     self._background.spawn(self.send_snapshot(audience, subscription, own))
                     continue
                 if ahead:
                     continue
                 if complete:
                     subscription.lacks = None
-                _give(subscription, held, text, state)
+                whole = subscription.wants_log
+                if whole not in texts:
+                    texts[whole] = topic.snapshot(held, state, whole=whole)
+                _give(subscription, held, texts[whole], state)
         finally:
             audience.repairing = False
 
 
-def _give(subscription: Subscription, held: Held, text: str, state: TaskState) -> None:
+def _give(subscription: Subscription, held: Held, texts: Sequence[str], state: TaskState) -> None:
     """Put a snapshot into the socket's way out."""
     end = state.get("state") in FINAL_STATES
-    subscription.outbox.put_snapshot(subscription, held.epoch, held.seq, text, end)
+    *earlier, last = texts
+    subscription.outbox.put_snapshot(subscription, held.epoch, held.seq, last, end, earlier)

@@ -1,7 +1,7 @@
 """What a task says of itself: a call stores numbers in memory, the flusher's thread publishes the newest ones.
 
 Standard library only. Nothing in the caller's loop looks at a clock, takes a lock or does I/O: `set` is a store and
-one look at a flag. The flag, `_attention`, is up in two cases: the flusher sleeps and wants to be woken, or a cancel
+one look at a flag. The flag, `attention`, is up in two cases: the flusher sleeps and wants to be woken, or a cancel
 was asked for and the next call must raise.
 """
 
@@ -9,25 +9,27 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal, TypeVar
 
 from .errors import Cancelled
 from .flusher import Flusher, get_flusher
-from .messages import FINAL_STATES, LEVELS, Changing, Level, Step, dumps
+from .lines import MAX_LINES_A_FRAME, Lines
+from .messages import FINAL_STATES, Changing, Level, Reached, Step, dumps
 from .rate import Rate
-from .sink import Reply, Sink, Told
-from .steps import MAX_STEPS, Scope, outside_of, share_of_whole
-from .values import MAX_LINE, MAX_MESSAGE, MAX_UNIT, finite, length_of, plain_text
+from .resumed import keep
+from .sink import Book, Reply, Sink, Told
+from .size import fitting
+from .steps import MAX_STEPS, Scope, begun, outside_of
+from .values import MAX_MESSAGE, MAX_UNIT, finite, length_of, plain_text
+from .whole import Known, Whole, tell_steps
 
 T = TypeVar("T")
 
-#: Log lines that wait for a Redis that is away; then the oldest go.
-MAX_PENDING_LINES = 10_000
-#: Log lines in one frame.
-MAX_LINES_A_FRAME = 200
+
+#: In the place of what a bar has counted, while it counts no steps.
+NO_STEPS = object()
 
 
 class Reporter:
@@ -37,55 +39,48 @@ class Reporter:
     """
 
     __slots__ = (
-        "_attention",
-        "_cancelled",
-        "_dropped",
-        "_end",
-        "_flusher",
-        "_lines",
-        "_lock",
-        "_published",
-        "_rate",
-        "_scopes",
-        "_sink",
-        "_steps",
-        "_thread",
-        "_told_lines",
-        "_told_seq",
-        "attempt",
-        "current",
-        "message",
-        "stale",
-        "task_id",
-        "total",
-        "unit",
+        *("_by_steps", "_cancelled", "_end", "_flusher", "_lines", "_lock", "_published", "_rate", "_resumed_from"),
+        *("_scopes", "_shown_before", "_sink", "_step_number", "_steps", "_thread", "_told_seq", "_whole"),
+        *("attempt", "attention", "book", "current", "lost", "message", "missing", "stale", "task_id", "total"),
+        *("tries", "unit"),
     )
 
-    def __init__(self, task_id: str, attempt: int, sink: Sink, flusher: Flusher | None = None) -> None:
+    def __init__(
+        self, task_id: str, attempt: int, sink: Sink, flusher: Flusher | None = None, *, tries: int = 1, lost: int = 0
+    ) -> None:
         self.task_id = task_id
         self.attempt = attempt
+        self.tries = tries
+        self.lost = lost
         self.current: float | None = None
         self.total: float | None = None
         self.unit = ""
         self.message = ""
+        #: So much was left out, of which the task could not do: see `progress.missing`.
+        self.missing = 0
         #: True once the record refused this attempt because a newer one has taken over.
         self.stale = False
         self._sink = sink
         self._flusher = flusher or get_flusher()
-        self._attention = True
+        #: True if the next call shall `attend`.
+        self.attention = True
         self._cancelled = False
-        self._lines: deque[str] = deque()
-        self._dropped = 0
-        self._told_lines = 0  # of this attempt's lines, those before the first of `_lines`
+        self._lines = Lines()
         self._told_seq = 0
-        # Steps, log and flush only; the hot path has none. Re-entrant: a signal handler may log.
+        # Steps and flush only; the hot path has none. Re-entrant: a signal handler may look.
         self._lock = threading.RLock()
         self._scopes: list[Scope] = []
         self._thread = threading.get_ident()
         self._steps: list[Step] = []
+        self._step_number = 0  # steps that have begun in the outermost bar
+        self._by_steps: object = NO_STEPS  # what they left in `current`, while the task counts nothing else
+        self._whole = Whole()
         self._rate = Rate()
         self._published: tuple[object, ...] | None = None
         self._end: Changing | None = None
+        self._resumed_from: Reached | None = None
+        self._shown_before: Reached | None = None
+        self.book: Book | None = None
 
     # --- what a task calls --------------------------------------------------------------------------------------------
 
@@ -105,8 +100,8 @@ class Reporter:
             self.message = message if type(message) is str else plain_text(message, MAX_MESSAGE)
         if unit is not None:
             self.unit = unit if type(unit) is str else plain_text(unit, MAX_UNIT)
-        if self._attention:
-            self._attend()
+        if self.attention:
+            self.attend()
 
     def advance(self, n: float = 1) -> None:
         """Add `n` to what the task has done. Raises `Cancelled` when the task shall stop."""
@@ -114,8 +109,8 @@ class Reporter:
             self.current = (self.current or 0) + n
         except Exception:  # one of them is no number, or none that can be added
             self.current = (finite(self.current) or 0) + (finite(n) or 0)
-        if self._attention:
-            self._attend()
+        if self.attention:
+            self.attend()
 
     def track(
         self, iterable: Iterable[T], total: float | None = None, unit: str = "", message: str | None = None
@@ -126,78 +121,72 @@ class Reporter:
         if message is not None:
             self.message = plain_text(message, MAX_MESSAGE)
         self.current = 0
-        self._attend()
+        self.attend()
         for done, item in enumerate(iterable, 1):
             yield item
             self.current = done
-            if self._attention:
-                self._attend()
+            if self.attention:
+                self.attend()
 
     @contextmanager
     def step(self, name: str, weight: float = 1) -> Iterator[Reporter]:
         """A named part of the task with a bar of its own. Steps nest.
 
-        With `set(total=…)` before the first step, the total is the sum of the weights and the percentage is that of
-        the whole; without it, that of the step.
+        With `set(total=…)` before the first step, the total is the sum of the weights, and the percentage is that of
+        the whole; without it nobody can know how far the whole is, and each step shows its own.
         """
         weight = finite(weight) or 0.0
-        step: Step = {
-            "name": plain_text(name, MAX_MESSAGE),
-            "state": "running",
-            "seconds": None,
-            "depth": len(self._scopes),
-        }
+        step = begun(name, len(self._scopes))
         began = time.monotonic()
         with self._lock:
+            done = self._look()
+            if not self._scopes:
+                self._whole.begin_step(done, finite(self.total), by_steps=self._counts_steps())
             scope = Scope(self.current, self.total, self.unit, self._rate, weight, step, began)
             self._scopes.append(scope)
             self._steps.append(step)
+            self._step_number += not outside_of(self._scopes, len(self._scopes) - 1, self._thread)
             self.current = self.total = None
             self.unit = ""
-            self._rate = Rate()
+            self._rate, self._by_steps = Rate(), NO_STEPS
         try:
-            self._attend()
+            self.attend()
             yield self
         except BaseException:
             self._end_step(scope, "failed")
             raise
         self._end_step(scope, "done")
-        self._attend()
+        if self.book is not None:
+            self.book.step_ended()
+        self.attend()
 
     def _end_step(self, scope: Scope, state: Literal["done", "failed"]) -> None:
         with self._lock:
+            self._look()
             scope.end(state)
             at = next(at for at, one in enumerate(self._scopes) if one is scope)
             if state == "done":
                 around = self._scopes[outside_of(self._scopes, at, self._thread)]
-                around.current = (finite(around.current) or 0) + scope.weight
+                around.current = float(finite(around.current) or 0) + scope.weight
             del self._scopes[at]
             # Where threads have steps at the same time, the one that began next takes over what this one put aside.
             inner = self if at == len(self._scopes) else self._scopes[at]
             inner.current, inner.total, inner.unit = scope.current, scope.total, scope.unit
             if inner is self:
-                self._rate = scope.rate
+                self._rate, self._by_steps = scope.rate, self.current
             else:
                 self._scopes[at].rate = scope.rate
 
     def log(self, text: str, level: Level = "info") -> None:
         """Add a line to the task's log. `level` is debug, info, warning or error. Raises `Cancelled` like `set`."""
         self.write_line(text, level)
-        if self._attention:
-            self._attend()
+        if self.attention:
+            self.attend()
 
     def write_line(self, text: str, level: str = "info") -> None:
         """`log`, but never raises: for a `logging.Handler`, whose caller does not expect an end."""
-        level = plain_text(level, MAX_UNIT)
-        level = level if level in LEVELS else "info"
-        line = dumps({"ts": round(time.time(), 3), "level": level, "text": plain_text(text, MAX_LINE)})
-        with self._lock:
-            if len(self._lines) >= MAX_PENDING_LINES:
-                self._lines.popleft()
-                self._told_lines += 1
-                self._dropped += 1
-            self._lines.append(line)
-        if self._attention:
+        self._lines.add(text, level)
+        if self.attention:
             self._flusher.wake()
 
     # --- what the engine's adapter calls ------------------------------------------------------------------------------
@@ -206,6 +195,11 @@ class Reporter:
         """Begin to tell: from now on the flusher looks here."""
         self._flusher.add(self)
         return self
+
+    def resume(self, reached: Reached, shown: Reached | None = None) -> None:
+        """This attempt goes on from there. The bar begins where it was `shown` last, and never runs backwards."""
+        self._resumed_from = reached
+        self._shown_before = shown or reached
 
     def end(self, changes: Changing) -> None:
         """The attempt's last word: `changes` (state, result or error, …) over the last numbers. Returns at once."""
@@ -220,37 +214,67 @@ class Reporter:
     def cancel(self) -> None:
         """Make the next progress call raise `Cancelled`."""
         self._cancelled = True
-        self._attention = True
+        self.attention = True
 
     def state(self) -> Changing:
         """The changing part of the task's public state, as it is now."""
         with self._lock:
-            current, total = finite(self.current), finite(self.total)
-            done = share_of_whole(self._scopes, current, total)
-            now = time.monotonic()
-            rate = self._rate.update(current, now)
-            eta = finite((total - current) / rate) if rate and total is not None and current is not None else None
-            steps = [*self._steps[-MAX_STEPS:]]
+            bar, in_steps, known = self._measure()
+            current, total = bar["current"], bar["total"]
+            rate = self._rate.update(current, now := time.monotonic())
+            eta = self._whole.seconds_left(known.whole, now) if in_steps else known.time_left(bar, rate)
+            steps = [Step(**one) for one in self._steps[-MAX_STEPS:]]
             step = self._scopes[-1].step["name"] if self._scopes else None
-            steps = [dict(one) for one in steps]  # type: ignore[misc]
-        return {
+        state: Changing = {
             "state": "STARTED",
             "attempt": self.attempt,
+            "tries": self.tries,
+            "lost": self.lost,
             "current": current,
             "total": total,
-            "percent": None if done is None else round(done * 100, 2),
-            "unit": plain_text(self.unit, MAX_UNIT),
+            "percent": bar["percent"],
+            "unit": bar["unit"],
             "message": plain_text(self.message, MAX_MESSAGE),
             "step": step,
+            "step_number": self._step_number,
             "steps": steps,
+            "missing": self.missing,
             "rate": None if rate is None else finite(f"{rate:.4g}"),
             "eta": None if eta is None else max(round(eta, 1), 0.0),
             "waiting": None,
             "cancel_requested": self._cancelled,
             "ts": round(time.time(), 3),
+            "resumed_from": self._resumed_from,
+            "go_on_from": None,
         }
+        if self._shown_before is not None and not keep(state, self._shown_before, in_steps=in_steps):
+            self._shown_before = None
+        return state
 
-    def _attend(self) -> None:
+    def _counts_steps(self) -> bool:
+        """True while what the bar has counted is what its steps left there."""
+        return self._by_steps is not NO_STEPS and self.current is self._by_steps
+
+    def _look(self) -> float | None:
+        return tell_steps(self._scopes, finite(self.current), finite(self.total), self._thread)
+
+    def _measure(self) -> tuple[Reached, bool, Known]:
+        """The bar, whether steps make it up, and what is known of the whole. The caller holds the lock."""
+        done, counts_steps = self._look(), self._counts_steps()  # a sum of weights is no work
+        in_steps = bool(counts_steps or self._scopes)
+        outer = self._scopes[0] if self._scopes else self
+        whole = self._whole.look(done, finite(outer.total), by_steps=in_steps)
+        current, total = (None, None) if counts_steps else (finite(self.current), finite(self.total))
+        percent = None if whole is None else round(whole * 100, 2)
+        unit = "" if counts_steps else plain_text(self.unit, MAX_UNIT)
+        return {"current": current, "total": total, "percent": percent, "unit": unit}, in_steps, Known(whole, done)
+
+    def bar(self) -> Reached:
+        """How far the task is."""
+        with self._lock:
+            return self._measure()[0]
+
+    def attend(self) -> None:
         """The slow path of a progress call: raise a cancel, or wake the flusher."""
         if self._cancelled:
             raise Cancelled
@@ -274,7 +298,7 @@ class Reporter:
 
     def wake_on_news(self, wanted: bool) -> None:
         """Whether the next call shall wake the flusher. After a cancel each call attends, to raise it."""
-        self._attention = wanted or self._cancelled
+        self.attention = wanted or self._cancelled
 
     @property
     def sink(self) -> Sink:
@@ -284,7 +308,8 @@ class Reporter:
     def _said(self) -> tuple[object, ...]:
         """What a change is measured against."""
         numbers = finite(self.current), finite(self.total)  # not what was reported: it may refuse to be compared
-        return (*numbers, self.message, self.unit, len(self._steps), len(self._scopes), self._cancelled)
+        steps = len(self._steps), len(self._scopes)
+        return (*numbers, self.message, self.unit, *steps, self.missing, self._cancelled)
 
     def _has_moved(self) -> bool:
         return self._said() != self._published
@@ -299,27 +324,18 @@ class Reporter:
             changes = self.state()
             if end is not None:
                 changes.update(end)
+                changes = fitting(changes)
             body = dumps(changes)
-        self._say(body, final=_is_final(end))
+        self._say(body, final=end is not None and end.get("state") in FINAL_STATES)
         self._published = said
         if end is not None:
             self._flusher.remove(self)
 
     def _say(self, body: str | None, *, final: bool) -> None:
-        with self._lock:
-            count = min(len(self._lines), MAX_LINES_A_FRAME)
-            lines = [self._lines[at] for at in range(count)]
-            told, dropped = self._told_lines, self._dropped
-        if dropped:  # the note takes the place of the last one that was lost
-            note = {"ts": round(time.time(), 3), "level": "warning", "text": f"{dropped} log lines were lost."}
-            lines.insert(0, dumps(note))
-        first = Told(told - bool(dropped), self._told_seq)
+        lines, before, dropped = self._lines.next_frame()
+        first = Told(before, self._told_seq)
         reply = self._sink.publish(self.task_id, self.attempt, body, lines, first, final=final)
-        with self._lock:
-            self._dropped -= dropped
-            while self._lines and self._told_lines < told + count:
-                self._lines.popleft()
-                self._told_lines += 1
+        self._lines.were_told(lines, before, dropped)
         self._told_seq = max(self._told_seq, reply.seq)
         self.hear(reply)
 
@@ -331,7 +347,3 @@ class Reporter:
             self._flusher.remove(self)
         if reply.cancel_requested and not self._cancelled:
             self.cancel()
-
-
-def _is_final(end: Changing | None) -> bool:
-    return end is not None and end.get("state") in FINAL_STATES

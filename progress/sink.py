@@ -41,3 +41,10 @@ class Sink(Protocol):
 
     def poll(self, asked: Sequence[tuple[str, int]]) -> Sequence[Reply]:
         """The reply that a publish of each (task, attempt) would give, in order, without publishing: one round trip."""
+
+
+class Book(Protocol):
+    """What keeps the checkpoints of an attempt: see `tasks.resume`."""
+
+    def step_ended(self) -> None:
+        """A step of the task has ended well. Raises nothing but what ends the task."""

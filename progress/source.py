@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -31,6 +31,24 @@ class Handshake:
     address: str = ""
 
 
+class _Nobody:
+    def __repr__(self) -> str:
+        return "NOBODY"
+
+
+#: Whoever may not come in at all, or may not stay.
+NOBODY: Final[Viewer] = _Nobody()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSocket:
+    """A socket that came in: with what, as whom, and the tasks that it watches."""
+
+    handshake: Handshake
+    viewer: Viewer
+    task_ids: tuple[str, ...]
+
+
 #: A viewer, and the state of the task that the handshake is for; None when it is unknown *or not theirs*.
 Admitted: TypeAlias = tuple[Viewer, TaskState | None]
 
@@ -39,13 +57,23 @@ class Source(Protocol):
     """The project's answer to what is true and who may know it."""
 
     def admit(self, handshakes: Sequence[Handshake]) -> Sequence[Admitted]:
-        """For each handshake, in order, its viewer and the state of its task."""
+        """For each handshake, in order, its viewer and the state of its task. `NOBODY` is not let in."""
+
+    def recheck(self, sockets: Sequence[OpenSocket]) -> Sequence[Viewer]:
+        """For each socket, in order, its viewer now; asked every 2 s about all of a process, and before each command.
+
+        `NOBODY` where they are not who they were any more (have logged out, were deactivated), or may no longer watch
+        one of its tasks.
+        """
 
     def states(self, viewer: Viewer, task_ids: Sequence[str]) -> dict[str, TaskState]:
         """The stored states of those of `task_ids` that `viewer` may watch."""
 
+    def result(self, task_id: str) -> JSON:
+        """The whole result of a task of which a state said `result_omitted`; asked for a viewer who may see it."""
+
     def refresh(self, task_ids: Sequence[str]) -> dict[str, TaskState]:
-        """The stored states, for viewers who were admitted before."""
+        """The stored states, for viewers who were admitted before. One that is missing does not exist any more."""
 
     def cancel(self, viewer: Viewer, task_id: str) -> bool:
         """Ask to cancel; False when the viewer may not, or there is nothing left to cancel."""

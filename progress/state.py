@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from .messages import FINAL_STATES, Changing, TaskState
+from .resumed import bar_of, is_behind
 
 #: What a worker knows better than the row, even of a task that has ended.
-NUMBERS = frozenset({"current", "total", "percent", "unit", "message", "steps"})
+NUMBERS = frozenset({"current", "total", "percent", "unit", "message", "steps", "step_number", "missing"})
 #: Seconds after a recorded end in which the worker's last word is waited for.
 UNTOLD = 1.0
 
@@ -24,18 +25,31 @@ def merge(stored: TaskState, changing: Changing | None) -> TaskState:
     if live < attempt:
         return stored
     if stored.get("state") in FINAL_STATES and (stored.get("state"), attempt) != (changing.get("state"), live):
-        kept = {key: value for key, value in changing.items() if key in NUMBERS and stored.get(key) in (None, "", [])}
+        kept = {
+            key: value for key, value in changing.items() if key in NUMBERS and stored.get(key) in (None, "", [], 0)
+        }
         return cast(TaskState, {**stored, **kept})
     if live == attempt and changing.get("state") == "STARTED" and stored.get("state") in ("RETRY", "PENDING"):
-        return stored  # the attempt is over; the record did not hear it
-    merged = {**stored, **changing}
+        # The attempt is over; the record did not hear it.
+        bar = bar_of(changing)
+        ahead = stored.get("percent") is not None and not is_behind(bar, bar_of(stored))
+        return cast(TaskState, {**stored, **bar}) if ahead else stored
+    merged = {**stored, **times_anew(stored, changing), **changing}
     if stored.get("state") in FINAL_STATES:  # of the same end, what was recorded of it
         merged.update({key: stored[key] for key in ("result", "error") if key in stored})
+        merged["result_omitted"] = bool(stored.get("result_omitted"))
     merged["cancel_requested"] = bool(stored.get("cancel_requested") or changing.get("cancel_requested"))
     if changing.get("state") in ("PENDING", "RETRY") and (stored.get("state"), attempt) == (changing["state"], live):
         # Why it waits is known now, not then; but a row that was read before this wait began knows of another.
         merged["waiting"] = stored.get("waiting")
     return cast(TaskState, merged)
+
+
+def times_anew(held: Changing, came: Changing) -> dict[str, None]:
+    """What was told of the attempt before is not of this one."""
+    if came.get("attempt", 0) <= held.get("attempt", 0):
+        return {}
+    return {name: None for name in ("started_at", "finished_at") if name in held}
 
 
 def telling(state: Changing) -> tuple[object, ...]:

@@ -10,10 +10,21 @@ from typing import Literal
 
 from .messages import Step
 from .rate import Rate
-from .values import finite, share
+from .values import MAX_MESSAGE, plain_text
 
 #: Steps that a frame carries; of a task with more, the last ones.
 MAX_STEPS = 20
+
+
+def begun(name: object, depth: int) -> Step:
+    """A step that begins now."""
+    return {
+        "name": plain_text(name, MAX_MESSAGE),
+        "state": "running",
+        "seconds": None,
+        "depth": depth,
+        "percent": None,
+    }
 
 
 @dataclass(slots=True)
@@ -29,9 +40,16 @@ class Scope:
     began: float
     thread: int = field(default_factory=threading.get_ident)
 
+    def tell(self, done: float | None) -> None:
+        """Write into the step how much of it is done, from 0 to 1. That never falls either."""
+        if done is not None:
+            self.step["percent"] = max(round(done * 100, 2), self.step["percent"] or 0.0)
+
     def end(self, state: Literal["done", "failed"]) -> None:
         """Write into the step how it ended, and after how long."""
         self.step["state"] = state
+        if state == "done":
+            self.step["percent"] = 100.0
         self.step["seconds"] = round(time.monotonic() - self.began, 3)
 
 
@@ -44,13 +62,3 @@ def outside_of(scopes: Sequence[Scope], at: int, main: int) -> int:
     while at and scopes[at - 1].thread not in (scopes[at].thread, main):
         at -= 1
     return at
-
-
-def share_of_whole(scopes: Sequence[Scope], current: float | None, total: float | None) -> float | None:
-    """How much of the whole task is done, from 0 to 1, where its innermost step has done `current` of `total`."""
-    done = share(current, total) if total and current is not None else None
-    for scope in reversed(scopes):
-        outer = finite(scope.total)
-        if outer:
-            done = share((finite(scope.current) or 0.0) + scope.weight * (done or 0.0), outer)
-    return done

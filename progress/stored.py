@@ -81,6 +81,7 @@ def _steps(value: JSON) -> list[dict[str, JSON]]:
             "state": one["state"] if one.get("state") in tuple(STEP_STATES) else "running",
             "seconds": _number(one.get("seconds")),
             "depth": one["depth"] if _is_count(one.get("depth")) else 0,
+            "percent": _number(one.get("percent")),
         }
         for one in steps[-MAX_STEPS:]
     ]
@@ -104,9 +105,11 @@ FIELDS: Final[dict[str, Callable[[JSON], object]]] = {
     "message": _text(MAX_MESSAGE),
     "step": lambda value: plain_text(value, MAX_MESSAGE) if isinstance(value, str) else None,
     "steps": _steps,
+    **dict.fromkeys(("tries", "lost", "step_number", "missing"), lambda value: value if _is_count(value) else 0),
     "waiting": _waiting,
     "cancel_requested": lambda value: value is True,
     "ts": lambda value: _number(value) or 0.0,
     "result": lambda value: plain_json(value),
+    "result_omitted": lambda value: value is True,
     "error": _error,
 }

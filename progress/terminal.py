@@ -90,6 +90,8 @@ def line(state: Changing) -> str:
     if percent is not None:
         full = int(WIDTH * percent / 100)
         parts.append(f"[{'█' * full}{'·' * (WIDTH - full)}] {percent:5.1f} %")
+    elif state.get("state") == "STARTED" and state.get("step_number"):
+        parts.append(f"step {state['step_number']}")
     elif state.get("state") == "STARTED":
         at = int(time.monotonic() * 10) % WIDTH
         parts.append(f"[{'·' * at}█{'·' * (WIDTH - at - 1)}]")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from .held import Held, Since
 from .listener import Published
-from .messages import FINAL_STATES, Changing, LogLine, TaskState, dumps, snapshot
+from .messages import FINAL_STATES, Changing, LogLine, TaskState
+from .size import fits, listed, snapshots
 from .state import is_older, merge, telling
 from .stored import parse_changing, parse_lines
 
@@ -16,6 +17,8 @@ from .stored import parse_changing, parse_lines
 RECENT = 64
 #: Seconds of silence after which the database is asked too: the worker may have recorded an end and died untold.
 ASK_AFTER_SILENCE = 4.0
+#: Seconds after which it is asked of a task that is not silent as well: its row may have been deleted.
+ASK_ANYHOW = 5.0
 
 WAITING_STATES = frozenset({"PENDING", "RETRY"})
 
@@ -31,7 +34,7 @@ class News:
 class Topic:
     """One task, as far as this process was told. `now` is the event loop's time, in seconds."""
 
-    __slots__ = ("_live", "changed_at", "epoch", "hole", "recent", "seq", "stored", "task_id", "told")
+    __slots__ = ("_live", "asked_at", "changed_at", "epoch", "hole", "recent", "seq", "stored", "task_id", "told")
 
     def __init__(self, task_id: str, stored: TaskState, now: float) -> None:
         self.task_id = task_id
@@ -45,7 +48,7 @@ class Topic:
         self.hole: int | None = None
         #: What viewers were last told, as `state.telling` has it; empty: something newer, not looked at yet.
         self.told: tuple[object, ...] = ()
-        self.changed_at = now
+        self.changed_at = self.asked_at = now
 
     @property
     def live(self) -> Changing:
@@ -74,18 +77,17 @@ class Topic:
                 return None
             if message["seq"] <= self.seq:
                 continue
-            if message["seq"] > self.seq + 1:
-                self.open_hole()
+            if message["seq"] > self.seq + 1 or not fits(message["text"]):
+                self.open_hole()  # one that is too large is as one that was missed: a snapshot brings what it says
             self.seq = message["seq"]
             self.recent.append(message)
             if message["kind"] == "log":
                 logs.append(message)
             else:
-                newest = message
+                newest = message if fits(message["text"]) else None
                 self._live = message["text"]
+                self.told = ("final",) if message["final"] else ()
         self.changed_at = now
-        if newest is not None:
-            self.told = ("final",) if newest["final"] else ()
         if self.hole is not None:
             logs = [log for log in logs if log["seq"] <= self.hole]
         return News(logs, newest)
@@ -130,9 +132,11 @@ class Topic:
             self.told = telling(state)
         return state
 
-    def snapshot(self, held: Held, state: TaskState) -> str:
-        """The text of the frame that shows `state`, with the log lines of `held`."""
-        return dumps(snapshot(self.task_id, held.epoch, held.seq, state, held.log, recovered=held.recovered))
+    def snapshot(self, held: Held, state: TaskState, *, whole: bool) -> list[str]:
+        """The texts of the frames that show `state`: `whole` with the log lines of `held`, else as lists show it."""
+        log = held.log if whole else []
+        shown = state if whole else listed(state)
+        return snapshots(self.task_id, held.epoch, held.seq, shown, log, recovered=held.recovered)
 
     # --- what is compared ---------------------------------------------------------------------------------------------
 
@@ -142,14 +146,16 @@ class Topic:
             self.stored = stored
 
     def is_doubtful(self, now: float) -> bool:
-        """True if the database is to be asked: the task waits (why?), or it fell silent (did it end untold?)."""
+        """True if the database is to be asked: the task waits (why?), it fell silent (did it end untold?), or it was
+        not asked for a while (is it still there?)."""
         waits = bool(self.told) and self.told[0] in WAITING_STATES
-        return (waits or now - self.changed_at > ASK_AFTER_SILENCE) and self.stored.get("state") not in FINAL_STATES
+        due = now - self.changed_at > ASK_AFTER_SILENCE or now - self.asked_at > ASK_ANYHOW
+        return (waits or due) and self.stored.get("state") not in FINAL_STATES
 
     def refresh(self, stored: TaskState, now: float) -> bool:
         """Take over what the database says now; True if viewers were told something else."""
         self.stored = stored
-        self.changed_at = now
+        self.changed_at = self.asked_at = now
         if self.told == ("final",):  # the database may have recorded another end than the one that was told
             return stored.get("state") in FINAL_STATES and stored.get("state") != self.live.get("state")
         return telling(merge(stored, self.live)) != (self.told or telling(self.live))

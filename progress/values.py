@@ -38,6 +38,12 @@ def length_of(iterable: Any) -> float | None:
     return length if length >= 0 else None
 
 
+def whole_number(value: Any) -> int:
+    """`value` as a count; 0 where it is none."""
+    number = finite(value)
+    return int(number) if number is not None and 0 <= number < 2**53 else 0
+
+
 def share(current: float, total: float) -> float:
     """How much of `total` is done, from 0 to 1."""
     return min(max(current / total, 0.0), 1.0)

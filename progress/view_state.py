@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final, TypedDict, cast
 
 from .messages import FINAL_STATES, Changing, Log, LogLine, ServerFrame, Snapshot, TaskState, Update
+from .state import times_anew
 
 #: A viewer keeps this many log lines; older ones are forgotten.
 MAX_VIEW_LINES: Final = 10_000
@@ -84,7 +85,8 @@ def _update(held: View, frame: Update) -> View:
     changes = changing_of(frame)
     if frame["seq"] <= held["seq"] and not _ends(held["task"], changes):
         return held
-    task = held["task"] if _is_old(held["task"], changes) else cast(TaskState, {**held["task"], **changes})
+    moved = {**held["task"], **times_anew(held["task"], changes), **changes}
+    task = held["task"] if _is_old(held["task"], changes) else cast(TaskState, moved)
     next_one = frame["seq"] == held["seq"] + 1 and held["complete"] == held["seq"]
     complete = frame["seq"] if next_one else held["complete"]  # what was skipped may have been log lines
     return {

@@ -3,36 +3,41 @@
 from __future__ import annotations
 
 import hashlib
-import logging
+from contextlib import suppress
 
-import redis
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import resolve_url
+from django.urls import NoReverseMatch
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from .held import Held, Since
 from .messages import dumps
-from .record import get_record
+from .now import now
 from .source import get_source
-from .state import merge
-
-logger = logging.getLogger(__name__)
 
 
 @require_safe
 @never_cache
 def snapshot(request: HttpRequest, task_id: str) -> HttpResponse:
-    """`{"epoch", "seq", "task"}` with an ETag; 304 when nothing changed, 404 for unknown or not yours."""
+    """`{"epoch", "seq", "task"}` with an ETag; 304 when nothing changed, 404 for unknown or not yours.
+
+    Who is not signed in is told with the 404 where to log in: a page that was made for somebody who was asks by this
+    whether they still are.
+    """
     source = get_source()
     stored = source.states(source.viewer_of(request), [task_id]).get(task_id)
     if stored is None:
-        return JsonResponse({"error": "There is no such task, or it is not yours."}, status=404)
-    try:
-        held = get_record().read(task_id, Since(log=False))
-    except (redis.RedisError, OSError) as error:
-        logger.debug("The record of %s cannot be read: %s", task_id, error)
-        held = Held()
-    body = dumps({"epoch": held.epoch, "seq": held.seq, "task": merge(stored, held.changing)}).encode()
+        refusal = {"error": "There is no such task, or it is not yours."}
+        if not getattr(getattr(request, "user", None), "is_authenticated", True):
+            with suppress(NoReverseMatch):  # a site without accounts
+                refusal["login"] = resolve_url(settings.LOGIN_URL)
+        return JsonResponse(refusal, status=404)
+    found = now(stored)
+    task = found.task
+    if stored.get("result_omitted"):
+        task = {**task, "result": source.result(task_id), "result_omitted": False}
+    body = dumps({"epoch": found.held.epoch, "seq": found.held.seq, "task": task}).encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     if request.headers.get("If-None-Match") == etag:
         response = HttpResponse(status=304)

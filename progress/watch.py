@@ -1,8 +1,9 @@
 """`python -m progress.watch <address or task id>`: the bar of any task, in a terminal.
 
 With the address of a task (its page, its snapshot or its socket) it is a viewer like a browser, and needs the cookie of
-somebody who may see it: `--cookie 5x0…`. With a bare id it reads the record and the database itself, as a shell on the
-server may: run it beside `manage.py`, or with DJANGO_SETTINGS_MODULE set.
+somebody who may see it, in the environment (`PROGRESS_COOKIE=5x0…`) or in a file (`--cookie-file`). With a bare id it
+reads the record and the database itself, as a shell on the server may: run it beside `manage.py`, or with
+DJANGO_SETTINGS_MODULE set.
 
 Ends with 0 when the task succeeded, 1 when it did not, 2 when there is nothing to watch.
 """
@@ -17,18 +18,21 @@ import random
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import NoReturn, TextIO
 from urllib.parse import urlencode, urlsplit
 
 from .errors import NothingToWatch
-from .messages import FINAL_STATES, ID_PATTERN, CloseCode, TaskState, snapshot
+from .messages import FINAL_STATES, ID_PATTERN, SOCKETS, CloseCode, TaskState, snapshot
 from .terminal import line
+from .texts import not_kept, said_state, said_tries
 from .view_state import View, apply
 
 #: Seconds without a frame after which a connection counts as dead: two of the server's pings.
 SILENCE = 40.0
+#: The environment's name for the cookie: a command line can be read by everybody on the machine.
+COOKIE = "PROGRESS_COOKIE"
 #: Seconds between two looks at the record, and between two at the database.
 LOOK_EVERY = 0.1
 ASK_EVERY = 1.0
@@ -37,32 +41,38 @@ ASK_EVERY = 1.0
 def from_server(address: str, cookie: str) -> Iterator[View]:
     """Every new view of the task at `address`, until its end; comes back when the connection breaks."""
     from websockets.exceptions import ConnectionClosed, InvalidHandshake
-    from websockets.sync.client import connect
+    from websockets.sync.client import ClientConnection, connect
     from websockets.typing import Origin
+
+    def answer(socket: ClientConnection, frame: Mapping[str, object]) -> None:
+        with contextlib.suppress(ConnectionClosed):  # what came before the close is still to be read
+            socket.send(json.dumps(frame))
 
     url, origin = socket_of(address)
     headers = {"Cookie": cookie if "=" in cookie else f"sessionid={cookie}"} if cookie else None
     view: View | None = None
+    more = False  # the rest of a long log is on its way: who comes back now holds nothing
     failures = 0
-    while not _is_over(view):
-        held = urlencode({"epoch": view["epoch"], "seq": view["complete"]}) if view else ""
+    while more or not _is_over(view):
+        held = urlencode({"epoch": view["epoch"], "seq": view["complete"]}) if view and not more else ""
         try:
             with connect(f"{url}?{held}", origin=Origin(origin), additional_headers=headers, max_size=None) as socket:
-                while not _is_over(view):
+                while more or not _is_over(view):
                     frame = json.loads(socket.recv(timeout=SILENCE))
                     failures = 0
                     if frame["type"] == "ping":
-                        socket.send(json.dumps({"type": "pong", "seq": view["seq"] if view else 0}))
+                        answer(socket, {"type": "pong", "seq": view["seq"] if view else 0})
                         continue
+                    more = bool(frame.get("more"))
                     before, view = view, apply(view, frame)
                     if view is not None and view["resync"]:
-                        socket.send(json.dumps({"type": "resync", "epoch": view["epoch"], "seq": view["complete"]}))
+                        answer(socket, {"type": "resync", "epoch": view["epoch"], "seq": view["complete"]})
                     elif view is not None and view is not before:
                         yield view
         except ConnectionClosed as closed:
             code = closed.rcvd.code if closed.rcvd else 1006
             if code == CloseCode.NOT_FOUND:
-                raise NothingToWatch("There is no such task, or it is not yours: give --cookie.") from None
+                raise NothingToWatch(f"There is no such task, or it is not yours: set {COOKIE}.") from None
             if 4400 <= code < 5000:
                 raise NothingToWatch(f"The server closed the connection with {code}.") from None
         except InvalidHandshake as error:
@@ -78,13 +88,14 @@ def from_server(address: str, cookie: str) -> Iterator[View]:
 def socket_of(address: str) -> tuple[str, str]:
     """(the socket's address, the Origin to name) for the address of a task's page, snapshot or socket."""
     parts = urlsplit(address)
+    below = re.fullmatch(r"(.*?)/(tasks|api/tasks|ws/progress)/[^/]*/?", parts.path)
     secure = parts.scheme in ("https", "wss")
     task_id = parts.path.rstrip("/").rpartition("/")[2]
     if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc or not ID_PATTERN.fullmatch(task_id):
         raise NothingToWatch(
             f"Expected the address of a task, such as http://localhost:8001/tasks/<id>/, got {address}."
         )
-    url = f"{'wss' if secure else 'ws'}://{parts.netloc}/ws/progress/{task_id}/"
+    url = f"{'wss' if secure else 'ws'}://{parts.netloc}{below[1] if below else ''}{SOCKETS}{task_id}/"
     return url, f"{'https' if secure else 'http'}://{parts.netloc}"
 
 
@@ -127,13 +138,18 @@ def show(views: Iterator[View], stream: TextIO) -> str:
     """Paint `views` on one line of a terminal, the log above it; elsewhere write log and end only. The last state."""
     erase = "\r\x1b[K" if stream.isatty() else ""
     last = 0
+    epoch = ""
     state: TaskState = {}
     for view in views:
         state = view["task"]
+        if view["epoch"] != epoch:  # it counts its lines anew
+            epoch, last = view["epoch"], 0
+        if not last and (lost := not_kept(view["log"])):
+            stream.write(f"{erase}({lost})\n")
         for entry in view["log"]:
             if entry["n"] > last:
                 stream.write(f"{erase}{entry['text']}\n")
-        last = view["log"][-1]["n"] if view["log"] else 0
+        last = max(last, view["log"][-1]["n"] if view["log"] else 0)
         if erase:
             stream.write(erase + _told(state))
         stream.flush()
@@ -145,7 +161,24 @@ def show(views: Iterator[View], stream: TextIO) -> str:
 def _told(state: TaskState) -> str:
     waiting, error = state.get("waiting"), state.get("error")
     reason = (waiting or {}).get("hint") or (f"{error['type']}: {error['message']}" if error else "")
-    return "  ".join(part for part in (str(state.get("state")), line(state), reason) if part)
+    tries = said_tries(state) if state.get("attempt", 0) > 1 else ""
+    return "  ".join(part for part in (said_state(state), line(state), tries, reason) if part)
+
+
+def _cookie(path: str | None) -> str:
+    """The cookie in that file, else in the environment; "" for none."""
+    if path is None:
+        return os.environ.get(COOKIE, "").strip()
+    try:
+        return (sys.stdin.read() if path == "-" else Path(path).read_text()).strip()
+    except (OSError, ValueError) as error:
+        raise NothingToWatch(f"--cookie-file cannot be read: {error}") from None
+
+
+def _hide_cookie(task: str, cookie: str) -> NoReturn:
+    """Begin again without the cookie on the command line, where everybody on the machine can read it."""
+    os.environ[COOKIE] = cookie
+    os.execv(sys.executable, [sys.executable, "-m", "progress.watch", "--", task])
 
 
 def _set_up_django() -> None:
@@ -169,12 +202,17 @@ def main(arguments: Sequence[str] | None = None, stream: TextIO | None = None) -
     )
     parser.add_argument("task", help="the address of a task's page, or a task id")
     parser.add_argument(
-        "--cookie", default="", help="of who may see it: the value of `sessionid`, or a whole Cookie header"
+        "--cookie-file",
+        help="has the cookie of who may see it (the value of `sessionid`, or a whole Cookie header); - is the standard "
+        f"input. Without it {COOKIE} is read",
     )
+    parser.add_argument("--cookie", help=argparse.SUPPRESS)  # of before: see `_hide_cookie`
     given = parser.parse_args(arguments)
+    if given.cookie is not None and arguments is None:
+        _hide_cookie(given.task, given.cookie)
     try:
         if "://" in given.task:
-            views = from_server(given.task, given.cookie)
+            views = from_server(given.task, given.cookie or _cookie(given.cookie_file))
         else:
             _set_up_django()
             views = from_record(given.task)

@@ -40,6 +40,15 @@ CLAIMABLE = (State.PENDING, State.RETRY)
 FINAL = (State.SUCCESS, State.FAILURE, State.REVOKED)
 
 
+class Runs(models.Manager["TaskRun"]):
+    """Runs without their checkpoints, which may be large and are wanted by the task alone: Django fetches one when it
+    is asked for."""
+
+    def get_queryset(self) -> models.QuerySet[TaskRun]:
+        """All runs."""
+        return super().get_queryset().defer("checkpoint")
+
+
 class TaskRun(models.Model):
     """A task that was accepted: what shall be done, for whom, and how far it has come.
 
@@ -47,13 +56,15 @@ class TaskRun(models.Model):
     """
 
     id = models.CharField(primary_key=True, max_length=64, default=new_id, editable=False)
-    name = models.CharField("task", max_length=200, db_index=True)
+    name = models.CharField("task", max_length=200)
     message = models.JSONField(default=dict)
     queue = models.CharField(max_length=100)
     engine = models.CharField(max_length=40, default=CELERY, db_default=CELERY, help_text="Who does it: Celery, Huey.")
 
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
-    session_key = models.CharField(max_length=40, blank=True, db_index=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
+    )
+    session_key = models.CharField(max_length=40, blank=True)
     idempotency_key = models.CharField(max_length=200, null=True, blank=True)
     active_key = models.CharField(
         max_length=200, null=True, blank=True, help_text="No other run with it is active; see `one_while_active`."
@@ -66,19 +77,30 @@ class TaskRun(models.Model):
     unfollowed = models.BooleanField(default=False, help_text="It has ended; what waits for it has not heard it yet.")
     priority = models.SmallIntegerField(null=True, blank=True)
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
-    attempt = models.PositiveIntegerField(default=0, help_text="Counts claims, from 1.")
+    attempt = models.PositiveIntegerField(default=0, help_text="Counts claims: tries, and beginnings anew.")
+    tries = models.PositiveIntegerField(default=1, help_text="Its try: the one that runs, or comes next.")
+    max_tries = models.PositiveIntegerField(
+        null=True, blank=True, help_text="It may ask for so many, by retries; empty: for any number."
+    )
     max_attempts = models.PositiveIntegerField(default=3, help_text="A worker may die in it this many times.")
     worker = models.CharField(max_length=200, blank=True)
     attempts = models.JSONField(
         default=list, db_default=[], blank=True, help_text="Who worked on it, where its engine's users ask."
     )
     lost = models.PositiveIntegerField(default=0, help_text="How many workers died in it.")
+    # A default in the database as well: old code goes on inserting during a deploy.
+    in_vain = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="How many of them without having moved its checkpoint."
+    )
 
-    parent_id = models.CharField(max_length=64, null=True, blank=True, db_index=True)
-    group_id = models.CharField(max_length=64, null=True, blank=True, db_index=True)
+    parent_id = models.CharField(max_length=64, null=True, blank=True)
+    group_id = models.CharField(max_length=64, null=True, blank=True)
     retry_of = models.CharField(max_length=64, null=True, blank=True)
+    periodic = models.CharField(max_length=200, null=True, blank=True, help_text="The entry of a schedule it is of.")
+    tick = models.DateTimeField(null=True, blank=True, help_text="The time of that entry for which it was started.")
 
     accepted_at = models.DateTimeField()
+    freed_at = models.DateTimeField(null=True, blank=True, help_text="What a held one waited for had ended.")
     sent_at = models.DateTimeField(null=True, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -92,23 +114,58 @@ class TaskRun(models.Model):
     traceback = models.TextField(blank=True, help_text="For staff only.")
     progress = models.JSONField(default=dict, blank=True, help_text="The last numbers: the changing part of the state.")
 
+    checkpoint = models.JSONField(
+        null=True, blank=True, help_text="Where its next attempt goes on; see `tasks.resume`."
+    )
+    checkpoint_at = models.JSONField(null=True, blank=True, help_text="How far that is, and for which task it fits.")
+    checkpoint_seq = models.PositiveBigIntegerField(
+        default=0, db_default=0, help_text="Counts the writes of the checkpoint."
+    )
+    advanced = models.BooleanField(default=False, db_default=False, help_text="This attempt moved the checkpoint.")
+
+    objects = Runs()
+
     class Meta:
         verbose_name = "run"
         ordering = ("-accepted_at",)
         constraints = (
             models.UniqueConstraint(fields=["idempotency_key"], name="one_run_for_a_key"),
             models.UniqueConstraint(fields=["active_key"], name="one_active_run_for_a_key"),
+            models.UniqueConstraint(fields=["periodic", "tick"], name="one_run_for_a_tick"),
             models.CheckConstraint(
                 condition=~Q(state__in=FINAL) | Q(finished_at__isnull=False), name="an_end_has_its_time"
             ),
         )
+        # Each state that is written writes all of these that apply: there is one for a question, and no other. Of a run
+        # that has not ended `finished_at` is NULL: an index WHERE that is so is small, and SQLite finds it, which does
+        # not see that `state IN (?, ?)` means the same.
         indexes = (
             models.Index(fields=["-accepted_at"], name="runs_by_time"),
+            models.Index(fields=["name", "-accepted_at"], name="runs_of_task"),
             models.Index(fields=["state", "-accepted_at"], name="runs_by_state"),
             models.Index(fields=["retry_of"], name="runs_repeating", condition=Q(retry_of__isnull=False)),
+            models.Index(
+                fields=["periodic", "-accepted_at"], name="runs_of_entry", condition=Q(periodic__isnull=False)
+            ),
             models.Index(fields=["owner", "-accepted_at"], name="runs_of_user"),
             models.Index(fields=["session_key", "-accepted_at"], name="runs_of_session"),
-            models.Index(fields=["queue", "accepted_at"], name="runs_waiting", condition=Q(state__in=CLAIMABLE)),
+            models.Index(
+                fields=["queue", "engine", "accepted_at"],
+                name="runs_in_queue",
+                condition=Q(finished_at=None, held=False),
+            ),
+            models.Index(
+                fields=["accepted_at"], name="runs_unsent", condition=Q(finished_at=None, held=False, sent_at=None)
+            ),
+            models.Index(
+                fields=["expires"], name="runs_expiring", condition=Q(finished_at=None, expires__isnull=False)
+            ),
+            models.Index(
+                fields=["cancel_requested_at"], name="runs_cancelled", condition=Q(cancel_requested_at__isnull=False)
+            ),
+            models.Index(fields=["parent_id"], name="runs_of_parent", condition=Q(parent_id__isnull=False)),
+            models.Index(fields=["group_id"], name="runs_of_group", condition=Q(group_id__isnull=False)),
+            models.Index(fields=["finished_at"], name="runs_ended", condition=Q(finished_at__isnull=False)),
             models.Index(fields=["worker"], name="runs_started", condition=Q(state=State.STARTED)),
             models.Index(fields=["after"], name="runs_held", condition=Q(held=True)),
             models.Index(fields=["finished_at"], name="runs_unfollowed", condition=Q(unfollowed=True)),
@@ -164,3 +221,28 @@ class TaskGroup(models.Model):
 
     def __str__(self) -> str:
         return f"group {self.id}"
+
+
+class Schedule(models.Model):
+    """What is known of an entry of a schedule between its ticks. `last_due`: all its times up to this are done with."""
+
+    name = models.CharField("entry", max_length=200, unique=True)
+    fingerprint = models.CharField(max_length=40, help_text="Of its times: with others it begins anew.")
+    anchor = models.DateTimeField(help_text="When it was first seen with these times: intervals count from here.")
+    last_due = models.DateTimeField()
+    held_due = models.DateTimeField(null=True, blank=True, help_text="A tick that waits for the run before it.")
+    paused_at = models.DateTimeField(null=True, blank=True)
+    paused_by = models.CharField(max_length=150, blank=True)
+    missed = models.PositiveIntegerField(default=0, help_text="Ticks that nobody was there for, and that did not fire.")
+    missed_at = models.DateTimeField(null=True, blank=True)
+    skipped = models.PositiveIntegerField(default=0, help_text="Ticks at which the last run was still active.")
+    skipped_at = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True, help_text="Why its newest tick could not be started.")
+    error_at = models.DateTimeField(null=True, blank=True)
+    alerted_at = models.DateTimeField(help_text="Failures up to this were told to NOTIFY_URLS.")
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name

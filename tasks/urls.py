@@ -4,13 +4,14 @@ from django.urls import path
 
 from progress import converters  # noqa: F401 - registers <task_id:…>
 
-from .web import all_runs, feeds, views
+from .web import all_runs, feeds, schedules, views
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("api/status/", feeds.what_runs, name="status"),
     path("api/runs/", feeds.my_runs, name="my_runs"),
     path("runs/", all_runs.all_runs, name="all_runs"),
+    path("schedules/", schedules.schedules, name="schedules"),
     path("tasks/start/", views.start_task, name="start_task"),
     path("tasks/<task_id:task_id>/", views.run, name="run"),
     path("tasks/<task_id:task_id>/cancel/", views.cancel_run, name="cancel_run"),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from celery import shared_task
 
 import progress
+from tasks.resume import checkpoint, resumable
 
 
 def stamp() -> str:
@@ -96,3 +98,67 @@ def _nanoseconds(loop: Callable[[], None], count: int) -> float:
     began = time.perf_counter_ns()
     loop()
     return (time.perf_counter_ns() - began) / count
+
+
+@shared_task(name="benchmarks.nothing")
+def nothing(number: int) -> int:
+    """A task that says nothing."""
+    return number
+
+
+@shared_task(name="benchmarks.items")
+def items(path: str, count: int, delay: float = 0.001) -> int:
+    """Do `count` items of `delay` seconds each, and append the time of each to a file."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for _ in resumable(range(count)):
+        time.sleep(delay)
+        os.write(descriptor, f"{time.time():.6f}\n".encode())
+    return count
+
+
+@shared_task(name="benchmarks.saves")
+def saves(seconds: float = 10.0, rate: int = 50_000) -> int:
+    """Save as often as that; returns how often it was."""
+    began = time.monotonic()
+    done = 0
+    while (spent := time.monotonic() - began) < seconds:
+        for _ in range(round(rate * spent) - done):
+            done += 1
+            checkpoint.save(done)
+        time.sleep(0.001)
+    return done
+
+
+@shared_task(name="benchmarks.checkpoints")
+def checkpoints(rounds: int = 200, count: int = 5_000) -> dict[str, list[float]]:
+    """Nanoseconds a save of some values, and an iteration of three loops; the empty loop's cost is in none of them."""
+    found: dict[str, list[float]] = {}
+
+    def save(value: object) -> Callable[[], None]:
+        def work() -> None:
+            for _ in range(count):
+                checkpoint.save(value)
+
+        return work
+
+    def loop(make: Callable[[], Iterable[int]]) -> Callable[[], None]:
+        def work() -> None:
+            for _ in make():
+                pass
+
+        return work
+
+    numbers = range(count)
+    work = {
+        "save_int": save(5),
+        "save_text": save("order 5"),
+        "save_dict": save({"page": 5, "after": "x"}),
+        "bare": loop(lambda: numbers),
+        "track": loop(lambda: progress.track(numbers)),
+        "resumable": loop(lambda: resumable(numbers, name=f"loop {len(found.get('resumable', ()))}")),
+    }
+    for _ in range(rounds):
+        empty = _nanoseconds(work["bare"], count)
+        for name, one in work.items():
+            found.setdefault(name, []).append(empty if name == "bare" else _nanoseconds(one, count) - empty)
+    return found

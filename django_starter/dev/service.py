@@ -51,8 +51,8 @@ class Service:
             text=True,
             errors="replace",
             start_new_session=True,
+            preexec_fn=self._guard.watch_me,
         )
-        self._guard.watch(self._process.pid)
         assert self._process.stdout
         self._reader = threading.Thread(target=self._pass_on, args=(self._process.stdout,), daemon=True)
         self._reader.start()

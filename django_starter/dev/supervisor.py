@@ -15,13 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-from django_starter import environment, redis_file
+from django_starter import redis_file
 from django_starter.celery import app
 from django_starter.engines import worker_beside
-from django_starter.environment import BASE_DIR, DEFAULT_REDIS_URL, DEV_DIR, PROJECT, REDIS_URL_FILE
+from django_starter.environment import BASE_DIR, DEFAULT_REDIS_URL, DEV_DIR, PROJECT, REDIS_URL_FILE, script_name
 from django_starter.errors import Stopped, Trouble
+from django_starter.processes.flower import flower_prefix
 from django_starter.processes.guard import Guard
 from django_starter.processes.ports import free_port, is_free, port_of
+from django_starter.processes.settings import try_settings
 from django_starter.processes.valkey import VALKEY_FOLDER, answers_ping, shown, valkey_command
 
 from .changes import Changes
@@ -170,7 +172,9 @@ class Supervisor:
             SAMPLE_SOURCE=os.environ.get("SAMPLE_SOURCE", "1"),
         )
         flower = self._service(
-            "flower", *celery, "flower", "--address=127.0.0.1", f"--port={self._flower_port}", "--logging=warning"
+            "flower",
+            *(*celery, "flower", "--address=127.0.0.1", f"--port={self._flower_port}", "--logging=warning"),
+            FLOWER_URL_PREFIX=flower_prefix(),
         )
 
         self._workers = [self._worker]
@@ -190,8 +194,8 @@ class Supervisor:
     def _announce(self) -> None:
         for text in (
             "",
-            f"Page     http://localhost:{self._port}/",
-            f"Flower   http://localhost:{self._flower_port}/",
+            f"Page     http://localhost:{self._port}{script_name() or ''}/",
+            f"Flower   http://localhost:{self._flower_port}/{flower_prefix()}",
             f"Redis    {self._redis_text}",
             "Stop     Ctrl-C",
             "",
@@ -331,8 +335,8 @@ def how(service: Service) -> str:
 
 def main() -> int:
     output = Output()
-    environment.export()
     try:
+        try_settings()
         return Supervisor(output).run()
     except Trouble as trouble:
         output.error(str(trouble))  # the last line, after those of whatever ended

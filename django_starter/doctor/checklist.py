@@ -47,6 +47,7 @@ CHECKS = (
     Check("clocks", servers.clocks, ("redis",)),
     Check("workers", work.workers, ("redis",), settings.TASKS_START_WORKER),
     Check("canary", work.canary, ("migrations", "broker", "redis"), work.WORKER_LOG, work.CANARY + 2),
+    Check("schedules", work.schedules, ("migrations",), work.SCHEDULES),
     Check("invariants", work.invariants, ("migrations", "redis"), work.WORKER_LOG, work.LASTING + 4),
     Check("ports", frontends.ports, timeout=8.0),  # two may hang
     Check("web", frontends.web, hint=frontends.RESTART_WEB),

@@ -13,8 +13,8 @@ from django.conf import settings
 from django_starter.environment import number, text
 from django_starter.processes.flower import PASSWORD_FILE, USER
 from django_starter.processes.ports import answers, free_port
-from progress.messages import CloseCode
-from tasks.web.services import flower_url
+from progress.messages import SOCKETS, CloseCode
+from tasks.web.services import flower_url, start_flower
 
 from .context import Context
 from .finding import Finding, failed, ok, warning
@@ -37,7 +37,10 @@ def ports(_: Context) -> Finding:
     ):
         port = number(name, default, 1, 65_535)
         here = Site.here()
-        site = Site("http", here.host if name == "PORT" else "127.0.0.1", port, here.name)
+        if name == "PORT":
+            site = Site("http", here.host, port, here.name, here.path)
+        else:
+            site = Site("http", "127.0.0.1", port, here.name, Site.at(flower_url()).path)
         if not answers(site.url):
             texts.append(f"{port} free")
             continue
@@ -96,7 +99,7 @@ def socket(context: Context) -> Finding:
     began = time.monotonic()
     try:
         with connect(
-            f"{'wss' if secure else 'ws'}://{site.name}/ws/progress/{task_id}/",
+            f"{'wss' if secure else 'ws'}://{site.name}{site.path}{SOCKETS}{task_id}/",
             sock=sockets.create_connection((site.host, site.port), timeout=HTTP_TIMEOUT),
             ssl=ssl.create_default_context() if secure else None,
             origin=Origin(site.origin),
@@ -129,7 +132,10 @@ def _closed(code: int) -> Finding:
 
 def _refused(status: int, site: Site) -> Finding:
     if status == 403:
-        return failed(f"The socket was refused with 403: {site.origin} is no origin of this site.", "# ALLOWED_HOSTS")
+        return failed(
+            f"The socket was refused with 403: {site.origin} is no origin of this site.",
+            "# ALLOWED_HOSTS; nginx: proxy_set_header Host $http_host;",
+        )
     return failed(
         f"The socket was answered with {status}: something in between does not pass Upgrade on.",
         "# nginx, in that location:\n"
@@ -141,8 +147,8 @@ def flower(_: Context) -> Finding:
     """Flower answers, and lets a visitor with its password in."""
     site = Site.at(flower_url())
     try:
-        if not _is_flower(get(site, "/healthcheck")):
-            return failed(f"At {site.url} answers another program.", settings.TASKS_START_FLOWER.format(port=site.port))
+        if not _is_flower(get(site, "/healthcheck"), proxied=bool(site.path)):
+            return failed(f"At {site.url} answers another program.", start_flower())
         began = time.monotonic()
         answer = get(site, "/")
         if answer.status != 401:
@@ -159,7 +165,7 @@ def flower(_: Context) -> Finding:
     except TimeoutError:
         return failed(f"Flower at {site.url} does not answer within {HTTP_TIMEOUT:g} s.", RESTART_FLOWER)
     except OSError as error:
-        return failed(f"Nobody answers at {site.url}: {error}", settings.TASKS_START_FLOWER.format(port=site.port))
+        return failed(f"Nobody answers at {site.url}: {error}", start_flower())
     if answer.status in (401, 403):
         return failed(f"Flower refuses the password in {where}: it was started with another one.", RESTART_FLOWER)
     return ok(f"answers at {site.url}, with its password", time.monotonic() - began)
@@ -176,5 +182,7 @@ def _is_ours(answer: Answer) -> bool:
     return "X-Request-ID" in answer.headers
 
 
-def _is_flower(answer: Answer) -> bool:
-    return answer.status == 200 and answer.body == b"OK" and "Tornado" in answer.headers.get("Server", "")
+def _is_flower(answer: Answer, *, proxied: bool = False) -> bool:
+    """Its own answer; a proxy in between writes its own name over Tornado's."""
+    tornado = "Tornado" in answer.headers.get("Server", "")
+    return answer.status == 200 and answer.body == b"OK" and (tornado or proxied)

@@ -19,12 +19,13 @@ MOST = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A server at `host`:`port` that is asked as `name`, as its visitors do."""
+    """A server at `host`:`port` that is asked as `name`, as its visitors do; `path`: what the site is below, or ""."""
 
     scheme: str
     host: str
     port: int
     name: str
+    path: str = ""
 
     @classmethod
     def at(cls, url: str) -> Site:
@@ -32,18 +33,20 @@ class Site:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"Expected an address such as https://tasks.example.com, but got {url!r}.")
-        return cls(parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80), parts.netloc)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        return cls(parts.scheme, parts.hostname, port, parts.netloc, parts.path.rstrip("/"))
 
     @classmethod
     def here(cls) -> Site:
         """The one that BIND and PORT lead to, asked by a name that ALLOWED_HOSTS allows."""
         host, port = text("BIND", "127.0.0.1").strip("[]"), number("PORT", 8001, 1, 65_535)
-        return cls("http", {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port, f"{_allowed_name()}:{port}")
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        return cls("http", host, port, f"{_allowed_name()}:{port}", settings.FORCE_SCRIPT_NAME or "")
 
     @property
     def url(self) -> str:
         """As people write it."""
-        return f"{self.scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        return f"{self.scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}{self.path}"
 
     @property
     def origin(self) -> str:
@@ -68,11 +71,14 @@ class Answer:
 
 
 def get(site: Site, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-    """GET `path`; any status is an answer, and no redirect is followed. Raises OSError, also for what is no HTTP."""
+    """GET `path` of the site; any status is an answer, and no redirect is followed.
+
+    Raises OSError, also for what is no HTTP.
+    """
     kind = http.client.HTTPSConnection if site.scheme == "https" else http.client.HTTPConnection
     connection = kind(site.host, site.port, timeout=HTTP_TIMEOUT)
     try:
-        connection.request("GET", path, headers={"Host": site.name, **(headers or {})})
+        connection.request("GET", site.path + path, headers={"Host": site.name, **(headers or {})})
         response = connection.getresponse()
         return Answer(response.status, response.headers, response.read(MOST))
     except http.client.HTTPException as error:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.utils import timezone
 
 from django_starter.celery import app
-from tasks.models import CLAIMABLE, FINAL, State, TaskRun
+from tasks.models import CLAIMABLE, FINAL, Schedule, State, TaskRun
 from tasks.runs.beats import Worker
 from tasks.runs.engine import NoEngine, engines, get_engine
 from tasks.runs.invariants import RULES, lasting
 from tasks.runs.waiting import explain, pulse
+from tasks.schedules.outlook import outlooks
 from tasks.tasks import canary as task
 
 from .context import Context
@@ -27,6 +30,9 @@ NAMED = 3
 #: Seconds for which a rule must be broken: the sweep repairs what a death has left within about so long.
 LASTING = 8.0
 
+#: Missed ticks that are longer ago are no news.
+MISSED_WITHIN = timedelta(days=1)
+SCHEDULES = "python manage.py schedules"
 WORKER_LOG = (
     ".venv/bin/supervisorctl -c supervisord.conf tail services:worker  # has it this code and this DATABASE_URL?"
 )
@@ -65,11 +71,10 @@ def canary(context: Context) -> Finding:
         return skipped(f"no worker serves the queue {queue}")
     began = time.monotonic()
     pk = context.trial.start_canary()
-    while time.monotonic() - began < CANARY:
-        run = TaskRun.objects.get(pk=pk)
-        if run.state in FINAL:
-            break
+    run = TaskRun.objects.get(pk=pk)
+    while run.state not in FINAL and time.monotonic() - began < CANARY:
         time.sleep(LOOK_EVERY)
+        run = TaskRun.objects.get(pk=pk)
     took = time.monotonic() - began
     if run.state == State.SUCCESS:
         return ok("accepted, sent, claimed, done", took)
@@ -98,6 +103,31 @@ def invariants(_: Context) -> Finding:
     if report.unknown:
         return skipped(f"{len(report.unknown)} of {len(RULES)} rules cannot be judged: {report.unknown[0]}")
     return ok(f"{len(RULES)} rules hold of all runs", took)
+
+
+def schedules(_: Context) -> Finding:
+    """What starts by itself: every entry can fire, none is late, and few were missed."""
+    now = timezone.now()
+    found = outlooks(now)
+    if not found:
+        return ok("no entry in CELERY_BEAT_SCHEDULE")
+    wrong = [one for one in found if one.entry.problem]
+    if wrong:
+        return failed("; ".join(f"{one.entry.name}: {one.entry.problem}" for one in wrong[:NAMED]), SCHEDULES)
+    if late := [one for one in found if one.overdue]:
+        names = ", ".join(one.entry.name for one in late[:NAMED])
+        return warning(f"{len(late)} of {len(found)} entries are overdue: {names}", SCHEDULES)
+    coming = sorted((one.coming[0], one.entry.name) for one in found if one.coming and one.paused_at is None)
+    told = f"{len(found)} entr{'y' if len(found) == 1 else 'ies'}"
+    if coming:
+        told += f", next {coming[0][1]} at {coming[0][0]:%a %H:%M:%S %Z}"
+    missed = Schedule.objects.filter(missed_at__gt=now - MISSED_WITHIN)
+    if lost := list(missed.values_list("name", flat=True)[:NAMED]):
+        return warning(f"{told}; ticks were missed in the last day: {', '.join(lost)}", SCHEDULES)
+    broken = Schedule.objects.filter(name__in=[one.entry.name for one in found]).exclude(error="")
+    if failing := list(broken.values_list("name", flat=True)[:NAMED]):
+        return warning(f"{told}; could not be started: {', '.join(failing)}", SCHEDULES)
+    return ok(told)
 
 
 def _told(worker: Worker) -> str:

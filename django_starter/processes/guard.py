@@ -35,6 +35,16 @@ class Guard:
         """From now on `group` (the id of a process group) ends with this process."""
         self._tell(f"+{group}\n")
 
+    def watch_me(self) -> None:
+        """`watch` by the group itself: for the moment between fork and exec (`preexec_fn`), when it leads one already.
+
+        Told by its parent, a group would be nobody's whose parent is killed between its start and the telling. The
+        group that tells it holds the pipe open until its exec: the guard hears of it before it hears of the end.
+        """
+        default = signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # a dead guard is no reason to stop here either
+        self.watch(os.getpid())
+        signal.signal(signal.SIGPIPE, default)
+
     def forget(self, group: int) -> None:
         """`group` has ended: its number may soon belong to another program."""
         self._tell(f"-{group}\n")

@@ -20,14 +20,20 @@ from django_starter.environment import (
     REDIS_SCHEMES,
     REDIS_URL_FILE,
     address,
-    export,
+    choice,
+    flag,
     number,
+    script_name,
     text,
 )
 from django_starter.errors import Trouble
-from django_starter.processes.flower import PASSWORD_FILE, USER, flower_password
+from django_starter.processes.flower import PASSWORD_FILE, USER, flower_password, flower_prefix
 from django_starter.processes.ports import free_port, is_free
+from django_starter.processes.settings import try_settings
 from django_starter.processes.valkey import VALKEY_FOLDER, answers_ping, server_in, shown
+
+from .orphans import end_orphans
+from .web import SERVERS
 
 #: The control socket, as supervisord.conf names it.
 SOCKET = BASE_DIR / ".dev" / "run" / "supervisor.sock"
@@ -49,15 +55,18 @@ def main() -> int:
 
 def prepare() -> None:
     """The whole story. What the services need to know is in the environment at its end; raises Trouble."""
-    export()
     os.environ["DEV_DIR"] = str(DEV_DIR)
     os.environ.setdefault("LOG_FORMAT", "json")
     os.environ.setdefault("HASHED_STATIC", "1")
     os.umask(0o077)  # the database, the logs and what else is made now are this user's
     (DEV_DIR / "logs").mkdir(parents=True, exist_ok=True)
-    refuse_taken_ports()
+    try_settings()
+    refuse_unfit_services()
     prepare_socket()
-    import_module("django_starter.settings")  # what it refuses is one sentence here, and a traceback in a child
+    if ended := end_orphans():
+        left = ", ".join(f"{name} (process {pid})" for name, pid in sorted(ended.items()))
+        print(f"Ended what an earlier start had left behind: {left}.", flush=True)
+    refuse_taken_ports()
     manage("check", "--deploy", "--fail-level", "ERROR", trouble="The settings are not fit for this")
     os.environ["CHECKOUT"] = str(BASE_DIR)
     os.environ["FURTHER_SERVICES"] = "django_starter/serve/huey.conf" if worker_beside() else ""
@@ -73,6 +82,21 @@ def manage(*arguments: str, trouble: str, umask: int = -1) -> None:
     done = subprocess.run([*MANAGE, *arguments], cwd=BASE_DIR, stdin=subprocess.DEVNULL, umask=umask, check=False)
     if done.returncode:
         raise Trouble(f"{trouble}: the lines above say why.")
+
+
+def refuse_unfit_services() -> None:
+    """What the services read for themselves; supervisord would start one that refuses it again and again."""
+    choice("ASGI_SERVER", SERVERS)
+    flag("FLOWER_READ_ONLY", True)
+    number("DATABASE_POOL", 0, 0, 1000)
+    host = text("BIND", "127.0.0.1")
+    try:
+        with socket.create_server((host.strip("[]"), 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            pass
+    except OSError as error:
+        raise Trouble(
+            f"BIND={host} is no address of this machine ({error}): use 127.0.0.1, or 0.0.0.0 for all of its addresses."
+        ) from None
 
 
 def refuse_taken_ports() -> None:
@@ -148,8 +172,8 @@ def announce(redis_text: str, broker_text: str) -> None:
     password, new = flower_password()
     host = text("BIND", "127.0.0.1")
     lines = [
-        f"Page     http://{'localhost' if host == '127.0.0.1' else host}:{os.environ['PORT']}/",
-        f"Flower   http://localhost:{os.environ['FLOWER_PORT']}/",
+        f"Page     http://{'localhost' if host == '127.0.0.1' else host}:{os.environ['PORT']}{script_name() or ''}/",
+        f"Flower   http://localhost:{os.environ['FLOWER_PORT']}/{flower_prefix()}",
         # Shown once: later starts name the file that has it.
         f"         user {USER}, password {password}" if new else f"         user {USER}, password in {PASSWORD_FILE}",
         f"Redis    {redis_text}",

@@ -6,7 +6,7 @@ import os
 import sys
 
 from django_starter.environment import PROJECT, export, flag, number
-from django_starter.processes.flower import USER, flower_password
+from django_starter.processes.flower import USER, flower_password, flower_prefix
 
 
 def main() -> None:
@@ -19,6 +19,8 @@ def main() -> None:
         # Its password lets people look; FLOWER_READ_ONLY=0 lets them stop workers and start tasks as well.
         "FLOWER_READ_ONLY": "1" if flag("FLOWER_READ_ONLY", True) else "0",
     }
+    if prefix := flower_prefix():
+        os.environ["FLOWER_URL_PREFIX"] = prefix
     command = [sys.executable, "-m", "celery", "-A", PROJECT, "flower", "--logging=warning"]
     os.execv(command[0], command)
 

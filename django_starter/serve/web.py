@@ -11,6 +11,9 @@ from django_starter.environment import PROJECT, choice, export, number, text
 
 APPLICATION = f"{PROJECT}.asgi:application"
 
+#: What ASGI_SERVER may be.
+SERVERS = ("daphne", "uvicorn")
+
 #: Bytes of a WebSocket frame from outside beyond which the server itself hangs up, without us. One that is smaller and
 #: still too big gets an `error` frame (progress.messages.MAX_CLIENT_FRAME).
 MAX_FRAME = 16 * 1024
@@ -56,7 +59,7 @@ def web_command(server: str, host: str, port: int) -> list[str]:
             "verbosity": 0,
         }
         flags = ["--no-server-name"]
-    module = "uvicorn" if server == "uvicorn" else "django_starter.serve.daphne"
+    module = f"{PROJECT}.serve.{server}"
     arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     return [sys.executable, "-m", module, *arguments, *flags, APPLICATION]
 
@@ -72,9 +75,7 @@ def allow_many_files() -> None:
 
 def main() -> None:
     export()
-    command = web_command(
-        choice("ASGI_SERVER", ("daphne", "uvicorn")), text("BIND", "127.0.0.1"), number("PORT", 8001, 1, 65_535)
-    )
+    command = web_command(choice("ASGI_SERVER", SERVERS), text("BIND", "127.0.0.1"), number("PORT", 8001, 1, 65_535))
     allow_many_files()
     # A thread of a web process comes and goes; the pool keeps what it opened.
     os.environ.setdefault("DATABASE_POOL", str(POOL))

@@ -63,6 +63,9 @@ def count_chord(group_id: str, parts: int) -> None:
 
 def _remember(group_id: str, parts: int, members: object, body: Signature) -> None:
     starts, _ = behind([body], group_id)
+    for start in starts:
+        if parts == barrier.UNKNOWN and start.group_id == group_id:
+            start.group_id = None  # Celery says of what follows the body that it is in the group, which is counted
     with transaction.atomic():
         runs.hold(starts, None)
         barrier.raise_barrier(group_id, parts, _plain(members), _plain(body))

@@ -11,9 +11,15 @@ import time
 
 from billiard import active_children
 from celery import signals
+from celery.worker import state as worker_state
+from django.db import connection
 
 from tasks import runs
+from tasks.resume import stopping
 from tasks.runs.worker import identity
+
+from .start import is_tracked
+from .types import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -21,8 +27,62 @@ logger = logging.getLogger(__name__)
 COLD_END_WITHIN = 2.0
 
 
+#: Seconds between two looks whether the tasks of a worker that ends have ended.
+LOOK_EVERY = 0.2
+#: Seconds that a process has, once its run is given back, for what it has still to tell.
+LAST_WORDS = 0.3
+
+
+def stop_at_checkpoints(worker: Worker) -> None:
+    """Let tasks with checkpoints stop at their next one as soon as `worker` is told to end.
+
+    Celery tells it after the time that running tasks are given; this comes before, and cuts that time short where all
+    of them have ended.
+    """
+    stopping.go_on()
+    wait_as_before = worker.wait_for_soft_shutdown
+
+    def wait_for_soft_shutdown() -> None:
+        stopping.stop()
+        runs_tasks_itself = type(worker.pool).__module__.endswith("solo")
+        seconds = worker.app.conf.worker_soft_shutdown_timeout or 0
+        active = list(worker_state.active_requests)
+        if runs_tasks_itself or not seconds or not active:  # in a signal handler: a task of this thread stands still
+            return
+        if not all(is_tracked(request.task) for request in active):
+            wait_as_before()
+            return
+        logger.warning("The worker ends within %s s; its tasks have so long.", seconds)
+        ended = threading.Event()
+        # A thread, because this is a signal handler: it may have interrupted a question to the database.
+        threading.Thread(target=_look, args=(ended, seconds), name="tasks-ending", daemon=True).start()
+        until = time.monotonic() + seconds
+        while not ended.is_set() and time.monotonic() < until:
+            time.sleep(LOOK_EVERY / 4)
+        if ended.is_set():
+            time.sleep(LAST_WORDS)
+
+    worker.wait_for_soft_shutdown = wait_for_soft_shutdown
+
+
+def _look(ended: threading.Event, seconds: float) -> None:
+    """Say when no run is worked on here."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            if not runs.works(identity()):
+                ended.set()
+                return
+        except Exception as error:
+            logger.debug("Nobody knows whether the tasks have ended: %s", error)
+        finally:
+            connection.close()
+        time.sleep(LOOK_EVERY)
+
+
 @signals.worker_shutting_down.connect
 def _end_in_time(how: str, **_: object) -> None:
+    stopping.stop()
     # Celery's last words (its own heartbeat, messages to give back) wait without end for a broker that is away.
     if how == "Cold":
         threading.Thread(target=_end_by_force, name="tasks-last-resort", daemon=True).start()

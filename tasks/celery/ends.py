@@ -12,8 +12,9 @@ from progress.active import current
 from progress.messages import Changing, TaskError
 from progress.types import JSON
 from tasks import runs
-from tasks.models import TaskRun
-from tasks.runs.state import tell_last
+from tasks.models import State, TaskRun
+from tasks.runs.state import tell_last, tell_pause
+from tasks.runs.waiting import retry_waiting
 
 from . import canvas
 from .types import TaskRequest
@@ -42,11 +43,13 @@ def end(
     worker: str | None = None,
     children: Sequence[JSON] = (),
     ignored: bool = False,
+    claimed: TaskRun | None = None,
     **values: Unpack[Outcome],
 ) -> bool:
     """Record an end and tell it once it is committed; False when the attempt holds the run no longer.
 
     `children` are kept with the run's last numbers. An `ignored` value is given to what follows the run, and not kept.
+    `claimed`: the run as the attempt claimed it; where nothing follows it, a good end is one statement.
     """
     reporter = current()
     if reporter is not None and reporter.task_id != task_id:
@@ -57,16 +60,31 @@ def end(
         numbers = cast(Changing, {**(numbers or {}), "children": list(children)})
     if ignored:
         numbers = cast(Changing, {**(numbers or {}), "ignored": True})
-    with transaction.atomic():
-        run = runs.end(task_id, state, attempt=attempt, worker=worker, numbers=numbers, quietly=quietly, **values)
-        if run is None:
-            return False
+    if claimed is not None and state == "SUCCESS" and runs.is_alone(claimed):
         if ignored:
-            canvas.forget_ignored(run)
+            values["result"] = None
+        run = runs.end(task_id, state, numbers=numbers, attempt=attempt, quietly=quietly, alone=True, **values)
+    else:
+        with transaction.atomic():
+            run = runs.end(task_id, state, attempt=attempt, worker=worker, numbers=numbers, quietly=quietly, **values)
+            if run is not None and ignored:
+                canvas.forget_ignored(run)
+    if run is None:
+        return False
     canvas.part_ended(run)
     if reporter is not None:
         tell_last(reporter, run)
     return True
+
+
+def give_back(task_id: str, attempt: int) -> None:
+    """The attempt stops at a checkpoint, because its worker ends: the run waits again, and is sent."""
+    reporter = current()
+    if not runs.give_back(task_id, attempt, send_again=True) or reporter is None:
+        return
+    run = TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.RETRY).first()
+    if run is not None:
+        tell_pause(reporter, run, retry_waiting(run))
 
 
 def end_untracked(task_id: str, name: str, state: str, request: TaskRequest, values: Outcome) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from bisect import bisect
+from collections.abc import Sequence
 from typing import cast
 
 from amqp.exceptions import AMQPError
 from celery import current_app
 from celery.canvas import maybe_signature
+from celery.result import GroupResult
+from celery.utils.nodenames import WORKER_DIRECT_QUEUE_FORMAT, worker_direct
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
@@ -20,23 +23,33 @@ from redis import RedisError
 
 from progress.types import JSON
 from tasks import runs
-from tasks.models import TaskGroup, TaskRun
+from tasks.models import CELERY, TaskGroup, TaskRun, new_id
 from tasks.runs import NotAccepted, Start
 
-from . import broker, canvas, children, errors
+from . import at_once, broker, canvas, children, errors  # noqa: F401 - at_once changes Celery's own
+from .connections import keep_defaults
+from .events import start_events
 from .message import decoded
 from .options import check
+from .pipeline import publish_many
+from .routing import queue_of
 from .signals import run_ended
-from .start import UnknownTask, following, is_tracked, queue_of, start_of
+from .start import UnknownTask, following, is_tracked, start_of
 from .types import CeleryTask, Result, Signature
 
 logger = logging.getLogger(__name__)
+
+#: How the name of a queue ends that one worker alone has (`worker_direct`).
+OF_A_WORKER = WORKER_DIRECT_QUEUE_FORMAT.format(hostname="")
 
 
 class CeleryEngine:
     """See `runs.engine.Engine`."""
 
-    name = "celery"
+    name = CELERY
+
+    def __init__(self) -> None:
+        keep_defaults(current_app)
 
     def publish(self, run: TaskRun) -> None:
         """As Celery sends it, under the run's id."""
@@ -49,6 +62,9 @@ class CeleryEngine:
             options["eta"] = run.due_at
         if run.expires is not None:
             options["expires"] = run.expires
+        options["event_dispatcher"] = start_events
+        if str(options.get("queue", "")).endswith(OF_A_WORKER):  # has an exchange of its own, and is made otherwise
+            options["queue"] = worker_direct(options["queue"].removesuffix(OF_A_WORKER))
         name, args, kwargs = run.name, message["args"], message["kwargs"]
         if (carried := options.pop("carried", None)) is not None:  # it is done by another task, which is told its name
             name, args, kwargs = carried["task"], [run.name, args, kwargs], {}
@@ -58,6 +74,10 @@ class CeleryEngine:
             current_app.send_task(name, args, kwargs, task_id=run.pk, **options)
             return
         task.publish(args, kwargs, task_id=run.pk, **options)
+
+    def publish_many(self, found: Sequence[TaskRun]) -> list[TaskRun]:
+        """Over one connection, in pipelines."""
+        return publish_many(found, self.publish, self.is_away)
 
     def is_away(self, error: Exception) -> bool:
         """A lost or refused connection, a broker that is full, or one that answers with an error."""
@@ -113,6 +133,14 @@ class CeleryEngine:
         options = {key: message["options"][key] for key in kept if key in message["options"]}
         return start_of(task, message["args"], message["kwargs"], options)
 
+    def is_followed(self, run: TaskRun, *, ended_well: bool = True) -> bool:
+        """It has callbacks, or a next link; error callbacks; or somebody else hears of its end."""
+        options = run.message.get("options") if isinstance(run.message, dict) else None
+        if not isinstance(options, dict):
+            return bool(run.message)
+        names = ("link", "chain") if ended_well else ("link_error",)
+        return any(options.get(name) for name in (*names, "carried"))
+
     def free(self, run: TaskRun) -> None:
         """Its callbacks, and the next link of its chain, each with its result."""
         _tell_ended(run)
@@ -124,7 +152,7 @@ class CeleryEngine:
         given = {"parent_id": run.pk, "root_id": options.get("root_id") or run.pk}
         if current_app.conf.task_inherit_parent_priority:
             given["priority"] = options.get("priority")
-        started: list[Result] = []
+        started: list[Result | GroupResult] = []
         for one in callbacks:
             try:
                 with transaction.atomic(), following():
@@ -134,6 +162,10 @@ class CeleryEngine:
                 raise
             except Exception as error:
                 logger.error("A callback of %s is not started: %s", run, error)
+        if len(callbacks) > 1:  # Celery starts these as a group
+            single = [one for one in started if not isinstance(one, GroupResult)]
+            groups = [one for one in started if isinstance(one, GroupResult)]
+            started = [*groups, GroupResult(new_id(), single)] if single else [*groups]
         if chain:
             signature: Signature = maybe_signature(chain[-1], app=current_app)
             try:

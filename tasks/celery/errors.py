@@ -16,7 +16,7 @@ from celery import exceptions as celery_exceptions
 from celery.app.task import Context
 from celery.exceptions import SoftTimeLimitExceeded, TaskRevokedError, TimeLimitExceeded, WorkerLostError
 from celery.utils.saferepr import saferepr as safe_repr
-from celery.utils.serialization import UnpickleableExceptionWrapper
+from celery.utils.serialization import UnpickleableExceptionWrapper, get_pickleable_exception
 from django.db import transaction
 from kombu.utils.json import dumps as kombu_dumps
 from kombu.utils.json import loads as kombu_loads
@@ -24,6 +24,7 @@ from kombu.utils.json import loads as kombu_loads
 from progress.messages import TaskError
 from progress.types import JSON
 from tasks.models import State, TaskRun
+from tasks.runs import CANCELLED
 from tasks.runs.message import MAX_ERROR, plain, storable
 
 from . import children
@@ -43,12 +44,16 @@ REASONS = {"Cancelled": "revoked", "Expired": "expired"}
 
 
 class Raised(TypedDict, total=False):
-    """What makes an exception anew: `name` is qualified, `args` are JSON, `repr` is what Python shows of it."""
+    """What makes an exception anew: `name` is qualified, `args` are JSON, `repr` is what Python shows of it.
+
+    `wrapped`: it cannot be pickled, and is given as Celery gives such: in a wrapper that names it.
+    """
 
     module: str | None
     name: str
     args: list[JSON]
     repr: str
+    wrapped: bool
     cause: Raised
 
 
@@ -84,10 +89,8 @@ def _described(exception: object, limits: tuple[float | None, float | None]) -> 
         return {"type": name.rpartition(".")[2], "message": text, "raised": raised}
     if isinstance(exception, UnpickleableExceptionWrapper):
         name = plain(text_of(exception.exc_cls_name))
-        args = list(exception.exc_args or ())
-        text = plain(", ".join(map(text_of, args)) or name)[:MAX_ERROR]
-        raised = {"module": _short(exception.exc_module), "name": name, "args": _kept_args(args)}
-        return {"type": name, "message": text, "raised": _bounded({**raised, "repr": _short(exception)}, text)}
+        text = plain(", ".join(map(text_of, exception.exc_args or ())) or name)[:MAX_ERROR]
+        return {"type": name, "message": text, "raised": _bounded(_parts(exception), text)}
     if isinstance(exception, TimeLimitExceeded) and isinstance((*exception.args, None)[0], (int, float)):
         text = f"The task was ended at its time limit of {exception.args[0]:g} s."
     elif isinstance(exception, SoftTimeLimitExceeded) and limits[1]:
@@ -98,15 +101,28 @@ def _described(exception: object, limits: tuple[float | None, float | None]) -> 
     return {"type": type(exception).__name__, "message": text, "raised": _bounded(_parts(exception), text)}
 
 
-def _parts(exception: object, depth: int = 0) -> Raised:
-    """What makes the exception anew: its class, its arguments, and what it was raised from."""
-    cls = type(exception)
-    parts: Raised = {
-        "module": _short(cls.__module__),
-        "name": _short(cls.__qualname__),
-        "args": _kept_args(list(getattr(exception, "args", ()))),
-        "repr": _short(safe_repr(exception)),
+def revoked(reason: str) -> StoredError:
+    """What is stored of a run that was revoked for a `reason` of Celery's: revoked, terminated, expired."""
+    raised: Raised = {
+        "module": celery_exceptions.__name__,
+        "name": "TaskRevokedError",
+        "args": [plain(reason or "revoked")],
     }
+    return {"type": CANCELLED["type"], "message": CANCELLED["message"], "raised": raised}
+
+
+def _parts(exception: object, depth: int = 0) -> Raised:
+    """What makes the exception anew, as Celery would: its class, or the nearest one that can be pickled; its arguments;
+    and what it was raised from."""
+    kept = get_pickleable_exception(cast(Exception, exception))
+    cls = type(kept)
+    if isinstance(kept, UnpickleableExceptionWrapper):
+        name, args = kept.exc_cls_name, kept.exc_args
+        parts: Raised = {"module": _short(kept.exc_module), "name": _short(name), "wrapped": True}
+    else:
+        name, args = getattr(cls, "__qualname__", cls.__name__), getattr(kept, "args", ())
+        parts = {"module": _short(cls.__module__), "name": _short(name)}
+    parts["args"], parts["repr"] = _kept_args(args or ()), _short(safe_repr(exception))
     cause = getattr(exception, "__cause__", None)
     if isinstance(cause, BaseException) and depth < MAX_CAUSES:
         parts["cause"] = _parts(cause, depth + 1)
@@ -172,15 +188,18 @@ def rebuilt(run: TaskRun) -> BaseException:
 def _made(raised: Raised) -> BaseException:
     args = tuple(kombu_loads(json.dumps(raised.get("args") or [])))
     module, name, text = str(raised.get("module") or ""), raised["name"], raised.get("repr") or ""
-    if module and module not in sys.modules and module != "__main__":
-        with contextlib.suppress(Exception):
-            importlib.import_module(module)
-    made: BaseException = current_app.backend.exception_to_python(
-        {"exc_type": name.rpartition("<locals>.")[2], "exc_message": args, "exc_module": module or None}
-    )
-    if type(made) is Exception and name != "Exception":  # its class does not take its own arguments
-        made = UnpickleableExceptionWrapper(module, name.rpartition(".")[2], args, text or f"{name}{args!r}")
-    elif made.args != args:
+    made: BaseException
+    if raised.get("wrapped"):
+        made = UnpickleableExceptionWrapper(module, name, args, text or f"{name}{args!r}")
+    else:
+        if module and module not in sys.modules and module != "__main__":
+            with contextlib.suppress(Exception):
+                importlib.import_module(module)
+        made = current_app.backend.exception_to_python(
+            {"exc_type": name, "exc_message": list(args), "exc_module": module or None}
+        )
+    not_made = type(made) is Exception and name != "Exception"  # its class does not take its own arguments
+    if made.args != args and not not_made and not raised.get("wrapped"):
         with contextlib.suppress(Exception):  # one that made a text of its arguments has done so before
             made.args = args
     if cause := raised.get("cause"):

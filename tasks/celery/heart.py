@@ -6,9 +6,9 @@ from celery import bootsteps, signals
 from celery.concurrency.base import BasePool
 from celery.worker import state as worker_state
 from django.conf import settings
-from django.core.checks import run_checks
 
 from progress.flusher import get_flusher
+from tasks.resume import stopping
 from tasks.runs import beats, counts, heart
 from tasks.runs.worker import identity, take_identity
 
@@ -18,10 +18,6 @@ from .types import Worker
 
 @signals.worker_init.connect
 def _take_identity(sender: Worker, **_: object) -> None:
-    if refused := [
-        str(found) for found in run_checks(tags=["tasks"])
-    ]:  # Celery asks the checks and does not look at the answer
-        raise SystemExit("\n".join(refused))
     # In the parent, before the pool is forked: every pool process claims under its parent's name.
     take_identity(sender.hostname)
     # A worker may wait longer for its broker than a web process.
@@ -66,6 +62,7 @@ class Heart(bootsteps.StartStopStep):
 
     def __init__(self, parent: Worker, **kwargs: object) -> None:
         super().__init__(parent, **kwargs)
+        ending.stop_at_checkpoints(parent)
         self._pool = CeleryPool(parent)
         self._heart = heart.Heart(self._pool, lambda: _describe(parent, self._pool))
 
@@ -75,6 +72,7 @@ class Heart(bootsteps.StartStopStep):
 
     def stop(self, parent: Worker) -> None:
         """The worker ends when its tasks have: until then it beats, and nothing is given back."""
+        stopping.stop()
         if parent.pool is not None:
             parent.pool.stop()
         self._heart.stop()

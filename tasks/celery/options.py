@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from celery import current_app
-from kombu import compression
+from kombu import Exchange, Queue, compression
 from kombu.serialization import registry as serializers  # type: ignore[attr-defined]  # not in its types
 
 from .types import Options
@@ -34,6 +34,8 @@ def check(options: Options) -> None:
     """Raises TypeError or ValueError that names the option, what it must be, and what came."""
     for name, kind in KINDS.items():
         value = options.get(name)
+        if isinstance(value, (Queue, Exchange)):
+            value = value.name
         if value is not None and not _is(kind, value):
             raise TypeError(f"The option {name} must be {kind}, but got {value!r}"[:300])
 

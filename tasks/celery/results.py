@@ -50,7 +50,7 @@ class RunBackend(WaitingBackend):
     """What Celery stores goes to `runs`; what it asks for comes from the row."""
 
     persistent = True
-    supports_autoexpire = True  # `manage.py prune_runs`, which the sweep calls once a day
+    supports_autoexpire = True  # `prune-ended-runs` of CELERY_BEAT_SCHEDULE
     app: Celery
 
     def store_result(
@@ -78,14 +78,15 @@ class RunBackend(WaitingBackend):
         else:
             values = {"error": errors.describe(result, _time_limits(request)), "traceback": traceback or ""}
             if state == states.REVOKED:
-                values["error"] = runs.CANCELLED
+                values["error"] = errors.revoked(str(result))
         attempt = _attempt_of(request, task_id)
         who: Holder = {"attempt": attempt} if attempt else {"worker": identity()}
         if not with_retries(lambda: self._is_run(task_id, request)):
             with_retries(lambda: end_untracked(task_id, _name_of(request), state, request, values))
             return result
         started = children.as_tuples(getattr(request, "children", None) or ()) if attempt else []
-        with_retries(lambda: end(task_id, state, children=started, ignored=ignored, **who, **values))
+        claimed = getattr(request, "claimed", None) if attempt else None
+        with_retries(lambda: end(task_id, state, children=started, ignored=ignored, claimed=claimed, **who, **values))
         return result
 
     @staticmethod
@@ -216,7 +217,9 @@ class RunBackend(WaitingBackend):
 
     def _meta(self, task_id: str, run: TaskRun | None) -> Meta:
         """What Celery wants to know of a task. One that nobody knows is PENDING, as in Celery."""
-        if run is None or is_forgotten(run):
+        if run is None:  # nobody knows it, or it is a task of Celery's own class, which may tell of itself too
+            return {"task_id": task_id, "status": states.PENDING, "result": None, **told.read(task_id)}
+        if is_forgotten(run):
             return {"task_id": task_id, "status": states.PENDING, "result": None}
         message = decoded(run)
         meta: Meta = {
@@ -238,7 +241,7 @@ class RunBackend(WaitingBackend):
         if run.state in states.EXCEPTION_STATES:
             meta["result"] = errors.rebuilt(run)
         elif run.state == State.STARTED:
-            meta.update(told.read(run))
+            meta.update(told.read(run.pk, run.attempt))
         return meta
 
     def _forget(self, task_id: str) -> None:

@@ -25,6 +25,7 @@ from tasks.runs import NotAccepted, Start, trace
 from tasks.runs.message import stored_message
 
 from .options import check
+from .routing import name_of, queue_of
 from .types import CeleryTask, Options, Signature, TaskRequest
 
 #: Options of apply_async that make sense in the caller's process only.
@@ -81,6 +82,8 @@ def start_of(
         message=message_of(task, args, kwargs, options),
         queue=queue_of(task, options),
         max_attempts=getattr(task, "max_attempts", 3),
+        tries=1 + _count(options.get("retries")),
+        max_tries=max_tries_of(task),
         priority=_priority(task, options),
         eta=eta or countdown,
         expires=expires,
@@ -169,7 +172,7 @@ def _leaf(signature: Signature, after: str, group_id: str | None) -> tuple[list[
     if task is None or not is_tracked(task):
         return [], task_id
     start = Start(id=task_id, name=task.name, message={}, queue=queue_of(task, signature.options), after=after)
-    start.max_attempts = getattr(task, "max_attempts", 3)
+    start.max_attempts, start.max_tries = getattr(task, "max_attempts", 3), max_tries_of(task)
     start.group_id, start.anew = signature.options.get("group_id"), not _follows.get()
     if group_id:
         start.group_id = group_id
@@ -243,6 +246,7 @@ def message_of(
 ) -> dict[str, JSON]:
     """`{"args", "kwargs", "options"}` as JSON. Raises `NotAccepted`."""
     kept = {key: value for key, value in options.items() if key not in CALLERS_OPTIONS and value is not None}
+    kept.update({key: name_of(kept[key]) for key in ("queue", "exchange") if key in kept})
     message = {"args": list(args or ()), "kwargs": dict(kwargs or {}), "options": kept}
     try:
         text = kombu_dumps(message)
@@ -250,7 +254,12 @@ def message_of(
             kombu_loads(text)  # a value that says of itself what it is not could not be sent
     except Exception as error:  # also what an argument's own idea of JSON raises, and one that is nested too deep
         raise NotEncodable(f"The arguments of {task.name} must be JSON: {type(error).__name__}: {error}") from error
-    return stored_message(task.name, text)
+    try:
+        return stored_message(task.name, text)
+    except NotAccepted as error:
+        if isinstance(error.__cause__, ValueError):
+            raise NotEncodable(str(error)) from error.__cause__
+        raise
 
 
 def check_options(name: str, options: Options) -> None:
@@ -282,20 +291,24 @@ def moment(value: datetime | str | float | None) -> datetime | None:
     return timezone.now() + timedelta(seconds=float(value))
 
 
-def queue_of(task: CeleryTask, options: Options) -> str:
-    """The name of the queue that the task's message goes to."""
-    queue = options.get("queue")
-    if queue is not None:
-        return str(getattr(queue, "name", queue))
-    route = task.app.amqp.router.route(dict(options), task.name, task_type=task)
-    queue = route.get("queue")
-    return str(getattr(queue, "name", None) or task.app.conf.task_default_queue)
-
-
 def running_request() -> TaskRequest:
     """The request of the task that is running here, if one is."""
     task = current_app.current_worker_task
     return task.request if task is not None and task.request.id else None
+
+
+def max_tries_of(task: CeleryTask, *, overridden: bool = False) -> int | None:
+    """How often the task may be tried: once, and by its retries; None: any number. `overridden`: by `retry()`."""
+    own = getattr(task, "retry_kwargs", None) or {}
+    most = own.get("max_retries", getattr(task, "max_retries", None))
+    if overridden:
+        most = getattr(task, "override_max_retries", most)
+    return None if most is None else 1 + _count(most)
+
+
+def _count(value: object) -> int:
+    """A number of retries as a column holds it."""
+    return min(max(value, 0), 2**31 - 2) if isinstance(value, int) else 0
 
 
 def _priority(task: CeleryTask, options: Options) -> int | None:

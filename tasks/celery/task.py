@@ -1,6 +1,6 @@
 """The base class of every Celery task of the project: `.delay()` accepts a run, the worker claims it.
 
-`Celery(task_cls=…)` in `django_starter/celery.py` names it, so a plain `@shared_task` has it without a word. A task
+`tasks.install(app)` names it, so a plain `@shared_task` has it without a word. A task
 may say `max_attempts = 1` to never run twice, or `tracked = False` to be left to Celery alone.
 """
 
@@ -25,15 +25,17 @@ from progress.errors import Cancelled
 from progress.messages import TaskError
 from progress.record import get_record
 from progress.reporter import Reporter
-from tasks import runs
+from progress.types import JSON
+from tasks import resume, runs
 from tasks.models import TaskRun
 from tasks.runs import DatabaseAway, barrier, counts, trace, with_retries
 from tasks.runs.left_open import LeftOpen, close_left_open
 from tasks.runs.worker import identity
 
-from .ends import end
+from .beat import is_of_a_beat
+from .ends import end, give_back
 from .errors import text_of
-from .start import adopted, following, moment, start_of, time_of
+from .start import adopted, following, max_tries_of, moment, start_of, time_of
 from .types import Args, Kwargs, Option, Options, Result, Signature, TaskRequest
 
 logger = logging.getLogger(__name__)
@@ -51,6 +53,8 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
 
     #: How many workers may die in a run before it is FAILURE with `WorkerLost`. 1: it must not run twice.
     max_attempts = 3
+    #: Another one: a checkpoint that an attempt before has left does not fit any more. Any JSON value.
+    checkpoint_version: JSON = 1
     #: Names of arguments. While a run of the same owner with the same values of these is active, a start gives that
     #: one. Empty: every start is a run.
     one_while_active: tuple[str, ...] = ()
@@ -137,6 +141,7 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         at = eta or countdown or moment(0)
         start = start_of(self, args, kwargs, options, task_id=request.id)
         values: dict[str, object] = {"message": start.message, "queue": start.queue, "priority": start.priority}
+        values |= {"tries": start.tries, "max_tries": max_tries_of(self, overridden=True)}
         if start.expires is not None:
             values["expires"] = start.expires
         request.next_attempt = (at, values)
@@ -167,16 +172,21 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
             raise Dropped() from error
         if run is None:
             raise Dropped()
-        request.attempt = run.attempt
+        request.attempt, request.claimed = run.attempt, run
         counts.claimed(run)
         trace.follow(str(request.get("request_id") or ""))
         logger.info("Attempt %s of %s begins.", run.attempt, run, extra={"task_id": run.pk, "attempt": run.attempt})
-        activate(Reporter(run.pk, run.attempt, get_record()).open())
+        reporter = Reporter(run.pk, run.attempt, get_record(), tries=run.tries, lost=run.lost)
+        resume.begin(run, reporter, self.checkpoint_version)
+        activate(reporter.open())
 
     def _claim(self, request: TaskRequest, now: datetime) -> TaskRun | None:
         waited_until = moment(request.eta)
         run = runs.claim(request.id, identity(), now, waited_until)
         if run is None:
+            if is_of_a_beat(request):
+                logger.warning("%s came from a celery beat, but the workers fire that entry.", request.id)
+                raise Dropped()
             runs.adopt(adopted(self, request))
             run = runs.claim(request.id, identity(), now, waited_until)
         return run
@@ -201,6 +211,9 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
             return work()
         except Cancelled:
             self._end(request, "REVOKED", runs.CANCELLED)
+            raise Dropped() from None
+        except resume.Stopped:
+            with_retries(lambda: give_back(request.id, int(request.attempt)))
             raise Dropped() from None
         except Dropped:
             self._replace(request)
@@ -236,6 +249,8 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
             ended = True
         finally:
             left = close_left_open()
+            if left or not ended or getattr(request, "next_attempt", None):
+                resume.settle(current())
             if left and not ended:
                 logger.warning("%s left its transaction on %s open; it was rolled back.", request.id, left)
         if left:
@@ -301,5 +316,6 @@ def _put_down_the_pen(**_: object) -> None:
     trace.follow("")
     reporter = current()
     if reporter is not None:
+        resume.end(reporter)
         reporter.close()
         activate(None)

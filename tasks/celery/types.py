@@ -8,8 +8,10 @@ from celery.result import AsyncResult
 
 #: A registered task: ours, one of Celery's own class, or what a message says of an unknown one.
 CeleryTask: TypeAlias = Any
-#: `self.request` of a task, and what we note on it: `attempt`, `next_attempt`, `replacement`, `raised`.
+#: `self.request` of a task, and what we note on it: `attempt`, `claimed`, `next_attempt`, `replacement`, `raised`.
 TaskRequest: TypeAlias = Any
+#: One of Celery's schedules, whose types do not know what a crontab expands to.
+CelerySchedule: TypeAlias = Any
 #: A signature (of a task, group, chain or chord), the dict that it is in a message, or a list of them.
 Signature: TypeAlias = Any
 #: Celery's WorkController, with its hostname and its pool.

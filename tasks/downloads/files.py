@@ -20,6 +20,7 @@ from django.utils import timezone
 import progress
 from tasks.runs.fence import fenced
 
+from .formula import safe
 from .models import ReportFile, Sales, SavedReport, Traffic
 from .report import COLUMNS
 from .saving import Key
@@ -35,9 +36,6 @@ WIDTHS = (16, 12, 36, 20, 16, 12, 16, 12, 14, 22)
 STRIDE = 1_000
 #: Bytes of a storage that are handed on together.
 CHUNK = 256 * 1024
-#: With these a spreadsheet takes a cell of a CSV for a formula. https://owasp.org/www-community/attacks/CSV_Injection
-FORMULA = ("=", "+", "-", "@")
-
 #: A row of the table, in the order of `HEADER`.
 Line: TypeAlias = tuple[str, date, str, str, str, str, str, int, Decimal, int | None]
 
@@ -106,11 +104,6 @@ def prune(older_than: timedelta) -> int:
     return count
 
 
-def safe(text: str) -> str:
-    """`text` for a cell of a CSV that nobody's spreadsheet runs."""
-    return f"'{text}" if text.startswith(FORMULA) else text
-
-
 def _write_both(wanted: Wanted, saved: set[Key], records: int, plain: IO[bytes], book: IO[bytes]) -> None:
     text = io.TextIOWrapper(plain, encoding="utf-8-sig", newline="")  # with its mark: Excel takes it for UTF-8
     lines = csv.writer(text)
@@ -120,7 +113,7 @@ def _write_both(wanted: Wanted, saved: set[Key], records: int, plain: IO[bytes],
         for count, row in enumerate(_rows(wanted, saved), 1):
             seller_id, day, *texts, units, revenue, views = row
             money = _money(revenue)
-            lines.writerow([seller_id, day, *map(safe, texts), units, money, views])
+            lines.writerow([safe(seller_id), day, *map(safe, texts), units, money, views])
             sheet.write([seller_id, day, *texts, units, money, views])
             if count % STRIDE == 0:
                 progress.set(current=count)

@@ -10,6 +10,8 @@ from django import forms
 from django.conf import settings
 from django.utils import timezone
 
+from tasks.runs.characters import can_be_shown, is_seen
+
 from .wanted import SELLER_ID, Wanted
 
 #: Characters of a launcher's name.
@@ -87,8 +89,10 @@ class DownloadForm(forms.Form):
     def clean_launcher(self) -> str:
         """One line of text."""
         name: str = " ".join(self.cleaned_data["launcher"].split())
-        if not name.isprintable():
+        if not can_be_shown(name):
             raise forms.ValidationError("Launcher has characters that cannot be shown.")
+        if not any(map(is_seen, name)):
+            raise forms.ValidationError("Launcher must be the name of the person who asks.")
         return name
 
     def clean(self) -> dict[str, object]:

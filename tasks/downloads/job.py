@@ -11,9 +11,9 @@ from django.conf import settings
 
 import progress
 from progress.messages import Level
+from tasks.runs.notify import Messenger
 
 from . import files, saving
-from .notify import Messenger
 from .source import Source, Unreachable, fetch_all
 from .wanted import Wanted
 
@@ -89,6 +89,7 @@ def download(
     }
     summary = _summary(result)
     progress.set(len(wanted), len(wanted), summary, "reports")
+    progress.missing(len(failed))
     if failed:
         progress.log(f"{len(failed):,} reports could not be fetched. The run's page can fetch those again.", "warning")
     messenger.send("Download finished", f"{wanted.launcher}: {_about(wanted)}\n{summary}, {result['seconds']:g} s")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from typing import IO
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib import messages
+from django.core.files import File
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -17,8 +19,8 @@ from tasks import runs
 from tasks.models import State, TaskRun
 from tasks.web.access import own_runs, viewer_of, visible_runs
 from tasks.web.limits import limit_starts
-from tasks.web.requests import BadBody, idempotency_key, read_body, refuse, wants_json
-from tasks.web.views import addresses, home_page
+from tasks.web.requests import BadBody, idempotency_key, key_reused, read_body, refuse, wants_json
+from tasks.web.views import addresses, gone, home_page
 
 from . import files
 from .form import DownloadForm
@@ -46,6 +48,8 @@ def start_download(request: HttpRequest) -> HttpResponse:
         wanted = form.wanted()
         try:
             result = shell().apply_async(kwargs={**wanted.as_arguments()}, idempotency_key=key)
+        except runs.KeyReused as error:
+            return key_reused(error)
         except runs.NotAccepted as error:
             form.add_error(None, str(error))
     if not form.is_valid():
@@ -64,7 +68,7 @@ def fetch_missing(request: HttpRequest, task_id: str) -> HttpResponse:
     """A new run for the reports that failed in an ended one; its files hold what both have fetched."""
     found = visible_runs(viewer_of(request)).filter(pk=task_id, name=NAME).first()
     if found is None:
-        raise Http404("There is no such download, or it is not yours.")
+        return gone(request, "Nothing was started.")
     if found.state != State.SUCCESS or not (found.result or {}).get("days_failed"):
         if wants_json(request):
             return refuse({"state": ["Nothing is missing in this download, or it has not ended well."]}, 409)
@@ -85,20 +89,31 @@ def download_file(request: HttpRequest, task_id: str, kind: str) -> StreamingHtt
     file = next((one for one in files.ready([task_id]).get(task_id, ()) if one.kind == kind), None)
     if file is None:
         raise Http404("There is no such file any more.")
-    try:
-        content = files.storage().open(file.name)
-    except FileNotFoundError:
-        raise Http404("The file is gone.") from None
-    response = StreamingHttpResponse(_pieces(content), content_type=TYPES[kind])
+    if not files.storage().exists(file.name):
+        raise Http404("The file is gone.")
+    response = StreamingHttpResponse(_pieces(file.name), content_type=TYPES[kind])
     response["Content-Length"] = str(file.size)
     response["Content-Disposition"] = f'attachment; filename="{file.filename}"'
     return response
 
 
-async def _pieces(content: IO[bytes]) -> AsyncIterator[bytes]:
-    # Asynchronous: of an ordinary iterator Django's ASGI handler would first collect all of it in memory.
+async def _pieces(name: str) -> AsyncIterator[bytes]:
+    # Asynchronous: of an ordinary iterator Django's ASGI handler would first collect all of it in memory. The file is
+    # opened with the first piece: of a client that has left before, nobody would close it.
+    opening = asyncio.ensure_future(sync_to_async(files.storage().open, thread_sensitive=False)(name))
+    try:
+        content = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close)
+        raise
     try:
         while piece := await sync_to_async(content.read, thread_sensitive=False)(files.CHUNK):
             yield piece
     finally:
         await sync_to_async(content.close, thread_sensitive=False)()
+
+
+def _close(opening: asyncio.Task[File[Any]]) -> None:
+    """Close what was opened for a client that has left meanwhile."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

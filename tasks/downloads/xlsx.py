@@ -11,6 +11,8 @@ from typing import IO
 
 import xlsxwriter
 
+from .formula import is_formula
+
 #: Rows of a sheet, with its header: Excel opens no more. A longer table goes on in a second sheet.
 MAX_ROWS = 1_048_576
 
@@ -63,8 +65,7 @@ class Workbook:
         sheet, row = self._sheet, self._row
         for column, value in enumerate(cells):
             if isinstance(value, str):
-                risky = value.startswith(("=", "+", "-", "@"))
-                sheet.write_string(row, column, value, self._risky if risky else None)
+                sheet.write_string(row, column, value, self._risky if is_formula(value) else None)
             elif isinstance(value, date):
                 sheet.write_datetime(row, column, value, self._date)
             elif value is not None:  # a report may have no figure: the cell stays empty

@@ -51,7 +51,7 @@ class Attempt:
         self.huey = huey
         self.run = run
         self.ended = self.began = False
-        self.reporter = Reporter(run.pk, run.attempt, get_record())
+        self.reporter = Reporter(run.pk, run.attempt, get_record(), tries=run.tries, lost=run.lost)
         self.task: HueyTask = task_of(huey, run)
         # What follows is accepted in the transaction that records the end.
         self.task.on_complete = self.task.on_error = None
@@ -124,7 +124,7 @@ class Attempt:
         options["retry_delay"] = values.encode(self.task.retry_delay)
         message["options"] = options
         due = aware(self.huey, at) or timezone.now()
-        columns: dict[str, object] = {"message": message, "error": self._error}
+        columns: dict[str, object] = {"message": message, "error": self._error, "tries": self.run.tries + 1}
         if with_retries(lambda: runs.postpone(self.run.pk, self.run.attempt, due, columns)):
             self.run.refresh_from_db()
             tell_pause(self.reporter, self.run, retry_waiting(self.run))

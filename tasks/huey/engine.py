@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Sequence
 from typing import Any, cast
 
 import redis
@@ -44,6 +45,19 @@ class HueyEngine:
             huey.storage.add_to_schedule(data, naive(huey, run.due_at))
         else:
             huey.storage.enqueue(data, run.priority)
+
+    def publish_many(self, found: Sequence[TaskRun]) -> list[TaskRun]:
+        """One after the other."""
+        refused = []
+        for run in found:
+            try:
+                self.publish(run)
+            except Exception as error:
+                if self.is_away(error):
+                    raise
+                logger.warning("%s cannot be sent: %s", run, error)
+                refused.append(run)
+        return refused
 
     def is_away(self, error: Exception) -> bool:
         """A lost or refused connection, or a Redis that is full."""
@@ -96,6 +110,11 @@ class HueyEngine:
         start = start_of(huey, task)
         start.id = None
         return start
+
+    def is_followed(self, run: TaskRun, *, ended_well: bool = True) -> bool:
+        """It has a next link; an error handler."""
+        options = run.message.get("options") if isinstance(run.message, dict) else None
+        return isinstance(options, dict) and bool(options.get("then" if ended_well else "error"))
 
     def free(self, run: TaskRun) -> None:
         """The next link of its pipeline, with its result."""

@@ -34,6 +34,7 @@ def start_of(huey: Queue, task: HueyTask, *, after: str | None = None, one_while
         queue=queue_name(huey),
         engine=NAME,
         max_attempts=int(getattr(type(task), "max_attempts", 3)),
+        max_tries=1 + max(int(task.retries or 0), 0),
         priority=_whole(name, task.priority),
         eta=aware(huey, task.eta),
         expires=aware(huey, task.expires_resolved),

@@ -8,31 +8,40 @@ MAX_STEPS = 10_000
 MAX_DELAY = 5
 
 
-class LongRunningForm(forms.Form):
-    """The arguments of `long_running_task`."""
-
-    steps = forms.IntegerField(
+def _count(name: str, initial: int) -> forms.IntegerField:
+    limits = f"{name} must be a whole number from 1 to {MAX_STEPS:,}."
+    return forms.IntegerField(
         required=False,
-        initial=100,
+        initial=initial,
         min_value=1,
         max_value=MAX_STEPS,
         help_text=f"1 to {MAX_STEPS:,}",
-        error_messages={
-            "invalid": f"steps must be a whole number from 1 to {MAX_STEPS:,}.",
-            "min_value": f"steps must be a whole number from 1 to {MAX_STEPS:,}.",
-            "max_value": f"steps must be a whole number from 1 to {MAX_STEPS:,}.",
-        },
+        error_messages=dict.fromkeys(("invalid", "min_value", "max_value"), limits),
     )
-    delay = forms.FloatField(
+
+
+def _delay(each: str) -> forms.FloatField:
+    limits = f"delay must be a number of seconds from 0 to {MAX_DELAY}."
+    return forms.FloatField(
         required=False,
         initial=0.1,
         min_value=0,
         max_value=MAX_DELAY,
-        help_text=f"seconds a step, 0 to {MAX_DELAY}",
+        help_text=f"seconds {each}, 0 to {MAX_DELAY}",
         widget=forms.NumberInput(attrs={"step": "any"}),
-        error_messages={
-            "invalid": f"delay must be a number of seconds from 0 to {MAX_DELAY}.",
-            "min_value": f"delay must be a number of seconds from 0 to {MAX_DELAY}.",
-            "max_value": f"delay must be a number of seconds from 0 to {MAX_DELAY}.",
-        },
+        error_messages=dict.fromkeys(("invalid", "min_value", "max_value"), limits),
     )
+
+
+class LongRunningForm(forms.Form):
+    """The arguments of `long_running_task`."""
+
+    steps = _count("steps", 100)
+    delay = _delay("a step")
+
+
+class ImportOrdersForm(forms.Form):
+    """The arguments of `import_orders_task`."""
+
+    orders = _count("orders", 300)
+    delay = _delay("an order")

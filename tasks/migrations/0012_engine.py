@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tasks", "0005_follow_old_rows")]
+    dependencies = [("tasks", "0013_schedules")]
 
     operations = [
         migrations.AddField(
@@ -24,6 +24,15 @@ class Migration(migrations.Migration):
             name="attempts",
             field=models.JSONField(
                 blank=True, db_default=[], default=list, help_text="Who worked on it, where its engine's users ask."
+            ),
+        ),
+        migrations.RemoveIndex(model_name="taskrun", name="runs_in_queue"),
+        migrations.AddIndex(
+            model_name="taskrun",
+            index=models.Index(
+                condition=models.Q(("finished_at", None), ("held", False)),
+                fields=["queue", "engine", "accepted_at"],
+                name="runs_in_queue",
             ),
         ),
     ]

@@ -16,23 +16,27 @@ if TYPE_CHECKING:
     from .accepting import Start, accept, adopt, check_id, hold
     from .cancelling import cancel
     from .database import DatabaseAway, with_retries
-    from .engine import Engine, NoEngine, NotAccepted, engines, get_engine, register
+    from .engine import Engine, KeyReused, NoEngine, NotAccepted, engines, get_engine, register
+    from .fence import hold_fast, holds, works
     from .message import MAX_ERROR, MAX_MESSAGE, MAX_RESULT, plain, storable
-    from .moves import CANCELLED, claim, end, expire, give_back, hold_fast, holds, lost, postpone, release, set_aside
+    from .moves import CANCELLED, claim, end, expire, give_back, is_alone, lost, postpone, release, set_aside
     from .repeating import again
     from .sending import send
+    from .together import at_once
 
 #: Where each name is. Imported when it is asked for: what logs a line needs `trace` before Django has its models.
 _PLACES = {
     "accepting": ("Start", "accept", "adopt", "check_id", "hold"),
+    "together": ("at_once",),
     "repeating": ("again",),
     "cancelling": ("cancel",),
     "database": ("DatabaseAway", "with_retries"),
-    "engine": ("Engine", "NoEngine", "NotAccepted", "engines", "get_engine", "register"),
+    "engine": ("Engine", "KeyReused", "NoEngine", "NotAccepted", "engines", "get_engine", "register"),
+    "fence": ("hold_fast", "holds", "works"),
     "message": ("MAX_ERROR", "MAX_MESSAGE", "MAX_RESULT", "plain", "storable"),
     "moves": (
-        *("CANCELLED", "claim", "end", "expire", "give_back", "hold_fast", "holds", "lost", "postpone", "release"),
-        "set_aside",
+        *("CANCELLED", "claim", "end", "expire", "give_back", "is_alone", "lost", "postpone"),
+        *("release", "set_aside"),
     ),
     "sending": ("send",),
 }
@@ -45,12 +49,14 @@ __all__ = [
     "MAX_RESULT",
     "DatabaseAway",
     "Engine",
+    "KeyReused",
     "NoEngine",
     "NotAccepted",
     "Start",
     "accept",
     "adopt",
     "again",
+    "at_once",
     "cancel",
     "check_id",
     "claim",
@@ -62,6 +68,7 @@ __all__ = [
     "hold",
     "hold_fast",
     "holds",
+    "is_alone",
     "lost",
     "plain",
     "postpone",
@@ -71,6 +78,7 @@ __all__ = [
     "set_aside",
     "storable",
     "with_retries",
+    "works",
 ]
 
 

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from progress.messages import ID_PATTERN
 from progress.types import JSON
 from tasks.models import CELERY, FINAL, State, TaskRun, new_id
 
-from . import counts
+from . import barrier, counts, keys, periodic
 from .database import DatabaseAway, reconnect
-from .engine import NotAccepted
+from .engine import KeyReused, NotAccepted
 from .message import plain
 from .moves import begin_again, end_cancelled
 from .owner import Owner, current_owner
-from .sending import send
+from .sending import goes_now, send, send_new
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +38,7 @@ class Start:
 
     `message` is `{"args", "kwargs", "options"}` as JSON. `one_while_active`: while a run of the same owner and task
     with the same value is active, a start gives that one. `after`: the run or group that a held run waits for. `anew`:
-    where a run of this id has ended, it begins again; without, that run is given.
+    where a run of this id has ended, it begins again; without, that run is given. `goes_on`: begin at its checkpoint.
     """
 
     name: str
@@ -48,6 +47,8 @@ class Start:
     engine: str = CELERY
     id: str | None = None
     max_attempts: int = 3
+    tries: int = 1
+    max_tries: int | None = None
     priority: int | None = None
     eta: datetime | None = None
     expires: datetime | None = None
@@ -57,6 +58,7 @@ class Start:
     after: str | None = None
     anew: bool = False
     behind: Sequence[Start] = field(default_factory=tuple)
+    goes_on: TaskRun | None = None
 
     def row(self, now: datetime) -> TaskRun:
         """The row, without an owner. Raises `NotAccepted` for what has no room in it."""
@@ -74,6 +76,8 @@ class Start:
             queue=self.queue,
             engine=self.engine,
             max_attempts=self.max_attempts,
+            tries=self.tries,
+            max_tries=self.max_tries,
             priority=self.priority,
             eta=self.eta,
             expires=self.expires,
@@ -82,7 +86,32 @@ class Start:
             after=self.after,
             held=self.after is not None,
             accepted_at=now,
+            checkpoint=self.goes_on and self.goes_on.checkpoint,
+            checkpoint_at=self.goes_on and self.goes_on.checkpoint_at,
         )
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A start within `at_once`: its row, which is not stored yet."""
+
+    start: Start
+    run: TaskRun
+    owner: Owner | None
+    #: The run that has started it was cancelled.
+    of_cancelled: bool
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is started within `at_once`, and the runs that start it, each looked up once."""
+
+    waiting: list[Waiting] = field(default_factory=list)
+    parents: dict[str, TaskRun | None] = field(default_factory=dict)
+
+
+#: The batch of here and now; None outside of `at_once`.
+together: ContextVar[Batch | None] = ContextVar("tasks_together", default=None)
 
 
 def accept(
@@ -90,8 +119,8 @@ def accept(
 ) -> TaskRun:
     """Write the row of a new run and publish its message when the caller's transaction commits.
 
-    The same id, or the same owner's `idempotency_key` within 24 h, gives the run that is there. Raises `NotAccepted`
-    for what cannot be stored.
+    The same id, or the same owner's `idempotency_key` for the same task within 24 h, gives the run that is there.
+    Raises `NotAccepted` for what cannot be stored, and `KeyReused` where that run has other arguments.
     """
     again = start if start.id is not None else replace(start, id=new_id())
     now = timezone.now()
@@ -125,13 +154,21 @@ def _accept(
     run = start.row(now)
     run.id = new or run.id
     run.retry_of = retry_of
-    above = _give_owner(run, owner or current_owner())
+    run.periodic, run.tick = periodic.current()
+    batch = together.get()
+    above = _give_owner(run, owner or current_owner(), None if batch is None else batch.parents)
+    of_cancelled = above is not None and above.cancel_requested_at is not None and above.finished_at is None
     if idempotency_key:
         if plain(idempotency_key) != idempotency_key:
             raise NotAccepted(f"idempotency_key must be a text that can be stored, but got {idempotency_key!r}."[:300])
-        run.idempotency_key = f"{run.owner_id or run.session_key}:{idempotency_key}"[:200]
+        run.idempotency_key = keys.idempotency_key(run, idempotency_key)
     if start.one_while_active is not None:
-        run.active_key = _active_key(run, start.one_while_active)
+        run.active_key = keys.active_key(run, start.one_while_active)
+    if goes_now(run):
+        run.sent_at = now
+    if batch is not None and not (start.behind or run.idempotency_key or run.active_key):
+        batch.waiting.append(Waiting(start, run, owner, of_cancelled))
+        return run
     if not (start.behind or run.idempotency_key or run.active_key or start.id or above):
         run.save(force_insert=True)
         _accepted(run)
@@ -146,10 +183,11 @@ def _accept(
                 hold(start.behind, run)
         elif run.is_final and start.anew and begin_again(wanted):
             run, created = wanted, True
+            run.sent_at = None
             hold(start.behind, run)
     if created:
         _accepted(run)
-        if above is not None and above.cancel_requested_at is not None and above.finished_at is None:
+        if of_cancelled:
             end_cancelled(run.pk)  # a child of a cancelled parent is not begun
     return run
 
@@ -158,7 +196,7 @@ def _accepted(run: TaskRun) -> None:
     logger.info("Accepted %s.", run, extra={"task_id": run.pk})
     counts.accepted(run)
     if not run.held:
-        transaction.on_commit(lambda: send(run), robust=True)
+        transaction.on_commit(lambda: send(run) if run.sent_at is None else send_new(run), robust=True)
 
 
 def adopt(start: Start) -> None:
@@ -198,15 +236,23 @@ def hold(starts: Sequence[Start], run: TaskRun | None) -> None:
             _give_owner(row, current_owner())
         rows.append(row)
     TaskRun.objects.bulk_create(rows, ignore_conflicts=True)
-    known = TaskRun.objects.filter(pk__in=[row.pk for row in again], state__in=FINAL)
-    ended = set(known.values_list("pk", flat=True)) if again else set()
+    ended = {run.pk for some in _known(again) for run in some.filter(state__in=FINAL).only("pk")}
     for row in again:
         if row.pk in ended:
             begin_again(row)
-    # A row that was there before (a replaced task, the rest of its chain) waits for what it waits for from now on.
+    # A row that was there before (a replaced task, the rest of its chain) waits for what it waits for from now on. One
+    # that was replaced is still the part of a group that it was.
+    begun = (run for some in _known(rows) for run in some.filter(attempt__gt=0).only("progress"))
+    replaced = {run.pk for run in begun if _is_replaced(run)}
     for row in rows:
         waiting = TaskRun.objects.filter(pk=row.pk, held=True, state=State.PENDING)
-        waiting.update(after=row.after, group_id=row.group_id)
+        waiting.update(after=row.after, **({} if row.pk in replaced else {"group_id": row.group_id}))
+
+
+def _known(rows: Sequence[TaskRun]) -> Iterator[QuerySet[TaskRun]]:
+    """Those of `rows` that are stored, some at a time."""
+    for at in range(0, len(rows), barrier.SLICE):
+        yield TaskRun.objects.filter(pk__in=[row.pk for row in rows[at : at + barrier.SLICE]])
 
 
 def _flat(starts: Sequence[Start]) -> Iterator[Start]:
@@ -215,21 +261,24 @@ def _flat(starts: Sequence[Start]) -> Iterator[Start]:
         yield from _flat(start.behind)
 
 
+def _is_replaced(run: TaskRun) -> bool:
+    """True of a run that goes on as another task: see `moves.set_aside`."""
+    return bool(run.progress.get("replaced"))
+
+
 def _let_go(run: TaskRun, wanted: TaskRun) -> bool:
     """The turn of a held run has come; what is `wanted` of it is known now. False if it came before, or it ended."""
-    names = ("name", "message", "queue", "group_id", "eta", "expires", "priority", "max_attempts")
+    names = ("name", "message", "queue", "group_id", "eta", "expires", "priority", "max_attempts", "tries", "max_tries")
     known = {name: getattr(wanted, name) for name in names}
+    if _is_replaced(run):
+        known["group_id"] = run.group_id
+    known["freed_at"] = None if wanted.held else wanted.accepted_at
     for name, value in known.items():
         setattr(run, name, value)
-    run.held, run.after, run.sent_at = wanted.held, wanted.after, None
+    known["after"] = wanted.after or (None if run.after == run.pk else run.after)  # what it waited for stays known
+    run.held, run.after, run.sent_at = wanted.held, known["after"], None
     free = TaskRun.objects.filter(pk=run.pk, held=True, state=State.PENDING)
-    return bool(free.update(held=wanted.held, after=wanted.after, sent_at=None, **known))
-
-
-def _active_key(run: TaskRun, value: object) -> str:
-    """The key under which only one run of this owner may be active."""
-    digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-    return f"{run.owner_id or run.session_key}:{run.name}:{digest}"[-200:]
+    return bool(free.update(held=wanted.held, sent_at=None, **known))
 
 
 def _insert(run: TaskRun, *, known_id: bool) -> tuple[TaskRun, bool]:
@@ -254,15 +303,24 @@ def _insert(run: TaskRun, *, known_id: bool) -> tuple[TaskRun, bool]:
     if there is None:  # pragma: no cover - the row cannot be neither there nor insertable
         raise NotAccepted("The run could not be stored.")
     created = there.pk == mine and there.accepted_at == run.accepted_at
+    reused = not created and run.idempotency_key is not None and run.idempotency_key == there.idempotency_key
+    if reused and keys.arguments(there) != keys.arguments(run):
+        raise KeyReused(f"This Idempotency-Key has started {there.pk} with other arguments: use another key.")
     return (run if created else there), created
 
 
-def _give_owner(run: TaskRun, owner: Owner | None) -> TaskRun | None:
-    """Whose run it is: the person's who asks, else that of the task which starts it. Returns the latter's row."""
+def _give_owner(run: TaskRun, owner: Owner | None, known: dict[str, TaskRun | None] | None = None) -> TaskRun | None:
+    """Whose run it is: the person's who asks, else that of the task which starts it. Returns the latter's row.
+
+    `known`: rows that were looked up before.
+    """
     above = None
     if run.parent_id is not None:
-        fields = ("owner_id", "session_key", "cancel_requested_at", "finished_at")
-        above = TaskRun.objects.filter(pk=run.parent_id).only(*fields).first()
+        known = {} if known is None else known
+        if run.parent_id not in known:
+            fields = ("owner_id", "session_key", "cancel_requested_at", "finished_at")
+            known[run.parent_id] = TaskRun.objects.filter(pk=run.parent_id).only(*fields).first()
+        above = known[run.parent_id]
     if owner is not None:
         run.owner_id, run.session_key = owner.key()
     elif above is not None:

@@ -41,10 +41,15 @@ def start(question: Callable[[], T], name: str) -> Future[T]:
 
 
 class OneAtATime(Generic[T]):
-    """A question with one thread: while its answer is still out, another caller waits for that answer as well."""
+    """A question with one thread: while its answer is still out, another caller waits for that answer as well.
 
-    def __init__(self, question: Callable[[], T], name: str) -> None:
+    `fresh`: for so many seconds after it was asked, an answer serves those who come later, too.
+    """
+
+    def __init__(self, question: Callable[[], T], name: str, *, fresh: float = 0.0) -> None:
         self._question = question
+        self._fresh = fresh
+        self._asked_at = float("-inf")
         self._name = name
         self._lock = threading.Lock()
         self._asked: Future[T] | None = None
@@ -52,8 +57,10 @@ class OneAtATime(Generic[T]):
     def ask(self) -> Future[T]:
         """The answer that is out, else a new one."""
         with self._lock:
-            if self._asked is None or self._asked.done():
+            old = time.monotonic() - self._asked_at > self._fresh
+            if self._asked is None or (self._asked.done() and old):
                 self._asked = start(self._question, self._name)
+                self._asked_at = time.monotonic()
             return self._asked
 
 

@@ -7,6 +7,7 @@ import logging
 from progress.record import get_record
 from tasks.models import State, TaskRun
 
+from .following import follow_alone
 from .moves import ask_to_cancel, cancel_children, end_cancelled, follow_up
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ def cancel(task_id: str) -> bool:
     if asked:
         request_cancel(task_id)
     unheard = TaskRun.objects.filter(parent_id=task_id, unfollowed=True)
+    follow_alone(unheard)
     for child in list(unheard.values_list("pk", flat=True)[:AT_ONCE]):
         follow_up(child)
     return revoked or asked or TaskRun.objects.filter(pk=task_id, state=State.STARTED).exists()

@@ -86,7 +86,7 @@ def claimed(run: TaskRun) -> None:
     """An attempt begins."""
     counts.add("attempts", run.name)
     if run.attempt == 1 and run.started_at is not None:
-        due = max(run.accepted_at, run.eta) if run.eta else run.accepted_at
+        due = max(moment for moment in (run.accepted_at, run.eta, run.freed_at) if moment)
         _observe("wait", run.name, (run.started_at - due).total_seconds())
 
 
@@ -105,6 +105,17 @@ def refused() -> None:
 def sent_again() -> None:
     """A run whose message or worker was lost is sent again."""
     counts.add("sent_again")
+
+
+def ticked(entry: str, late: float) -> None:
+    """A tick of a schedule's entry fired, so many seconds late."""
+    counts.add("ticks", entry)
+    _observe("late", entry, late)
+
+
+def missed(entry: str, count: int) -> None:
+    """Ticks that nobody was there for, and that do not fire any more."""
+    counts.add("ticks_missed", entry, by=count)
 
 
 def _observe(name: str, task: str, seconds: float) -> None:

@@ -15,6 +15,8 @@ RETRY_FOR = 30.0
 #: Seconds between two tries.
 PAUSE = 0.5
 
+#: PostgreSQL's word for a lock that was waited for in vain.
+LOCK_NOT_AVAILABLE = "55P03"
 #: What a database says that is locked or away.
 DatabaseAway = (OperationalError, InterfaceError)
 
@@ -30,6 +32,30 @@ def with_retries(call: Callable[[], T]) -> T:
                 raise
             connection.close()
             time.sleep(PAUSE)
+
+
+#: Seconds for which the sweep waits for a row that somebody has locked; it comes again.
+LOCK_WAIT = 1
+
+
+def unless_locked(move: Callable[[], object]) -> bool:
+    """Make `move`; False where somebody holds its row: one that is frozen in a fence holds up nobody else."""
+    if connection.vendor != "postgresql":  # SQLite has one lock for everybody
+        move()
+        return True
+    with connection.cursor() as cursor:  # of the session, not of a transaction: what is told must be committed
+        cursor.execute(f"SET lock_timeout = '{LOCK_WAIT}s'")
+    try:
+        move()
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", "") != LOCK_NOT_AVAILABLE:
+            raise
+        return False
+    finally:
+        if connection.connection is not None:
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = DEFAULT")
+    return True
 
 
 class Patience:

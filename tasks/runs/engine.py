@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from django.db.models import Q
@@ -26,6 +27,10 @@ class NoEngine(NotAccepted, LookupError):
     """A run of a task engine that is not set up in this process."""
 
 
+class KeyReused(NotAccepted):
+    """The owner has used this Idempotency-Key for the same task with other arguments."""
+
+
 class Engine(Protocol):
     """A task queue, such as Celery. Its own room registers one under the name that its runs have in their rows."""
 
@@ -34,6 +39,10 @@ class Engine(Protocol):
 
     def publish(self, run: TaskRun) -> None:
         """Put the run's message into its queue, once more if it was there before: a copy cannot claim. Raises."""
+
+    def publish_many(self, found: Sequence[TaskRun]) -> list[TaskRun]:
+        """`publish` of each, in few round trips. Returns those whose own message is at fault; raises for a broker that
+        is away, and then some may be in their queues and some not."""
 
     def is_away(self, error: Exception) -> bool:
         """True if `error` says that the broker does not answer or takes nothing now; False if the message is bad."""
@@ -64,6 +73,9 @@ class Engine(Protocol):
 
     def again(self, run: TaskRun) -> Start:
         """A start with the arguments of an ended run. Raises `NotAccepted` when its task does not exist any more."""
+
+    def is_followed(self, run: TaskRun, *, ended_well: bool = True) -> bool:
+        """True if `free` would accept something; if not `ended_well`, if `failed` would call somebody."""
 
     def free(self, run: TaskRun) -> None:
         """The run has ended well: accept what follows it (its next link, its callbacks)."""

@@ -13,7 +13,7 @@ from typing import cast
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
-from django.db.models import DateTimeField, Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models import DateTimeField, Exists, F, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -21,11 +21,13 @@ from progress.messages import Changing, TaskError
 from progress.types import JSON
 from tasks.models import CLAIMABLE, FINAL, State, TaskRun
 
-from . import barrier, counts
+from . import barrier, counts, deaths
 from .engine import get_engine
 from .message import MAX_TRACEBACK, plain, sayable
+from .returning import update_returning
 from .sending import send
 from .state import tell
+from .stuck import cancelled_parents
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ def claim(
 ) -> TaskRun | None:
     """Begin the next attempt for `worker`; None when this message is a copy and must be dropped.
 
-    A caller that does not know whether its claim was stored asks again with the same `at`, its name for this claim.
+    Who does not know whether the claim was stored asks again with the same `at`, its name for this claim.
     `waited_until`: the time that the message named and its worker has waited for, by a clock that nobody sets.
     """
     now = at or timezone.now()
@@ -50,57 +52,40 @@ def claim(
     if waited_until is not None:
         due |= Q(next_retry_at=waited_until) | Q(next_retry_at=None, eta=waited_until)
     due &= Q(expires=None) | Q(expires__gt=now)
-    with transaction.atomic():
-        claimed = TaskRun.objects.filter(
-            due, ~Exists(cancelled_parents()), pk=task_id, state__in=CLAIMABLE, held=False, cancel_requested_at=None
-        ).update(
-            state=State.STARTED,
-            attempt=F("attempt") + 1,
-            worker=worker,
-            started_at=now,
-            next_retry_at=None,
-            error=None,
-            sent_at=Coalesce("sent_at", Value(now, DateTimeField())),  # it arrived, so it was sent
-        )
-        if claimed:
-            return TaskRun.objects.get(pk=task_id)
+    free = TaskRun.objects.filter(
+        due, ~Exists(cancelled_parents()), pk=task_id, state__in=CLAIMABLE, held=False, cancel_requested_at=None
+    )
+    claimed = update_returning(
+        free,
+        state=State.STARTED,
+        attempt=F("attempt") + 1,
+        worker=worker,
+        started_at=now,
+        next_retry_at=None,
+        error=None,
+        advanced=False,
+        sent_at=Coalesce("sent_at", Value(now, DateTimeField())),  # it arrived, so it was sent
+    )
+    if claimed:
+        return claimed[0]
     if at is None:
         return None
     return TaskRun.objects.filter(pk=task_id, state=State.STARTED, worker=worker, started_at=at).first()
 
 
-def cancelled_parents() -> QuerySet[TaskRun]:
-    """For `Exists` over runs: the parent, if its cancel was asked for before it had ended and after it started the run.
-
-    What is accepted at the end of a cancelled run (an error callback) is no part of it.
-    """
-    cancelled = TaskRun.objects.filter(pk=OuterRef("parent_id"), cancel_requested_at__isnull=False)
-    return cancelled.filter(Q(finished_at=None) | Q(finished_at__gt=OuterRef("accepted_at")))
-
-
 def begin_again(wanted: TaskRun) -> bool:
     """A canvas whose ids were given out is called once more: its ended run waits again, as it is `wanted` now.
 
-    The count of attempts goes on, so that nothing of before can write. False if it has not ended, or was revoked: an
-    id that was revoked stays so, as Celery's workers see it.
+    The count of attempts goes on. False if it has not ended, or was revoked: that stays so, as Celery's workers see it.
     """
     names = [*("name", "message", "queue", "group_id", "parent_id", "eta", "expires", "priority", "max_attempts")]
-    names += ["held", "after", "accepted_at"]
+    names += ["tries", "max_tries", "held", "after", "accepted_at", "freed_at"]
     values: dict[str, object] = {name: getattr(wanted, name) for name in names}
-    values |= {"state": State.PENDING, "worker": "", "lost": 0, "unfollowed": False, "progress": {}, "traceback": ""}
-    empty = ("sent_at", "started_at", "finished_at", "next_retry_at", "cancel_requested_at", "result", "error")
-    values |= dict.fromkeys(empty)
+    values |= {"state": State.PENDING, "worker": "", "lost": 0, "in_vain": 0, "unfollowed": False}
+    values |= {"progress": {}, "traceback": ""}
+    empty = ["sent_at", "started_at", "finished_at", "next_retry_at", "cancel_requested_at", "result", "error"]
+    values |= dict.fromkeys([*empty, "checkpoint", "checkpoint_at"])
     return bool(TaskRun.objects.filter(pk=wanted.pk, state__in=(State.SUCCESS, State.FAILURE)).update(**values))
-
-
-def holds(task_id: str, attempt: int) -> bool:
-    """True if `attempt` is still the one that runs."""
-    return TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED).exists()
-
-
-def hold_fast(task_id: str, attempt: int) -> bool:
-    """`holds`, and until the end of the caller's transaction nobody takes the run away: the row is locked."""
-    return bool(TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED).update(attempt=attempt))
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------
@@ -118,12 +103,13 @@ def end(
     numbers: Changing | None = None,
     others: Mapping[str, object] | None = None,
     quietly: bool = False,
+    alone: bool = False,
 ) -> TaskRun | None:
     """Record the end of a run, once, and free or end what waits for it. None: somebody else holds it; nothing written.
 
     Who ends it is named by the number of its `attempt`; or by the `worker` that holds it, which may also end one that
     waits; by neither, whoever has not ended may be. `others` are further columns. `quietly`: viewers are told by the
-    caller.
+    caller. `alone`: see `is_alone`; then the end is one statement.
     """
     waiting = Q(state__in=CLAIMABLE)
     if attempt is not None:
@@ -145,20 +131,37 @@ def end(
     }
     if numbers is not None:
         values["progress"] = numbers
-    run = _end(mine, task_id, values, quietly=quietly)
+    if state == State.SUCCESS:  # nothing is left to go on with
+        values |= {"checkpoint": None, "checkpoint_at": None}
+    run = _end(mine, task_id, values, quietly=quietly, alone=alone)
     if run is None and attempt is not None:
         counts.refused()
         logger.warning("Refused a late write: attempt %s of %s holds the run no longer.", attempt, task_id)
     return run
 
 
-def _end(mine: Q, task_id: str, values: Mapping[str, object], *, quietly: bool = False) -> TaskRun | None:
+def is_alone(run: TaskRun) -> bool:
+    """True if nothing waits for the good end of this claimed run: no link, no callback, no chord."""
+    return not run.group_id and not get_engine(run.engine).is_followed(run)
+
+
+def _end(
+    mine: Q, task_id: str, values: Mapping[str, object], *, quietly: bool = False, alone: bool = False
+) -> TaskRun | None:
     """The door. One transaction: the end, and what waits for it."""
-    with transaction.atomic():
-        if not TaskRun.objects.filter(mine, pk=task_id).update(**values):
+    found = TaskRun.objects.filter(mine, pk=task_id)
+    if alone:
+        ended = update_returning(found, **{**values, "unfollowed": False})
+        if not ended:
             return None
-        run = TaskRun.objects.get(pk=task_id)
-        follow(run)
+        run = ended[0]
+    else:
+        with transaction.atomic():
+            ended = update_returning(found, **values)
+            if not ended:
+                return None
+            run = ended[0]
+            follow(run)
     counts.ended(run)
     if not quietly:
         transaction.on_commit(lambda: tell(run), robust=True)
@@ -235,19 +238,19 @@ def postpone(task_id: str, attempt: int, at: datetime, values: Mapping[str, obje
 
 def set_aside(task_id: str, attempt: int) -> bool:
     """The running attempt is replaced by another task under its id, which lets it go. False from a stale one."""
-    mine = TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED)
-    moved = mine.filter(cancel_requested_at=None).update(
-        state=State.PENDING, held=True, after=task_id, worker="", sent_at=None, eta=None, next_retry_at=None
-    )
+    mine = TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED, cancel_requested_at=None)
+    values: dict[str, object] = {"state": State.PENDING, "held": True, "after": task_id, "worker": ""}
+    values |= {"progress": {"replaced": True}, "sent_at": None, "eta": None, "next_retry_at": None}
+    moved = mine.update(**values)
     if not moved:
         _revoke_instead(task_id, attempt)
     return bool(moved)
 
 
 def lost(task_id: str, worker: str, *, send_again: bool, why: str = "") -> str | None:
-    """The process that ran this task for `worker` is gone. The new state; None when the run moved on before.
+    """The process that ran this task for `worker` is gone, the last allowed time because of `why`.
 
-    `why` is said when it was the last allowed time.
+    The new state; None when the run moved on before.
     """
     run = TaskRun.objects.filter(pk=task_id, state=State.STARTED, worker=worker).first()
     if run is None:
@@ -255,15 +258,9 @@ def lost(task_id: str, worker: str, *, send_again: bool, why: str = "") -> str |
     if run.cancel_requested_at is not None:
         _revoke_instead(task_id, run.attempt)
         return State.REVOKED
-    if run.lost + 1 >= run.max_attempts:
-        times = "once" if run.max_attempts == 1 else f"{run.max_attempts} times"
-        error: TaskError = {
-            "type": "WorkerLost",
-            "message": f"The worker process died in this task {times}." + (f" The last time: {why}" if why else ""),
-        }
-        others = {"lost": F("lost") + 1}
-        return State.FAILURE if end(task_id, State.FAILURE, attempt=run.attempt, error=error, others=others) else None
-    again: dict[str, object] = {"lost": F("lost") + 1}
+    again: dict[str, object] = {"lost": F("lost") + 1, "in_vain": F("in_vain") + int(not run.advanced)}
+    if (error := deaths.too_many(run, why)) is not None:
+        return State.FAILURE if end(task_id, State.FAILURE, attempt=run.attempt, error=error, others=again) else None
     if send_again:
         again["sent_at"] = None  # should the broker be away, the sweep sends it as soon as that is back
     return State.RETRY if _give_back(run, again, send_again=send_again) else None
@@ -322,13 +319,16 @@ def ask_to_cancel(task_id: str) -> bool:
 
 
 def cancel_children(parent_id: str) -> None:
-    """In two statements, however many there are: those that wait are REVOKED, those that run are asked to end.
+    """`cancel_all` of what a run has started."""
+    cancel_all(TaskRun.objects.filter(parent_id=parent_id))
 
-    Each one's own followers and viewers hear of it when the sweep, or the canceller, calls `follow`.
+
+def cancel_all(children: QuerySet[TaskRun]) -> None:
+    """In two statements, however many: those that wait are REVOKED, those that run are asked to end.
+
+    Each one's followers and viewers hear of it when the sweep, or the canceller, calls `follow`.
     """
-    now = timezone.now()
-    children = TaskRun.objects.filter(parent_id=parent_id)
-    asked = {"cancel_requested_at": now}
+    asked = {"cancel_requested_at": (now := timezone.now())}
     children.filter(state=State.STARTED, cancel_requested_at=None).update(**asked)
     values = {"state": State.REVOKED, "finished_at": now, "error": CANCELLED, "next_retry_at": None, **asked}
     children.filter(state__in=CLAIMABLE).update(held=False, unfollowed=True, **values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,6 +11,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from tasks.models import FINAL, TaskGroup, TaskRun
+
+logger = logging.getLogger(__name__)
 
 #: Runs deleted by one statement: short enough that a start never waits long for SQLite's one writer.
 SLICE = 500
@@ -27,15 +30,19 @@ def parse_age(text: str) -> timedelta:
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
+def prune_slice(older_than: timedelta) -> int:
+    """Delete up to `SLICE` of the runs that ended before `older_than` ago; returns how many."""
+    ended = TaskRun.objects.filter(finished_at__lt=timezone.now() - older_than).order_by("finished_at")  # by its index
+    ids = list(ended.values_list("pk", flat=True)[:SLICE])
+    return TaskRun.objects.filter(pk__in=ids, state__in=FINAL).delete()[0] if ids else 0
+
+
 def prune(older_than: timedelta) -> int:
     """Delete the runs that ended before `older_than` ago; returns how many."""
     before = timezone.now() - older_than
     count = 0
-    while True:
-        ids = list(TaskRun.objects.filter(state__in=FINAL, finished_at__lt=before).values_list("pk", flat=True)[:SLICE])
-        if not ids:
-            break
-        count += TaskRun.objects.filter(pk__in=ids).delete()[0]
+    while deleted := prune_slice(older_than):
+        count += deleted
     # A group that was only saved has no end of its own.
     TaskGroup.objects.filter(Q(done=True) | Q(body__isnull=True), created_at__lt=before).delete()
     for prune_more in _more:

@@ -14,18 +14,19 @@ from functools import partial
 import redis
 from django.conf import settings
 from django.db import close_old_connections, transaction
-from django.db.models import Exists, F, Max, Model, OuterRef, Q, QuerySet
+from django.db.models import F, Model, Q, QuerySet
 from django.utils import timezone
 
-from tasks.models import CLAIMABLE, FINAL, State, TaskGroup, TaskRun
+from tasks.models import CLAIMABLE, State, TaskGroup, TaskRun
 
-from . import barrier, beats, counts, moves, unreadable
+from . import beats, counts, moves, stuck, unreadable
+from .bounded import pairs
 from .cancelling import request_cancel
 from .clock import Countdowns, long_ago
-from .database import DatabaseAway
+from .database import DatabaseAway, unless_locked
 from .engine import engines, get_engine
+from .following import follow_alone
 from .missing import Missing
-from .prune import KEEP_RUNS, parse_age, prune
 from .sending import Unsendable, try_to_send, waits_here
 from .state import tell_deaf
 from .waiting import due
@@ -49,14 +50,22 @@ HARD_CANCEL_AFTER = 10.0
 FOLLOW_AFTER = timedelta(seconds=1)
 #: How often an end is followed in vain before what waits for it ends.
 FOLLOW_TRIES = 3
-#: A held run that nothing can free any more is ended after so long.
-ORPHANED_AFTER = timedelta(seconds=6)
-#: A group whose parts come from a generator gets its next part within this time, or its sender is taken for dead.
-UNFINISHED_AFTER = timedelta(minutes=10)
+#: Seconds of one sweep in which ends that nothing follows are settled by the hundred.
+SWIFT_FOR = 0.5
 #: Runs moved by one step of a sweep; the next sweep follows a second later.
 MAX_MOVES = 500
 #: How often a message that cannot be sent is tried before its run ends.
 SEND_TRIES = 2
+#: Parents that were cancelled within this time are looked at by each sweep, and so often all of them.
+LATELY, ALL_CANCELLED_EVERY = timedelta(minutes=10), 60.0
+
+
+_more: list[Callable[[], None]] = []
+
+
+def also_sweep(step: Callable[[], None]) -> None:
+    """Make `step` part of every worker's sweep, whether it leads or not, and whether Redis answers or not."""
+    _more.append(step)
 
 
 class Sweep:
@@ -77,7 +86,7 @@ class Sweep:
         self._missing = Missing()
         self._countdowns = Countdowns()
         self._troubled: set[str] = set()
-        self._pruned_at = float("-inf")
+        self._all_cancelled_at = float("-inf")
 
     def disconnected(self) -> None:
         """Redis did not answer, or did not know this worker: when it does, wait before judging others."""
@@ -88,6 +97,8 @@ class Sweep:
         close_old_connections()
         self._try(self._lost_here)
         self._try(self._cancel_here)
+        for step in _more:
+            self._try(step)
         if time.monotonic() < self._quiet_until:
             return
         workers = self._workers()
@@ -96,7 +107,6 @@ class Sweep:
         for step in (
             self._countdowns.keep,
             partial(self._lost_workers, workers),
-            self._late_retries,
             self._unsent,
             partial(self._out_of_queue, workers),
             self._expired,
@@ -104,7 +114,6 @@ class Sweep:
             self._orphans,
             self._cancelled_parents,
             self._open_groups,
-            self._prune,
         ):
             self._try(step)
 
@@ -203,50 +212,54 @@ class Sweep:
         }
 
         def lose(pk: str) -> None:
-            state = moves.lost(pk, by[pk], send_again=True)
-            if state:
-                logger.warning("Worker %s died in %s; the run is now %s.", by[pk], pk, state)
+            state: list[str | None] = []
+            if not unless_locked(lambda: state.append(moves.lost(pk, by[pk], send_again=True))):
+                logger.warning("%s is held by worker %s, which is silent; it is taken when it lets go.", pk, by[pk])
+            elif state[0]:
+                logger.warning("Worker %s died in %s; the run is now %s.", by[pk], pk, state[0])
 
         self._each(by, lose)
 
-    def _late_retries(self) -> None:
-        its_time = Q(next_retry_at=None) | Q(next_retry_at__lte=timezone.now())
-        self._send(TaskRun.objects.filter(its_time, state=State.RETRY, sent_at=None))
-
     def _unsent(self) -> None:
+        """What was never sent: retries whose time has come, and starts whose own sender could not."""
         now = timezone.now()
         countdown = settings.TASKS_LONGEST_COUNTDOWN
         is_due = Q(eta=None) | Q(eta__lte=now + countdown)
         # What was to wait in the database has no sender but this one.
         nobodys = long_ago("accepted_at", UNSENT_AFTER) | Q(eta__gt=F("accepted_at") + countdown)
-        self._send(TaskRun.objects.filter(is_due, nobodys, state=State.PENDING, held=False, sent_at=None))
+        late = Q(next_retry_at=None) | Q(next_retry_at__lte=now)
+        wanted = Q(late, state=State.RETRY) | Q(is_due, nobodys, state=State.PENDING)
+        # In the words of an index, which has what was not sent alone.
+        self._send(TaskRun.objects.filter(wanted, sent_at=None, held=False, finished_at=None))
 
     def _out_of_queue(self, workers: list[beats.Worker]) -> None:
         """Sent, but the message is gone: fewer messages are in the queue, and with the workers, than runs wait."""
         with_workers = {pk for worker in workers if not worker.dead for pk in (*worker.reserved, *worker.active)}
         with_workers |= self._pool.reserved() | self._pool.active()
         waiting = TaskRun.objects.filter(due(timezone.now()), sent_at__isnull=False)
-        for engine, queue in list(waiting.order_by().values_list("engine", "queue").distinct()):
-            of_queue = TaskRun.objects.filter(engine=engine, queue=queue)
-            here = waiting & of_queue
+        self._missing.begun()
+        for queue, engine in pairs(waiting, "queue", "engine"):
+            here = waiting.filter(queue=queue, engine=engine)
             try:
                 messages = get_engine(engine).count(queue)
             except Exception as error:  # the broker cannot say: then nobody is missing
                 logger.debug("The broker does not say how long %s is: %s", queue, error)
                 self._missing.forget((engine, queue))
                 continue
-            newest = of_queue.filter(attempt__gt=0, eta=None).aggregate(newest=Max("accepted_at"))["newest"]
-            lost = self._missing.look((engine, queue), here, messages, with_workers, newest, MAX_MOVES)
+            lost = self._missing.look((engine, queue), here, messages, with_workers, MAX_MOVES)
             self._send(TaskRun.objects.filter(pk__in=lost, state__in=CLAIMABLE))
 
     def _expired(self) -> None:
-        gone = TaskRun.objects.filter(state__in=CLAIMABLE, expires__lt=timezone.now())
-        self._each(list(gone.values_list("pk", flat=True)[:MAX_MOVES]), moves.expire)
+        gone = TaskRun.objects.filter(state__in=CLAIMABLE, expires__lt=timezone.now(), finished_at=None)
+        self._each(list(gone.order_by("expires").values_list("pk", flat=True)[:MAX_MOVES]), moves.expire)
 
     def _unfollowed(self) -> None:
         """Ends whose followers have not heard: children of a cancelled parent, followers that could not be stored."""
         # Without the states, which are FINAL: SQLite would read the index of all that ever ended (0.5 s of a million).
         late = TaskRun.objects.filter(long_ago("finished_at", FOLLOW_AFTER), unfollowed=True)
+        until = time.monotonic() + SWIFT_FOR
+        while time.monotonic() < until and follow_alone(late):
+            pass
         found = list(late.order_by("finished_at").values_list("pk", flat=True)[:MAX_MOVES])
         self._unheard = {pk: tries for pk, tries in self._unheard.items() if pk in found}
         self._each(found, self._follow)
@@ -265,21 +278,12 @@ class Sweep:
 
     def _orphans(self) -> None:
         """Held, but what it waits for has ended and was followed, or is gone: nothing can free it any more."""
-        alive = TaskRun.objects.filter(pk=OuterRef("after"))
-        alive = alive.filter(Q(unfollowed=True) | ~Q(state__in=FINAL)).exclude(pk=OuterRef("pk"))
-        alive = alive.exclude(held=True, after=OuterRef("pk"))  # two that wait for each other
-        group = TaskGroup.objects.filter(pk=OuterRef("after"), done=False)
-        # A chord further down a chain: its group is stored when its turn comes, its parts are held until then.
-        part = TaskRun.objects.filter(Q(unfollowed=True) | ~Q(state__in=FINAL), group_id=OuterRef("after"))
-        part = part.exclude(held=True, after=OuterRef("after"))  # a body that says it is one
-        held = TaskRun.objects.filter(long_ago("accepted_at", ORPHANED_AFTER), held=True, state=State.PENDING)
-        held = held.filter(~Exists(alive), ~Exists(group), ~Exists(part))
         error = "What it waited for has ended, or is gone, without starting it."
 
         def end(pk: str) -> None:
             moves.end(pk, State.FAILURE, error={"type": "Orphaned", "message": error})
 
-        self._each(self._twice("orphans", held), end)
+        self._each(self._twice("orphans", stuck.orphans()), end)
 
     def _twice(self, name: str, found: QuerySet[Model]) -> list[str]:
         """Those that were found by the look before as well: between two statements of another process all is unsure."""
@@ -290,40 +294,24 @@ class Sweep:
 
     def _cancelled_parents(self) -> None:
         """A child that was started in the moment in which its parent was cancelled; and who was asked, and waits."""
-        of_cancelled = Q(Exists(moves.cancelled_parents()), parent_id__isnull=False)
-        asked = Q(cancel_requested_at__isnull=False)
-        children = TaskRun.objects.filter(of_cancelled | asked, state__in=CLAIMABLE)
-        self._each(list(children.values_list("pk", flat=True)[:MAX_MOVES]), moves.end_cancelled)
+        # Once a minute all of them: what starts a child may take as long as it likes to commit.
+        now = time.monotonic()
+        everybody = now - self._all_cancelled_at >= ALL_CANCELLED_EVERY
+        if everybody:
+            self._all_cancelled_at = now
+        for found in stuck.cancelled(None if everybody else LATELY):
+            self._each(list(found.order_by().values_list("pk", flat=True)[:MAX_MOVES]), moves.end_cancelled)
 
     def _open_groups(self) -> None:
         """Groups whose body waits though none of their parts can still end: a part's row is gone."""
-        part = TaskRun.objects.filter(group_id=OuterRef("pk")).exclude(state__in=FINAL)
-        part = part.exclude(held=True, after=OuterRef("pk"))  # a body that says it is one
-        ended = TaskRun.objects.filter(group_id=OuterRef("pk"), unfollowed=True)
-        gone = TaskGroup.objects.filter(~Exists(part), ~Exists(ended), done=False, body__isnull=False, untracked=False)
-        if not all(engine.tracks_everything() for engine in engines()):
-            return
-        gone = gone.filter(long_ago("created_at", ORPHANED_AFTER))
-        late = timezone.now() - UNFINISHED_AFTER
-        growing = TaskRun.objects.filter(group_id=OuterRef("pk"), accepted_at__gt=late)
-        gone = gone.exclude(Q(left__gt=barrier.UNKNOWN // 2) & (Exists(growing) | Q(created_at__gt=late)))
-
-        self._each(self._twice("groups", gone), self._complete)
+        if all(engine.tracks_everything() for engine in engines()):
+            self._each(self._twice("groups", stuck.groups()), self._complete)
 
     @staticmethod
     def _complete(pk: str) -> None:
         with transaction.atomic():
             if TaskGroup.objects.filter(pk=pk, done=False).update(done=True):
                 unreadable.complete_group(pk)
-
-    def _prune(self) -> None:
-        """Once a day, by whoever of all workers comes first."""
-        if time.monotonic() - self._pruned_at < 60:
-            return
-        self._pruned_at = time.monotonic()
-        if self._client.set(f"{settings.REDIS_PREFIX}:pruned", identity(), nx=True, ex=24 * 3600):
-            count = prune(parse_age(getattr(settings, "TASKS_KEEP_RUNS", KEEP_RUNS)))
-            logger.info("Deleted %s runs that ended long ago.", count)
 
     def _send(self, found: QuerySet[TaskRun]) -> None:
         """Send again, the oldest first. A run whose own message is at fault ends; the others go on."""

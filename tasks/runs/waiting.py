@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 import redis
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Case, Expression, F, Q, When
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from progress.messages import Waiting
@@ -125,10 +126,17 @@ def _reason(run: TaskRun, now: Pulse) -> Waiting:
 def due(now: datetime) -> Q:
     """A filter of runs that wait for a worker now: neither for a time, nor for another run."""
     return (
-        Q(state__in=CLAIMABLE, held=False)
+        Q(state__in=CLAIMABLE, held=False, finished_at=None)
         & (Q(eta=None) | Q(eta__lte=now) | Q(state=State.RETRY))
         & (Q(next_retry_at=None) | Q(next_retry_at__lte=now))
     )
+
+
+def due_at() -> Expression:
+    """Since when a run could begin: its next try, or its eta, or when what it waited for had ended, or its start."""
+    free = Coalesce("freed_at", "accepted_at")
+    first = Case(When(eta__gt=free, then=F("eta")), default=free)
+    return Case(When(state=State.RETRY, next_retry_at__isnull=False, then=F("next_retry_at")), default=first)
 
 
 def _place(run: TaskRun) -> int | None:
@@ -144,7 +152,8 @@ def _place(run: TaskRun) -> int | None:
 def retry_waiting(run: TaskRun) -> Waiting:
     """The wait between two attempts."""
     at = run.next_retry_at or timezone.now()
-    hint = f"Attempt {run.attempt} did not succeed; the next one starts at {_clock(at)}."
+    of = f" of {run.max_tries}" if run.max_tries else ""
+    hint = f"Try {run.tries - 1}{of} did not succeed; the next one starts at {_clock(at)}."
     return {"reason": "retry", "next_retry_at": _iso(at), "hint": hint}
 
 

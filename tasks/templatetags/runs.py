@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from django import template
 from django.conf import settings
 
-from progress.messages import FINAL_STATES
+from progress.messages import FINAL_STATES, LogLine, TaskState
+from progress.texts import not_kept as lines_not_kept
+from progress.texts import path, said_parts, said_percent, said_reached, said_state, said_tries
 from tasks.web.services import flower_url, status
 
 register = template.Library()
@@ -28,9 +30,63 @@ def moment(told: str | float | None) -> datetime | None:
 
 
 @register.filter
-def mark(state: str | None) -> str:
+def mark(run: TaskState) -> str:
     """What stands before the name in a title: how it ended."""
-    return {"SUCCESS": "✓", "FAILURE": "✗", "REVOKED": "■"}.get(state or "", "")
+    if is_partial(run):
+        return "⚠"
+    return {"SUCCESS": "✓", "FAILURE": "✗", "REVOKED": "■"}.get(run["state"], "")
+
+
+@register.filter
+def is_partial(run: TaskState | None) -> bool:
+    """True of a success in which something is missing."""
+    return run is not None and run.get("state") == "SUCCESS" and bool(run.get("missing"))
+
+
+@register.filter
+def state_text(run: TaskState | None) -> str:
+    """The state as people read it; of a run that is not known yet that it waits."""
+    return said_state(run or {})
+
+
+@register.filter
+def percent_text(run: TaskState | None) -> str:
+    """How far it is, where that was told."""
+    return said_percent(run or {})
+
+
+@register.filter
+def tries_text(run: TaskState | None) -> str:
+    """Which try it is in, and how many workers it has lost."""
+    return said_tries(run or {})
+
+
+@register.filter
+def parts_text(run: TaskState | None) -> str:
+    """How its parts stand, where it has some."""
+    return said_parts((run or {}).get("parts"))
+
+
+@register.filter
+def not_kept(log: list[LogLine]) -> str:
+    """How many lines before those of `log` are held no longer."""
+    return lines_not_kept(log)
+
+
+@register.filter
+def path_times(run: TaskState) -> dict[str, datetime | None]:
+    """When it was accepted, queued, started and finished."""
+    return path(run)
+
+
+@register.filter
+def go_on(run: TaskState | None) -> str:
+    """What the button says, under which a run that ended badly goes on; "" where it cannot."""
+    far = (run or {}).get("go_on_from")
+    if not far:
+        return ""
+    at = said_reached(far)
+    return f"Go on from {at}" if at else "Go on"
 
 
 @register.inclusion_tag("tasks/_strip.html", takes_context=True)

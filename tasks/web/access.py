@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -29,9 +30,22 @@ class Viewer:
 
     def owns(self, run: TaskRun) -> bool:
         """True for who started it."""
-        if run.owner_id is not None:
-            return bool(run.owner_id == self.user_id)
-        return bool(run.session_key) and run.session_key == self.session_key
+        return self.is_owner(run.owner_id, run.session_key)
+
+    def is_owner(self, owner_id: int | None, session_key: str) -> bool:
+        """True if a run that was stored with these is theirs."""
+        if owner_id is not None:
+            return owner_id == self.user_id
+        return bool(session_key) and session_key == self.session_key
+
+    def is_same_person(self, other: Viewer) -> bool:
+        """True also where what they may do has changed."""
+        return (self.user_id, self.session_key) == (other.user_id, other.session_key)
+
+    @property
+    def may_look(self) -> bool:
+        """False where a login is required, and they have not logged in."""
+        return self.user_id is not None or not settings.TASKS_REQUIRE_LOGIN
 
 
 def visible_runs(viewer: Viewer) -> QuerySet[TaskRun]:

@@ -3,142 +3,101 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.contrib import messages
 from django.contrib.auth.decorators import user_passes_test
-from django.core.exceptions import BadRequest
-from django.db.models import Avg, Count, F, Max, Q, QuerySet
+from django.db.models import Count as CountOf
+from django.db.models import F, Max, Min, Sum
 from django.db.models.functions import TruncMinute
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from tasks import runs
-from tasks.models import FINAL, State, TaskRun
-from tasks.runs.state import live_states
-from tasks.runs.waiting import explain
+from tasks.models import CLAIMABLE, State, TaskRun
+from tasks.runs.bounded import COUNTED, Count, count, distinct
+from tasks.runs.search import SINCE, Filter, repeated, said_repeated
+from tasks.runs.state import listed, live_states
+from tasks.runs.waiting import due, due_at, explain
 
 from .access import shown
+from .bulk import bulk
 
 #: Runs of one page.
 PAGE = 50
 #: Seconds for which one look at the last hour serves every page of this process.
 HOUR_FRESH = 5.0
-#: A run that ended in the last hour was accepted within so long; older ones are not looked at.
-LONGEST = timedelta(days=1)
-#: What the filter offers as "since".
-SINCE = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
-#: The owner of runs that viewers without an account have started.
-ANONYMOUS = "anonymous"
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """What the filter says; an empty word is no condition."""
-
-    state: str = ""
-    task: str = ""
-    owner: str = ""
-    since: str = ""
-    q: str = ""
-
-    def find(self, *, any_state: bool = False) -> QuerySet[TaskRun]:
-        """The runs it leaves, the newest first; `any_state` leaves out that condition."""
-        found = TaskRun.objects.order_by("-accepted_at")
-        if self.state in State.values and not any_state:
-            found = found.filter(state=self.state)
-        if self.task:
-            found = found.filter(name=self.task)
-        if self.owner == ANONYMOUS:
-            found = found.filter(owner=None)
-        elif self.owner:
-            found = found.filter(owner__username=self.owner)
-        if self.since in SINCE:
-            found = found.filter(accepted_at__gte=timezone.now() - SINCE[self.since])
-        if self.q:
-            words = Q(pk__startswith=self.q) | Q(name__icontains=self.q) | Q(owner__username__icontains=self.q)
-            found = found.filter(words | Q(worker__icontains=self.q) | Q(message__icontains=self.q))
-        return found
 
 
 @never_cache
 @user_passes_test(lambda user: user.is_active and user.is_staff, login_url="login")
 @require_http_methods(["GET", "HEAD", "POST"])
 def all_runs(request: HttpRequest) -> HttpResponse:
-    """The list; a POST cancels or starts again the runs that are ticked."""
+    """The list; a POST cancels or starts again the runs that are ticked, or all that match, once it is confirmed."""
     if request.method == "POST":
-        _act(request)
-        return redirect(request.get_full_path())
-    wanted = Filter(**{name: request.GET.get(name, "").strip()[:200] for name in Filter.__dataclass_fields__})
-    page = _page_number(request)
-    rows = shown(wanted.find().select_related("owner")[(page - 1) * PAGE : page * PAGE])
-    counts = _counts(wanted)
-    total = counts.get(wanted.state, 0) if wanted.state in State.values else sum(counts.values())
-    pages = max(1, -(-total // PAGE))
+        return bulk(request)
+    wanted = Filter.of(request.GET)
+    counts, everything = _counts(wanted)
+    total = counts.get(wanted.state, Count(0)) if wanted.state in State.values else everything
+    pages = min(max(1, -(-total.number // PAGE)), COUNTED // PAGE)
+    page = min(page_number(request), pages + 1)
+    rows = shown(listed(wanted.look()).select_related("owner")[(page - 1) * PAGE : page * PAGE])
     context = {
         "wanted": wanted,
-        "rows": list(zip(rows, live_states(rows, explain(rows)), map(_took, rows), strict=True)),
-        "counts": [(state, counts.get(state.value, 0)) for state in State],
+        "rows": list(zip(rows, live_states(rows, explain(rows)), map(took, rows), _repeats(rows), strict=True)),
+        "counts": [(state, counts.get(state.value, Count(0))) for state in State],
         "total": total,
-        "everything": sum(counts.values()),
+        "everything": everything,
         "page": page,
         "pages": pages,
-        "before": _address(request, page=page - 1) if page > 1 else "",
-        "after": _address(request, page=page + 1) if page < pages else "",
-        "by_state": _address(request, state="", page=""),
-        "names": TaskRun.objects.order_by("name").values_list("name", flat=True).distinct(),
+        "before": address(request, page=page - 1) if page > 1 else "",
+        "after": address(request, page=page + 1) if page < pages else "",
+        "by_state": address(request, state="", page=""),
+        "names": distinct(TaskRun.objects.all(), "name"),
         "since": SINCE,
         "hour": _hour.look(),
     }
     return render(request, "tasks/all_runs.html", context)
 
 
-def _act(request: HttpRequest) -> None:
-    """Cancel or start again; says how many, and why others were not."""
-    action = request.POST.get("action")
-    if action not in ("cancel", "retry"):
-        raise BadRequest("action must be cancel or retry.")
-    found = TaskRun.objects.filter(pk__in=request.POST.getlist("run")[:PAGE])
-    done, refused = 0, ""
-    for run in found:
-        try:
-            if action == "cancel":
-                done += runs.cancel(run.pk)
-            elif run.state in FINAL:
-                runs.again(run)
-                done += 1
-        except runs.NotAccepted as error:
-            refused = str(error)
-    left = len(found) - done
-    said = f"{done} {'cancelled' if action == 'cancel' else 'started again'}"
-    why = refused or ("ended already" if action == "cancel" else "not ended yet")
-    messages.info(request, said + (f", {left} not: {why}." if left else "."))
+def _repeats(rows: list[TaskRun]) -> list[tuple[str, str] | None]:
+    """Of each that was run again the newest run, and how it stands."""
+    last = repeated(rows)
+    return [(last[run.pk].pk, said_repeated(last[run.pk])) if run.pk in last else None for run in rows]
 
 
-def _counts(wanted: Filter) -> dict[str, int]:
-    found = wanted.find(any_state=True).order_by().values_list("state")
-    return dict(found.annotate(count=Count("pk")))
+def _counts(wanted: Filter) -> tuple[dict[str, Count], Count]:
+    """Of each state, and of all. Within a filter: of its newest `COUNTED` runs."""
+    found = wanted.look(any_state=True)
+    if wanted == Filter(state=wanted.state):  # an index has them by state
+        by_state = {state.value: count(found.filter(state=state)) for state in State}
+        more = any(one.more for one in by_state.values())
+        return by_state, Count(sum(one.number for one in by_state.values()), more)
+    states = Counter(found.values_list("state", flat=True)[: COUNTED + 1])
+    number = sum(states.values())
+    more = number > COUNTED or wanted.searched.more
+    return {state: Count(of, more) for state, of in states.items()}, Count(min(number, COUNTED), more)
 
 
-def _took(run: TaskRun) -> str:
-    """How long its newest attempt has run."""
-    if run.started_at is None:
+def took(run: TaskRun) -> str:
+    """How long its newest attempt has run; between two attempts none does."""
+    if run.started_at is None or run.state in CLAIMABLE:
         return ""
     spent = ((run.finished_at or timezone.now()) - run.started_at).total_seconds()
     return f"{spent:.1f} s" if spent < 60 else f"{spent // 60:.0f} min {spent % 60:02.0f} s"
 
 
-def _page_number(request: HttpRequest) -> int:
+def page_number(request: HttpRequest) -> int:
+    """The number of the page that is asked for, from 1."""
     text = request.GET.get("page", "")
     return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 8 else 1
 
 
-def _address(request: HttpRequest, **changed: object) -> str:
+def address(request: HttpRequest, **changed: object) -> str:
     """This page with other words in its query."""
     query = request.GET.copy()
     for name, value in changed.items():
@@ -179,28 +138,38 @@ _hour = _Hour()
 
 
 def _throughput(now: datetime) -> Plot:
-    ended = TaskRun.objects.filter(accepted_at__gte=now - LONGEST, finished_at__gte=now - timedelta(hours=1))
-    minutes = dict(ended.order_by().values_list(TruncMinute("finished_at")).annotate(count=Count("pk")))
+    ended = TaskRun.objects.filter(finished_at__gte=now - timedelta(hours=1))
+    minutes = dict(ended.order_by().values_list(TruncMinute("finished_at")).annotate(count=CountOf("pk")))
     total = sum(minutes.values())
     return _plot("Ended a minute", minutes, now, lambda most: f"{most:g}", f"{total:,} in the last hour")
 
 
 def _waits(now: datetime) -> Plot:
-    began = TaskRun.objects.filter(
-        accepted_at__gte=now - LONGEST, started_at__gte=now - timedelta(hours=1), attempt=1, eta=None
-    ).annotate(wait=F("started_at") - F("accepted_at"))
-    minutes = {
-        minute: wait.total_seconds()
-        for minute, wait in began.order_by().values_list(TruncMinute("started_at")).annotate(mean=Avg("wait"))
-    }
-    longest = began.aggregate(longest=Max("wait"))["longest"]
-    note = f"longest {_seconds(longest.total_seconds())}" if longest is not None else "nobody waited"
+    """From the moment from which a run could begin to the one in which it did; and who waits now."""
+    hour = now - timedelta(hours=1)
+    first = TaskRun.objects.filter(started_at__gte=hour, attempt=1).annotate(wait=F("started_at") - due_at())
+    waits: dict[datetime, timedelta] = {}
+    begun: Counter[datetime] = Counter()
+    longest: list[timedelta] = []
+    # Each by its index: what has ended, and what has not.
+    for part in (first.filter(finished_at__gte=hour), first.filter(state__in=(State.STARTED, State.RETRY))):
+        by_minute = part.order_by().values_list(TruncMinute("started_at"))
+        for minute, count_of, together, most in by_minute.annotate(CountOf("pk"), Sum("wait"), Max("wait")):
+            begun[minute] += count_of
+            waits[minute] = waits.get(minute, timedelta()) + together
+            longest.append(most)
+    minutes = {minute: max(wait.total_seconds() / begun[minute], 0.0) for minute, wait in waits.items()}
+    note = f"longest {_seconds(max(longest).total_seconds())}" if longest else "nobody waited"
+    oldest = TaskRun.objects.filter(due(now)).aggregate(oldest=Min(due_at()))["oldest"]
+    note += f"; the oldest waits for {_seconds((now - oldest).total_seconds())} now" if oldest else "; none waits now"
     return _plot("Mean wait", minutes, now, _seconds, note)
 
 
 def _seconds(wait: float) -> str:
     """Waits are short: a tenth of a second says nothing of most."""
-    return f"{wait:.1f} s" if wait >= 1 else f"{wait * 1000:.0f} ms"
+    if wait >= 100:
+        return f"{wait / 3600:.1f} h" if wait >= 5400 else f"{wait / 60:.0f} min"
+    return f"{wait:.1f} s" if wait >= 1 else f"{max(wait, 0) * 1000:.0f} ms"
 
 
 def _plot(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from django import forms
+from django.http import QueryDict
 
 from tasks.startable import Accepted, startables
 
@@ -37,12 +39,34 @@ class StartForm(forms.Form):
         """The arguments of the chosen task, with their errors."""
         part = self.parts[self.chosen]
         self.errors.update(part.errors)
+        for name, field in part.fields.items():
+            if not isinstance(self.data, QueryDict) and (wrong := _wrong(name, field, self.data.get(name))):
+                self.errors[name] = self.error_class([wrong])
         return dict(part.cleaned_data)
 
     def start(self, idempotency_key: str | None) -> Accepted:
         """Start what the valid form says; returns Celery's AsyncResult."""
         kwargs = {name: value for name, value in self.cleaned_data.items() if value is not None}
+        if not isinstance(
+            self.data, QueryDict
+        ):  # a form says nothing of a box that is empty, JSON of what it leaves out
+            boxes = (name for name, field in self.parts[self.chosen].fields.items() if _is_box(field))
+            for name in [name for name in boxes if name not in self.data]:
+                kwargs.pop(name, None)
         task = self._offered[self.chosen].task
         if idempotency_key is None:
             return task.delay(**kwargs)
         return task.apply_async(kwargs=kwargs, idempotency_key=idempotency_key)
+
+
+def _is_box(field: forms.Field) -> bool:
+    return isinstance(field, forms.BooleanField)
+
+
+def _wrong(name: str, field: forms.Field, value: object) -> str | None:
+    """What is wrong with the kind of a JSON value, which Django takes for another one."""
+    if not _is_box(field):
+        return f"{name} must be a number or a string, but got {json.dumps(value)}." if isinstance(value, bool) else None
+    if value is None or isinstance(value, bool) or str(value).lower() in ("true", "false"):
+        return None
+    return f"{name} must be true or false, but got {json.dumps(value)[:50]}."

@@ -6,6 +6,8 @@ A viewer is a signed-in user, else an address: an anonymous one gets a new sessi
 from __future__ import annotations
 
 import logging
+import math
+import random
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -25,10 +27,12 @@ logger = logging.getLogger(__name__)
 
 #: Seconds over which starts are counted.
 WINDOW = 60
+#: Places that are looked at for one start; of a higher limit, so many by chance.
+MOST_PLACES = 1_000
 #: After the cache failed, this process counts for itself for so many seconds: a start must not wait for it each time.
 CACHE_REST = 5.0
 
-_own = LocMemCache("tasks-limits", {})
+_own = LocMemCache("tasks-limits", {"OPTIONS": {"MAX_ENTRIES": 100_000}})
 _cache_rests_until = 0.0
 
 View = Callable[..., HttpResponse]
@@ -50,6 +54,11 @@ def client_of(request: HttpRequest) -> str:
     """Whose requests are counted together."""
     if request.user.is_authenticated:
         return f"user-{request.user.pk}"
+    return address_of(request)
+
+
+def address_of(request: HttpRequest) -> str:
+    """The address that the request comes from, behind proxies of ours."""
     forwarded = request.headers.get("X-Forwarded-For", "")
     return client_address(request.META.get("REMOTE_ADDR") or "", forwarded, settings.PROXIES)
 
@@ -57,27 +66,30 @@ def client_of(request: HttpRequest) -> str:
 def _count(client: str, allowed: int) -> int:
     """Count a start; the seconds to wait when it is one too many, else 0."""
     global _cache_rests_until
-    window, passed = divmod(int(time.time()), WINDOW)
-    key = f"starts:{client}:{window}"
-    count = None
     if time.monotonic() >= _cache_rests_until:
         try:
-            count = _increment(cache, key)
+            return _take_place(cache, client, allowed)
         except Exception as error:
             # Whoever wants to start must not suffer for it, and a limit of each process is still a limit.
             _cache_rests_until = time.monotonic() + CACHE_REST
             logger.warning("The cache cannot count starts; each process counts for itself: %s", error)
-    if count is None:
-        count = _increment(_own, key)
-    return WINDOW - passed if count > allowed else 0
+    return _take_place(_own, client, allowed)
 
 
-def _increment(counter: BaseCache, key: str) -> int:
-    counter.add(key, 0, timeout=2 * WINDOW)
-    try:
-        return int(counter.incr(key))
-    except ValueError:  # it was evicted just now
-        return 1
+def _take_place(counter: BaseCache, client: str, allowed: int) -> int:
+    """Take one of `allowed` places, each of which is free again `WINDOW` seconds after it was taken: 0, else the wait.
+
+    So no `WINDOW` seconds see more than `allowed` starts, wherever they begin, and by the cache's clock alone.
+    """
+    numbers = range(allowed) if allowed <= MOST_PLACES else random.sample(range(allowed), MOST_PLACES)
+    places = [f"starts:{client}:{number}" for number in numbers]
+    taken = counter.get_many(places)
+    free = [place for place in places if place not in taken]
+    random.shuffle(free)  # two that come at once do not want the same one
+    if any(counter.add(place, time.time(), timeout=WINDOW) for place in free):
+        return 0
+    passed = time.time() - min(taken.values(), default=time.time())
+    return max(1, min(WINDOW, math.ceil(WINDOW - passed)))
 
 
 def _too_many(request: HttpRequest, allowed: int, wait: int) -> HttpResponse:

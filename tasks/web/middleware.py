@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import resolve_url
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from tasks.runs.owner import Owner, enter, leave
 
@@ -42,7 +47,20 @@ class LoginWhereRequired(LoginRequiredMiddleware):
         return super().process_view(request, view_func, view_args, view_kwargs)
 
     def handle_no_permission(self, request: HttpRequest, view_func: View) -> Any:
-        """A script cannot follow a redirect to a form."""
-        if wants_json(request) or request.path.startswith("/api/"):
-            return JsonResponse({"error": "Log in first.", "errors": {"login": ["Log in first."]}}, status=401)
+        """A script cannot follow a redirect to a form, and nobody can go back to an address that only takes a form."""
+        if wants_json(request) or request.path_info.startswith("/api/"):
+            login = resolve_url(self.get_login_url(view_func))
+            refusal = {"error": "Log in first.", "errors": {"login": ["Log in first."]}, "login": login}
+            return JsonResponse(refusal, status=401)
+        if request.method not in ("GET", "HEAD"):
+            before, login = _page_before(request), resolve_url(self.get_login_url(view_func))
+            return redirect_to_login(before, login, self.get_redirect_field_name(view_func))
         return super().handle_no_permission(request, view_func)
+
+
+def _page_before(request: HttpRequest) -> str:
+    """The page of ours whose button was pressed, as far as the browser says it."""
+    before = request.headers.get("Referer", "")
+    parts = urlsplit(before)
+    ours = url_has_allowed_host_and_scheme(before, {request.get_host()}, request.is_secure())
+    return f"{parts.path}?{parts.query}".rstrip("?") if ours and parts.path else reverse("home")

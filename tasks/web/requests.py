@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from django.http import HttpRequest, JsonResponse
 from django.http.multipartparser import MultiPartParserError
@@ -46,10 +46,15 @@ def idempotency_key(request: HttpRequest) -> str | None:
     return key
 
 
-def read_body(request: HttpRequest, max_body: int = MAX_BODY) -> Mapping[str, object]:
+def key_reused(error: Exception) -> JsonResponse:
+    """409: the key has started this task with other arguments. Forms send no such header, so scripts read this."""
+    return refuse({"Idempotency-Key": [str(error)]}, 409)
+
+
+def read_body(request: HttpRequest, max_body: int = MAX_BODY, *, boxes: bool = False) -> Mapping[str, object]:
     """The fields of the request: a QueryDict of a form, or the dict of a JSON object of up to `max_body` bytes.
 
-    Raises `BadBody`.
+    `boxes`: true and false may be among them. Raises `BadBody`.
     """
     if request.content_type in FORMS:
         try:
@@ -58,7 +63,7 @@ def read_body(request: HttpRequest, max_body: int = MAX_BODY) -> Mapping[str, ob
             raise BadBody(f"The form cannot be read: {error}") from error
     if request.content_type != "application/json":
         raise BadBody(f"The body must be a form or application/json, but got {str(request.content_type)[:100]}.")
-    if int(request.headers.get("Content-Length") or 0) > max_body or len(request.body) > max_body:
+    if len(request.body) > max_body:
         raise BadBody(f"The body may have {max_body:,} bytes.")
     try:
         fields = json.loads(request.body or b"{}")
@@ -67,9 +72,17 @@ def read_body(request: HttpRequest, max_body: int = MAX_BODY) -> Mapping[str, ob
     if not isinstance(fields, dict):
         raise BadBody(f"The body must be a JSON object, but got a {type(fields).__name__}.")
     for name, value in fields.items():
-        if isinstance(value, (dict, list, bool)):
+        if isinstance(value, (dict, list)) or (isinstance(value, bool) and not boxes):
             raise BadBody(f"{name} must be a number or a string, but got {json.dumps(value)[:50]}.", name)
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def read_choice(request: HttpRequest, name: str, choices: Sequence[str]) -> str:
+    """The field `name` of the request, one of `choices`; the first where it is left out. Raises `BadBody`."""
+    value = str(read_body(request).get(name) or choices[0])
+    if value not in choices:
+        raise BadBody(f"{name} must be one of {', '.join(choices)}, but got {value!r}."[:200], name)
+    return value
 
 
 def refuse(errors: dict[str, list[str]], status: int = 400) -> JsonResponse:

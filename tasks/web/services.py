@@ -14,6 +14,7 @@ from django.utils import timezone
 from progress.types import JSON
 from tasks.models import TaskRun
 from tasks.runs.ask import LastAnswer
+from tasks.runs.bounded import Count, count
 from tasks.runs.waiting import due, pulse
 
 #: Seconds for which one count of the queue serves every page of this process.
@@ -31,6 +32,7 @@ def status() -> dict[str, JSON]:
     slots = sum(worker.concurrency for worker in alive)
     busy = min(slots, sum(len(worker.active) for worker in alive))
     waiting = _queue.length()
+    length = None if waiting is None else waiting.number
     flower = _flower.answer()
     return {
         "web": _part(True, "up", settings.TASKS_START_ALL),
@@ -47,10 +49,10 @@ def status() -> dict[str, JSON]:
             "slots": slots,
         },
         "queue": {
-            **_part(waiting is not None, f"{waiting:,} waiting" if waiting else "empty", "", missing="unknown"),
-            "length": waiting,
+            **_part(waiting is not None, f"{waiting} waiting" if length else "empty", "", missing="unknown"),
+            "length": length,
         },
-        "flower": _part(flower, "up", settings.TASKS_START_FLOWER.format(port=urlsplit(flower_url()).port or 8054)),
+        "flower": _part(flower, "up", start_flower()),
     }
 
 
@@ -60,20 +62,28 @@ def flower_url(task_id: str = "") -> str:
     return f"{url.rstrip('/')}/task/{task_id}" if task_id else url
 
 
+def start_flower() -> str:
+    """The command that starts Flower where `flower_url` says that it is."""
+    address = urlsplit(flower_url())
+    prefix = address.path.strip("/")
+    command = str(settings.TASKS_START_FLOWER.format(port=address.port or 8054))
+    return f"{command} --url_prefix={prefix}" if prefix else command
+
+
 def _part(ok: bool, text: str, hint: str, *, missing: str = "not running") -> dict[str, JSON]:
     """`hint`, the command that starts it, is told also while it runs: the page shows it once the server is gone."""
     return {"ok": ok, "text": text if ok else missing, "hint": hint}
 
 
 class _Queue:
-    """How many runs wait for a worker now; None while the database does not answer."""
+    """How many runs wait for a worker now, as far as they are counted; None while the database does not answer."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._length: int | None = None
+        self._length: Count | None = None
         self._at = float("-inf")
 
-    def length(self) -> int | None:
+    def length(self) -> Count | None:
         with self._lock:
             if time.monotonic() - self._at > COUNT_FRESH:
                 self._length = self._count()
@@ -81,9 +91,9 @@ class _Queue:
             return self._length
 
     @staticmethod
-    def _count() -> int | None:
+    def _count() -> Count | None:
         try:
-            return TaskRun.objects.filter(due(timezone.now())).count()
+            return count(TaskRun.objects.filter(due(timezone.now())))
         except DatabaseError:
             return None
 
@@ -94,7 +104,9 @@ def _flower_answers() -> bool:
     connection = kind(address.hostname or "localhost", address.port, timeout=FLOWER_ANSWERS_WITHIN)
     try:
         connection.request("GET", f"{address.path.rstrip('/')}/healthcheck")
-        return connection.getresponse().status < 500  # 401 and 404 are answers as well
+        status = connection.getresponse().status
+        # Its own address: 401 and 404 are answers as well. Below a path another program may give the 404.
+        return status < 500 and (status != 404 or not address.path.strip("/"))
     except (OSError, http.client.HTTPException):
         return False
     finally:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 
 from django.contrib import messages
+from django.db import DatabaseError
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
@@ -14,10 +16,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_POST, require_safe
 
+from progress.paths import sockets_path
 from tasks import runs
 from tasks.models import TaskRun
+from tasks.runs.family import family_of
 from tasks.runs.owner import current_owner
-from tasks.runs.state import live_log, live_states, public_state, readable
+from tasks.runs.repeating import BEGINNINGS
+from tasks.runs.search import repeated, said_repeated
+from tasks.runs.state import listed, live_log, live_states, public_state, readable
 from tasks.runs.waiting import explain
 
 from .access import own_runs, shown, viewer_of, visible_runs
@@ -25,7 +31,7 @@ from .feeds import HOME_RUNS
 from .forms import StartForm
 from .limits import limit_starts
 from .panels import additions, home_forms
-from .requests import BadBody, idempotency_key, read_body, refuse, wants_json
+from .requests import BadBody, idempotency_key, key_reused, read_body, read_choice, refuse, wants_json
 from .services import flower_url
 
 
@@ -36,7 +42,8 @@ def home(request: HttpRequest) -> HttpResponse:
     """Start Task, Download reports, and the viewer's own runs, newest first."""
     owner = current_owner()
     if owner is not None:
-        owner.key()  # a session from the first page on: a second tab sees what this one starts
+        with suppress(DatabaseError):  # a page can be read without: who starts something needs it
+            owner.remember()  # a session from the first page on: a second tab sees what this one starts
     return home_page(request, form=StartForm(chosen=request.GET.get("task", "")))
 
 
@@ -45,7 +52,7 @@ def home(request: HttpRequest) -> HttpResponse:
 def start_task(request: HttpRequest) -> HttpResponse:
     """Accept a run and answer at once: 202 with its addresses for JSON, a redirect home for a form."""
     try:
-        fields = read_body(request)
+        fields = read_body(request, boxes=True)
         key = idempotency_key(request)
     except BadBody as error:
         return refuse(error.as_errors())
@@ -53,6 +60,8 @@ def start_task(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         try:
             result = form.start(key)
+        except runs.KeyReused as error:
+            return key_reused(error)
         except runs.NotAccepted as error:
             form.add_error(None, str(error))
     if not form.is_valid():
@@ -70,7 +79,9 @@ def start_task(request: HttpRequest) -> HttpResponse:
 @ensure_csrf_cookie
 def run(request: HttpRequest, task_id: str) -> HttpResponse:
     """A run's own page; 404 for one that is unknown or not theirs."""
-    found = _visible(request, task_id)
+    found = find_run(request, task_id)
+    if found is None:
+        raise Http404("There is no such task, or it is not yours.")
     context = {
         "stored": found,
         "task": live_states([found], explain([found]))[0],
@@ -82,6 +93,8 @@ def run(request: HttpRequest, task_id: str) -> HttpResponse:
         "log": live_log(found),
         "before": shown(TaskRun.objects.filter(pk=found.retry_of).only("pk")),
         "again": shown(TaskRun.objects.filter(retry_of=found.pk).order_by("accepted_at").only("pk")),
+        "repeated": said_repeated(last) if (last := repeated([found]).get(found.pk)) else "",
+        "family": family_of(found, visible_runs(viewer_of(request))),
         "flower_url": _flower_url(found),
         "additions": additions([found.pk] if viewer_of(request).owns(found) else []).of(found.pk),
     }
@@ -104,7 +117,9 @@ def _json(value: object) -> str:
 @require_POST
 def cancel_run(request: HttpRequest, task_id: str) -> HttpResponse:
     """Ask to cancel a run: 202 with its state for JSON, 409 when it has ended before."""
-    found = _visible(request, task_id)
+    found = find_run(request, task_id)
+    if found is None:
+        return gone(request, "Nothing was cancelled.")
     done = runs.cancel(found.pk)
     found.refresh_from_db()
     if wants_json(request):
@@ -119,15 +134,24 @@ def cancel_run(request: HttpRequest, task_id: str) -> HttpResponse:
 @require_POST
 @limit_starts
 def retry_run(request: HttpRequest, task_id: str) -> HttpResponse:
-    """Start an ended run again, as a new one: 202 with its addresses for JSON, 409 while it has not ended."""
-    found = _visible(request, task_id)
+    """Start an ended run again, as a new one: 202 with its addresses for JSON, 409 while it has not ended.
+
+    `from`: "start", or "checkpoint" to go on where it was.
+    """
+    found = find_run(request, task_id)
+    if found is None:
+        return gone(request, "Nothing was started.")
     if not found.is_final:
         if wants_json(request):
             return refuse({"state": [f"The task has not ended yet: {found.state}."]}, 409)
         messages.info(request, "The task has not ended yet.")
         return redirect("run", task_id=found.pk)
     try:
-        again = runs.again(found)
+        begin = read_choice(request, "from", BEGINNINGS)
+    except BadBody as error:
+        return refuse(error.as_errors())
+    try:
+        again = runs.again(found, begin=begin)
     except runs.NotAccepted as error:
         if wants_json(request):
             return refuse({"task": [str(error)]}, 409)
@@ -142,9 +166,11 @@ def home_page(
     request: HttpRequest, *, form: StartForm | None = None, sent: Mapping[str, Form] | None = None, status: int = 200
 ) -> HttpResponse:
     """The home page, with what was typed into one of its forms (`form`, or those `sent` by name) and is wrong there."""
-    mine = shown(own_runs(viewer_of(request))[:HOME_RUNS])
+    page = _page_number(request)
+    mine = list(listed(own_runs(viewer_of(request)))[(page - 1) * HOME_RUNS : page * HOME_RUNS + 1])
+    more, mine = len(mine) > HOME_RUNS, shown(mine[:HOME_RUNS])
     added = additions([one.pk for one in mine])
-    listed: list[dict[str, object]] = [
+    rows: list[dict[str, object]] = [
         {**state, "url": reverse("run", args=[state["id"]]), "additions": added.of(state["id"])}
         for state in live_states(mine, explain(mine))
     ]
@@ -155,17 +181,30 @@ def home_page(
             for one in home_forms()
             for filled in [(sent or {}).get(one.name) or one.make(request)]
         ],
-        "runs": listed,
+        "runs": rows,
         "no_additions": additions([]).of(""),
+        "page": page,
+        "more": more,
+        "shown": HOME_RUNS,
     }
     return render(request, "tasks/home.html", context, status=status)
 
 
-def _visible(request: HttpRequest, task_id: str) -> TaskRun:
-    found = visible_runs(viewer_of(request)).filter(pk=task_id).first()
-    if found is None:
-        raise Http404("There is no such task, or it is not yours.")
-    return found
+def _page_number(request: HttpRequest) -> int:
+    text = request.GET.get("page", "")
+    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 8 else 1
+
+
+def find_run(request: HttpRequest, task_id: str) -> TaskRun | None:
+    """The run, if there is one that the visitor may see."""
+    return visible_runs(viewer_of(request)).filter(pk=task_id).first()
+
+
+def gone(request: HttpRequest, outcome: str) -> HttpResponse:
+    """The answer to a button of a run that is not there any more, or not theirs any more; `outcome`: what follows."""
+    if wants_json(request):
+        return refuse({"task": [f"This run is not there any more, or it is not yours. {outcome}"]}, 404)
+    return render(request, "tasks/gone.html", {"outcome": outcome}, status=404)
 
 
 def addresses(request: HttpRequest, found: TaskRun) -> dict[str, str]:
@@ -175,5 +214,5 @@ def addresses(request: HttpRequest, found: TaskRun) -> dict[str, str]:
         "task_id": found.pk,
         "state": str(found.state),
         "url": reverse("run", args=[found.pk]),
-        "ws_url": f"{scheme}://{request.get_host()}/ws/progress/{found.pk}/",
+        "ws_url": f"{scheme}://{request.get_host()}{sockets_path(found.pk)}",
     }

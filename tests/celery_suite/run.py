@@ -2,7 +2,8 @@
 
     python -m tests.celery_suite.run CHECKOUT [arguments of pytest]
 
-Environment: WORKER=process (a worker process instead of a thread), CAP (seconds a test may take, 40), DATABASE_URL.
+Environment: WORKER=process (a worker process instead of a thread), CAP (seconds a test may take, 40), DATABASE_URL,
+STOCK=1 (on Celery alone with Redis, to compare), KEEP (a folder for the reports and the worker's log).
 Ends with 1 if a test fails that is not named in `differences.txt`.
 """
 
@@ -22,6 +23,8 @@ from django_starter.processes.valkey import valkey_command
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 FILES = [f"t/integration/test_{name}.py" for name in ("canvas", "tasks", "inspect", "loader", "worker", "security")]
+#: On Celery alone.
+STOCK = os.environ.get("STOCK") == "1"
 #: What the suite's tasks need beyond this project.
 NEEDS = ("pydantic>=2,<3", "cryptography")
 MARKS = (
@@ -52,7 +55,7 @@ def run_in(home: Path, checkout: Path, arguments: list[str]) -> int:
     options = [one for one in arguments if ".py" not in one]
     shutil.copytree(checkout / "t", home / "t")
     shutil.copy(HERE / "suite_conftest.py", home / "conftest.py")
-    shutil.copy(HERE / "suite_app.py", home / "suite_app.py")
+    shutil.copy(HERE / ("stock_app.py" if STOCK else "suite_app.py"), home / "suite_app.py")
     marks = "\n".join(f"    {mark}" for mark in MARKS)
     (home / "pytest.ini").write_text(f"[pytest]\npython_classes = test_*\nmarkers =\n{marks}\n")
     packages, commands, redis = home / "packages", home / "bin", home / "redis"
@@ -77,15 +80,23 @@ def run_in(home: Path, checkout: Path, arguments: list[str]) -> int:
         "PYTHONPATH": os.pathsep.join(map(str, (home, ROOT, packages))),
         "PATH": os.pathsep.join((str(commands), os.environ["PATH"])),
     }
+    if STOCK:
+        env["TEST_BACKEND"] = env["TEST_BROKER"]
+        env.pop("DJANGO_SETTINGS_MODULE")
     with (home / "redis.log").open("w") as log:
         server = subprocess.Popen(valkey_command(redis, port), cwd=redis, stdout=log, stderr=log)
     try:
-        subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], cwd=ROOT, env=env, check=True)
+        if not STOCK:
+            subprocess.run([sys.executable, "manage.py", "migrate", "-v", "0"], cwd=ROOT, env=env, check=True)
         reports = [run_file(home, env, one, options) for one in files or FILES]
         return judge(reports)
     finally:
         server.terminate()
         server.wait(10)
+        if keep := os.environ.get("KEEP"):
+            Path(keep).mkdir(parents=True, exist_ok=True)
+            for file in (*home.glob("report-*"), *home.glob("*.log")):
+                shutil.copy(file, keep)
 
 
 def run_file(home: Path, env: dict[str, str], name: str, options: list[str]) -> Path:

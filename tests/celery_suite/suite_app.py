@@ -20,6 +20,7 @@ from celery.app import backends  # noqa: E402
 from django.conf import settings  # noqa: E402
 
 from tasks.celery.heart import Heart  # noqa: E402
+from tasks.celery.install import DEFAULTS  # noqa: E402
 
 TASK_CLASS = "tasks.celery.task:TrackedTask"
 #: The suite skips half of its canvas tests for a backend whose name does not begin with "redis".
@@ -29,14 +30,14 @@ backends.BACKEND_ALIASES[BACKEND] = "tasks.celery.results:RunBackend"
 
 
 def our_settings() -> dict[str, Any]:
-    """Every CELERY_ setting, under Celery's own name."""
+    """Every CELERY_ setting and what the promises need, under Celery's own name."""
     prefix = "CELERY_"
     found = {
         name.removeprefix(prefix).lower(): copy.deepcopy(getattr(settings, name))
         for name in dir(settings)
         if name.startswith(prefix)
     }
-    return {**found, "result_backend": BACKEND}
+    return {**DEFAULTS, **found, "result_backend": BACKEND}
 
 
 def make_ours(app: Celery) -> Celery:

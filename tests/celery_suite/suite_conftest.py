@@ -44,7 +44,8 @@ def _in_a_process(app: Any, **_: Any) -> Iterator[None]:
 
 
 _their_modules: Any = (testing_app, testing_worker)
-_their_modules[0].TestApp = _app
+if os.environ.get("STOCK") != "1":
+    _their_modules[0].TestApp = _app
 if os.environ.get("WORKER") == "process":
     _their_modules[1].start_worker = _in_a_process
 

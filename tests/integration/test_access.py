@@ -118,7 +118,7 @@ def test_a_cookie_that_holds_nonsense_disturbs_nobody_else(alice, task_id, cooki
 
 
 def test_many_states_are_told_only_for_tasks_of_the_viewer(alice, task_id):
-    source = RunSource()
+    source: Any = RunSource()
     theirs = started(signed_in("bob"))
     (viewer, _), (nobody, _) = source.admit([visit(session_of(alice), None), visit("", None)])
     assert set(source.states(viewer, [task_id, theirs, "unknown"])) == {task_id}
@@ -127,7 +127,7 @@ def test_many_states_are_told_only_for_tasks_of_the_viewer(alice, task_id):
 
 
 def test_only_the_owner_and_staff_may_cancel_over_a_socket(alice, task_id):
-    source = RunSource()
+    source: Any = RunSource()
     people: list[Any] = [signed_in("bob"), visitor(), signed_in("sam", is_staff=True)]
     viewers = [source.admit([visit(session_of(one) if one.cookies else "", None)])[0][0] for one in people]
     assert [source.cancel(viewer, task_id) for viewer in viewers] == [False, False, True]
@@ -139,7 +139,7 @@ def test_what_viewers_see_never_holds_a_traceback(alice, task_id):
     assert run
     error = {"type": "KeyError", "message": "'x'"}
     runs.end(task_id, "FAILURE", attempt=1, error=error, traceback="Traceback: SECRET PLACE")  # type: ignore[arg-type]
-    source = RunSource()
+    source: Any = RunSource()
     ((viewer, state),) = source.admit([visit(session_of(alice), task_id)])
     shown = [state, source.states(viewer, [task_id]), source.refresh([task_id])]
     assert "SECRET PLACE" not in str(shown)

@@ -13,7 +13,7 @@ from tasks import runs
 from tasks.models import State, TaskGroup, TaskRun
 from tasks.tasks import demo_task, long_running_task
 
-from .people import signed_in, visitor
+from .people import signed_in, start, visitor
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +28,7 @@ def failed() -> TaskRun:
     run = TaskRun.objects.get(pk=demo_task.delay().id)
     runs.claim(run.pk, "w1")
     error: TaskError = {"type": "ValueError", "message": "no luck"}
-    runs.end(run.pk, State.FAILURE, attempt=1, error=error, traceback="Traceback: line 1")
+    runs.end(run.pk, State.FAILURE, attempt=1, error=error, traceback="Traceback: line 1\n    line 2")
     run.refresh_from_db()
     return run
 
@@ -53,13 +53,26 @@ def test_staff_find_a_run_by_state_name_and_id(staff, failed):
 def test_staff_read_the_traceback_and_can_change_nothing(staff, failed):
     address = f"/admin/tasks/taskrun/{failed.pk}/change/"
     page = staff.get(address).content.decode()
-    assert "Traceback: line 1" in page and "no luck" in page
+    assert "<pre>Traceback: line 1\n    line 2</pre>" in page and "no luck" in page
     assert "<textarea" not in page and 'name="_save"' not in page
     assert staff.post(address, {"state": "SUCCESS"}).status_code == 403
     assert staff.get("/admin/tasks/taskrun/add/").status_code == 403
     assert staff.post(f"/admin/tasks/taskrun/{failed.pk}/delete/", {"post": "yes"}).status_code == 403
     failed.refresh_from_db()
     assert failed.state == State.FAILURE
+
+
+def test_no_page_of_the_admin_shows_whose_session_a_run_is_of(staff):
+    client = visitor()
+    key = "once-and-only-once"
+    task_id = start(client, {"task": "demo_task"}, **{"Idempotency-Key": key}).json()["task_id"]
+    TaskRun.objects.filter(pk=task_id).update(active_key=f"{client.session.session_key}:demo")
+    for address in ("", f"?q={task_id}", f"{task_id}/change/", f"{task_id}/history/"):
+        page = staff.get(f"/admin/tasks/taskrun/{address}", follow=True).content.decode()
+        assert client.session.session_key not in page, address
+        assert key not in page, address
+    found = staff.get(f"/admin/tasks/taskrun/?q={client.session.session_key}").content.decode()
+    assert task_id not in found, "a search says whose session it is"
 
 
 def test_bob_and_charlie_do_not_see_the_admin(failed):

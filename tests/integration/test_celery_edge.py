@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import json
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from celery import chain, chord, group
+from celery.backends.base import BaseBackend
 from celery.exceptions import TaskRevokedError, TimeoutError
 from celery.result import AsyncResult
-from celery.utils.serialization import UnpickleableExceptionWrapper
+from celery.utils.nodenames import worker_direct
+from celery.utils.serialization import UnpickleableExceptionWrapper, get_pickleable_exception
+from kombu import Exchange, Queue
 from kombu.exceptions import EncodeError
+from kombu.utils.json import dumps as kombu_dumps
+from kombu.utils.json import loads as kombu_loads
 
 from tasks import runs
 from tasks.celery import errors
 from tasks.celery.results import RunBackend
+from tasks.celery.task import TrackedTask
 from tasks.models import State, TaskGroup, TaskRun
 from tasks.runs import barrier
 from tasks.runs.state import public_state
+from tasks.runs.worker import identity
 from tasks.tasks import demo_task, long_running_task
 
 pytestmark = pytest.mark.django_db
@@ -79,6 +87,60 @@ def test_one_that_cannot_be_made_again_is_what_celery_makes_of_it():
     assert (found.exc_cls_name, found.exc_args) == ("TwoParts", ("a",))
 
 
+class KeywordOnly(Exception):
+    def __init__(self, *, code: int) -> None:
+        super().__init__(code)
+
+
+def _local() -> Exception:
+    class Local(OrderError):
+        pass
+
+    return Local("here", 2)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TwoParts("a", "b"),
+        KeywordOnly(code=5),
+        _local(),
+        type("Gone", (Exception,), {"__module__": "not.there"})("gone", 3),
+        type("Gone", (KeyError,), {"__module__": "not.there"})("gone", 3),
+        ExceptionGroup("many", [ValueError(1), KeyError("a")]),
+        json.JSONDecodeError("bad", "{", 1),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"),
+        FileNotFoundError(2, "no such file", "/a"),
+        ValueError(b"ab", {1, 2}, int),
+        AttributeError("no such", name="x", obj=3),
+        StopIteration(3),
+    ],
+    ids=repr,
+)
+def test_one_that_celery_cannot_give_back_is_what_celery_makes_of_it(error):
+    celery = BaseBackend(demo_task.app, serializer="json")
+    stored = kombu_dumps(celery.prepare_exception(get_pickleable_exception(error)))
+    wanted = celery.exception_to_python(kombu_loads(stored))
+    found = raised_by(failed(error))
+    assert (type(found), list(found.args), str(found)) == (type(wanted), list(_tuples(wanted.args)), str(wanted))
+
+
+def _tuples(args: Any) -> Any:
+    """A wrapper has the arguments of what it wraps as a list, once they were JSON."""
+    return [tuple(one) if isinstance(one, list) else one for one in args]
+
+
+@pytest.mark.parametrize("reason", ["revoked", "terminated"])
+def test_a_worker_says_why_it_revoked(reason):
+    run = runs.claim(demo_task.delay().id, identity())
+    assert run is not None
+    RunBackend(demo_task.app).mark_as_revoked(run.pk, reason)
+    found = raised_by(run)
+    assert (type(found), found.args) == (TaskRevokedError, (reason,))
+    run.refresh_from_db()
+    assert public_state(run)["error"] == {"type": "Cancelled", "message": "The task was cancelled."}
+
+
 def test_a_class_that_is_not_there_keeps_its_name_and_arguments():
     run = failed(ValueError("x"))
     error = {**(run.error or {}), "raised": {"module": "nowhere.at_all", "name": "LostError", "args": ["x", 1]}}
@@ -122,9 +184,33 @@ def test_a_revoked_run_raises_what_celery_raises(error, text):
 
 
 def test_arguments_that_are_no_json_are_celerys_error_and_ours():
-    for error in (EncodeError, runs.NotAccepted):
-        with pytest.raises(error):
-            long_running_task.apply_async((object(),))
+    for argument in (object(), float("inf"), {1, 2}, "half \ud800"):
+        for error in (EncodeError, runs.NotAccepted):
+            with pytest.raises(error):
+                long_running_task.apply_async((argument,))
+
+
+@pytest.mark.parametrize(
+    ("options", "queue"),
+    [
+        ({}, "celery"),
+        ({"exchange": "media", "routing_key": "media.cut"}, "video"),
+        ({"exchange": Exchange("media"), "routing_key": "media"}, "video"),
+        ({"exchange": "media", "routing_key": "other"}, "celery"),
+        ({"exchange": "exact", "routing_key": "a.b"}, "one"),
+        ({"exchange": "all", "routing_key": "whatever"}, "every"),
+        ({"queue": "mine", "exchange": "media", "routing_key": "media.cut"}, "mine"),
+        ({"queue": Queue("mine")}, "mine"),
+        ({"queue": worker_direct("w1@here")}, "w1@here.dq2"),
+    ],
+)
+def test_a_run_knows_the_queue_that_its_message_goes_to(options, queue, monkeypatch):
+    queues = [
+        *(Queue("celery"), Queue("video", Exchange("media", type="topic"), routing_key="media.#")),
+        *(Queue("one", Exchange("exact"), routing_key="a.b"), Queue("every", Exchange("all", type="fanout"))),
+    ]
+    monkeypatch.setattr(demo_task.app.amqp, "queues", demo_task.app.amqp.Queues(queues))
+    assert TaskRun.objects.get(pk=demo_task.apply_async(**options).id).queue == queue
 
 
 def test_a_soft_limit_above_the_hard_one_is_refused_at_the_start(monkeypatch):
@@ -189,6 +275,78 @@ def test_a_chord_that_was_never_sent_ends_with_what_came_before_it():
     runs.claim(first.id, "w1")
     runs.end(first.id, State.FAILURE, attempt=1, error=errors.describe(ValueError("no")))
     assert set(TaskRun.objects.values_list("state", flat=True)) == {State.FAILURE}
+
+
+def work_off() -> None:
+    """Every run whose turn has come is claimed, and succeeds, until there is none."""
+    while ready := list(TaskRun.objects.filter(held=False, state=State.PENDING).values_list("pk", flat=True)):
+        for pk in ready:
+            run = runs.claim(pk, "w1")
+            assert run is not None
+            runs.end(pk, State.SUCCESS, attempt=run.attempt, result=1)
+
+
+REPLACEMENTS = {
+    "a task": lambda: demo_task.si(),
+    "a chain": lambda: chain(demo_task.si(), demo_task.si()),
+    "a chord": lambda: group(demo_task.si(), demo_task.si()) | demo_task.si(),
+    "a chain with a chord": lambda: group(demo_task.si(), demo_task.si()) | demo_task.si() | demo_task.si(),
+    "a chord in a chain": lambda: demo_task.si() | group(demo_task.si(), demo_task.si()) | demo_task.si(),
+    "two chords": lambda: (
+        group(demo_task.si(), demo_task.si()) | demo_task.si() | group(demo_task.si(), demo_task.si()) | demo_task.si()
+    ),
+    "a generator's chord": lambda: chord((demo_task.si() for _ in range(2)), demo_task.si() | demo_task.si()),
+}
+
+
+@pytest.mark.parametrize("within", ["a chord", "a chain", "nothing"])
+@pytest.mark.parametrize("kind", REPLACEMENTS)
+def test_what_waits_for_a_task_waits_for_what_replaced_it(kind, within):
+    first: Any = demo_task.si().set(task_id="first")
+    last: Any = {
+        "a chord": lambda: chord([first, demo_task.si()])(demo_task.si()),
+        "a chain": lambda: chain(first, demo_task.si())(),
+        "nothing": lambda: first.delay(),
+    }[within]()
+    run = runs.claim("first", "w1")
+    assert run is not None
+    signature: Any = REPLACEMENTS[kind]()
+    signature.freeze("first")
+    message = run.message["options"]
+    signature.set(chord=message.get("chord"), group_id=message.get("group_id"), root_id="first")
+    for link in reversed(message.get("chain") or ()):
+        signature |= demo_task.app.signature(link)
+    TrackedTask._replace(SimpleNamespace(id="first", attempt=1, replacement=signature))
+    assert TaskRun.objects.get(pk="first").group_id == run.group_id
+    work_off()
+    assert set(TaskRun.objects.values_list("state", flat=True)) == {State.SUCCESS}
+    assert TaskRun.objects.filter(pk=last.id).exists()
+
+
+def pair() -> Any:
+    return group(demo_task.si(), demo_task.si())
+
+
+CANVASES = {
+    "a task, two groups and a task": lambda: demo_task.si() | pair() | pair() | demo_task.si(),
+    "three groups": lambda: pair() | pair() | pair(),
+    "a chord of chords": lambda: chord([chord(pair(), demo_task.si()), demo_task.si()], demo_task.si()),
+    "a chord whose body is a chord": lambda: chord(pair(), chord(pair(), demo_task.si())),
+    "a chord of chains of chords": lambda: chord([pair() | demo_task.si() | demo_task.si()], demo_task.si()),
+    "a chord of groups of chains": lambda: chord([group(demo_task.si() | demo_task.si(), pair())], demo_task.si()),
+    "a group that follows a chord": lambda: pair() | demo_task.si() | pair(),
+    "a chain in a chord in a chain": lambda: (
+        demo_task.si() | chord([demo_task.si() | demo_task.si(), demo_task.si()], demo_task.si()) | demo_task.si()
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CANVASES)
+def test_every_part_of_a_canvas_has_its_turn(kind):
+    CANVASES[kind]().delay()
+    work_off()
+    assert set(TaskRun.objects.values_list("state", flat=True)) == {State.SUCCESS}
+    assert set(TaskGroup.objects.filter(body__isnull=False).values_list("done", flat=True)) <= {True}
 
 
 # --- chords over generators -------------------------------------------------------------------------------------------

@@ -116,7 +116,9 @@ def test_bad_rows_are_counted_and_do_not_delete_what_was_known(source):
     assert Sales.objects.filter(product_id="P-X").exists()
 
 
-def test_some_failed_days_are_a_warning_and_only_those_are_fetched_again(source, told):
+def test_some_failed_days_are_a_warning_and_only_those_are_fetched_again(source, told, monkeypatch):
+    missing: list[int] = []
+    monkeypatch.setattr(progress, "missing", missing.append)
     good = source.report
     source.report = lambda seller, day: "" if day == "2026-01-03" else good(seller, day)
     result = download(wanted("A", "GONE"), "one")
@@ -126,6 +128,7 @@ def test_some_failed_days_are_a_warning_and_only_those_are_fetched_again(source,
     assert result["failed"][1] == {"report": "GONE 2026-01-01", "why": "The source answered 404 Not Found."}
     assert ("error", "GONE 2026-01-01 failed: The source answered 404 Not Found.") in told
     assert len(table("one")) == 40
+    assert missing == [6]
 
     source.report = good
     source.asked.clear()
@@ -214,7 +217,7 @@ def test_a_cancel_ends_it_within_a_moment(source):
     source.delay = 5
     reporter = Reporter("", 0, Silence(), Flusher())
     token = activate(reporter)
-    reporter._attention = True
+    reporter.attention = True
     try:
         reporter.cancel()
         with pytest.raises(Cancelled):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import importlib
 import io
 import json
 import re
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +19,7 @@ from django.urls import clear_url_caches
 from django.utils import timezone
 
 from tasks import runs
-from tasks.downloads import files, sample_source, urls
+from tasks.downloads import files, sample_source, urls, views
 from tasks.downloads.models import ReportFile
 from tasks.downloads.report import COLUMNS
 from tasks.downloads.tasks import download_reports
@@ -318,3 +320,68 @@ def test_the_sample_source_goes_wrong_on_request(served, address, status):
 def test_the_sample_source_breaks_rows_on_request(served):
     text = visitor().get("/sample-source/A/2026-01-31.csv?broken=0.5").content.decode()
     assert 5 < len(re.findall(r"^,\?,", text, re.MULTILINE)) < 50
+
+
+# --- clients that leave -----------------------------------------------------------------------------------------------
+
+
+class Opened:
+    """A storage that counts what is open; `gate` holds back an open."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.begun = threading.Event()
+        self.opened = self.closed = 0
+
+    def exists(self, name: str) -> bool:
+        return True
+
+    def open(self, name: str) -> Any:
+        self.begun.set()
+        self.gate.wait(10)
+        self.opened += 1
+        file = ContentFile(b"figures" * 100_000)
+
+        def close() -> None:
+            self.closed += 1
+
+        file.close = close  # type: ignore[method-assign]
+        return file
+
+
+def test_a_client_that_leaves_before_the_first_piece_leaves_no_file_open(monkeypatch):
+    alice = visitor()
+    run = with_files(ended(asked(alice)))
+    opened = Opened()
+    monkeypatch.setattr(files, "storage", lambda: opened)
+    alice.get(f"/downloads/{run.pk}/csv/")  # its answer is never read
+    assert opened.opened == opened.closed
+
+
+@pytest.mark.parametrize("when", ["while it is opened", "after the first piece", "never"])
+async def test_a_file_is_closed_whenever_its_client_leaves(monkeypatch, when):
+    opened = Opened()
+    monkeypatch.setattr(files, "storage", lambda: opened)
+    pieces = views._pieces("x.csv")
+    if when == "while it is opened":
+        opened.gate.clear()
+        first = asyncio.ensure_future(anext(pieces))
+        await asyncio.to_thread(opened.begun.wait, 10)
+        first.cancel()
+        await asyncio.wait([first])
+        opened.gate.set()
+    elif when == "after the first piece":
+        await anext(pieces)
+        await pieces.aclose()  # type: ignore[attr-defined]
+    else:
+        assert len(b"".join([piece async for piece in pieces])) == 700_000
+    async with asyncio.timeout(5):
+        while (opened.opened, opened.closed) != (1, 1):
+            await asyncio.sleep(0.01)
+
+
+def test_the_page_knows_of_which_task_it_must_fetch_the_files_at_the_end():
+    alice = visitor()
+    asked(alice)
+    assert f'data-of="{download_reports.name}"' in alice.get("/").content.decode()

@@ -94,6 +94,16 @@ def test_ready_answers_within_a_second_when_everything_hangs_and_starts_no_crowd
     released.set()
 
 
+def test_a_crowd_that_asks_opens_one_connection(valkey, monkeypatch):
+    beat()
+    asked: list[float] = []
+    monkeypatch.setattr(broker, "ping", asked.append)
+    for check in health.CHECKS.values():
+        monkeypatch.setattr(check, "_fresh", check._fresh * 1_000)
+    assert {Client().get("/health/ready").status_code for _ in range(50)} == {200}
+    assert len(asked) == 1
+
+
 def test_a_disk_that_is_nearly_full_is_named(valkey, monkeypatch):
     beat()
     monkeypatch.setattr(health, "LEAST_DISK", 2**62)

@@ -13,10 +13,11 @@ from channels.layers import get_channel_layer
 
 from progress.held import Since
 from progress.hub import Hub
-from progress.messages import dumps
+from progress.messages import CloseCode, dumps
 from progress.outbox import Outbox
 from progress.record import get_record, group_name, hash_key
 from progress.socket import _Session
+from progress.topic import ASK_ANYHOW
 
 ENVELOPE = '{"v":1,"type":"update","task_id":"t1","epoch":"e","seq":1'
 FRAME: dict[str, Any] = {
@@ -73,6 +74,37 @@ class Browser:
 
 def stored(task_id: str) -> Any:
     return {"id": task_id, "state": "STARTED", "attempt": 1, "current": None, "message": ""}
+
+
+async def test_a_row_that_is_gone_ends_what_is_told_of_it(hub, monkeypatch):
+    browser = Browser()
+    closed: list[int] = []
+
+    async def send(event: Any) -> None:
+        if event["type"] == "websocket.close":
+            closed.append(event["code"])
+
+    single = Outbox(send, hub.lost, closes_at_end=True)
+    shared = Outbox(browser.send, hub.lost, closes_at_end=False)
+    await hub.join(single, stored("t1"), Since())
+    await hub.join(shared, stored("t1"), Since(log=False))
+    await hub.join(shared, stored("t2"), Since(log=False))
+    there = {"t2": stored("t2")}
+
+    async def refresh(task_ids: Any) -> Any:
+        return {one: there[one] for one in task_ids if one in there}
+
+    monkeypatch.setattr(hub.source, "refresh", refresh)
+    audiences = list(hub._audiences.values())
+    for audience in audiences:  # neither silent nor waiting: only long not asked about
+        audience.topic.changed_at = hub._loop.time()
+        audience.topic.asked_at -= ASK_ANYHOW + 1
+    await hub._repair.ask_source(audiences)
+    assert closed == [CloseCode.NOT_FOUND]
+    refusals = [frame for frame in browser.frames if frame["type"] == "error"]
+    assert [(one["code"], one["task_id"]) for one in refusals] == [("not_found", "t1")]
+    assert "t2" in hub._audiences
+    assert [one.outbox for one in hub._audiences["t1"].subscriptions] == [single]  # its session leaves by itself
 
 
 async def tell(task_id: str, current: int) -> None:

@@ -246,7 +246,7 @@ def test_a_run_that_is_not_due_keeps_no_other_from_being_sent(here: Here):  # no
     good = {"state": State.RETRY, "attempt": 1, "next_retry_at": long_ago}
     TaskRun.objects.create(pk="good", accepted_at=clock.now(), **columns, **good)
     sweep = Sweep(None, None)  # type: ignore[arg-type]
-    sweep._late_retries()
+    sweep._unsent()
     assert [message.headers["id"] for _, message in here.messages] == ["odd-0", "odd-1", "good"]
     for _, message in here.messages:
         assert message.headers["eta"] is None or datetime.fromisoformat(message.headers["eta"]) < clock.now()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -78,3 +79,19 @@ def test_old_chains_and_chords_go_on_and_end(old):
     assert set(TaskRun.objects.filter(pk__in=["second", "third"]).values_list("state", flat=True)) == {"FAILURE"}
     assert runs.end("part-2", "SUCCESS", attempt=1, result=2)
     assert TaskRun.objects.get(pk="body").held is False
+
+
+def test_a_start_under_a_key_of_before_gives_the_run_that_is_there(old):
+    executor = MigrationExecutor(connection)
+    executor.migrate([("tasks", "0005_follow_old_rows")])
+    before = (
+        executor.loader.project_state([("tasks", "0005_follow_old_rows")]).apps.get_model("tasks", "TaskRun").objects
+    )
+    message: Any = {"args": [], "kwargs": {}, "options": {}}
+    start = {"name": DEMO, "queue": "celery", "message": message}
+    before.create(id="new", accepted_at=timezone.now(), idempotency_key=":a:b", **start)
+    before.create(id="stale", accepted_at=timezone.now() - timedelta(days=2), idempotency_key=":c", **start)
+    executor = MigrationExecutor(connection)
+    executor.migrate(executor.loader.graph.leaf_nodes("tasks"))
+    assert runs.accept(runs.Start(name=DEMO, queue="celery", message=message), idempotency_key="a:b").pk == "new"
+    assert runs.accept(runs.Start(name=DEMO, queue="celery", message=message), idempotency_key="c").pk != "stale"

@@ -19,6 +19,7 @@ from progress.messages import dumps
 from progress.record import AsyncRecord, Record, get_record, group_name, hash_key, log_key
 from progress.reporter import Reporter
 from progress.sink import Told
+from progress.size import MAX_FRAME
 
 
 class Wire:
@@ -398,3 +399,29 @@ def test_surrogates_and_nul_in_a_record_are_shown_as_text_that_every_page_takes(
     dumps(held.changing).encode()
     str(held.changing).encode()
     str(held.log).encode()
+
+
+@pytest.mark.parametrize("character", ["x", "é", "\x01"])
+def test_many_long_lines_go_out_in_frames_that_fit_and_are_held_with_the_seq_of_theirs(record, wire, character):
+    said = lines(*(character * 2_000 for _ in range(200)))
+    reply = record.publish("t", 1, body(3), said, final=False)
+    frames = wire.frames(reply.seq)
+    assert all(len(dumps(frame).encode()) <= MAX_FRAME for frame in frames)
+    assert [frame["seq"] for frame in frames] == list(range(1, reply.seq + 1))
+    assert [frame["type"] for frame in frames] == ["log"] * (reply.seq - 1) + ["update"]
+    told = [line for frame in frames[:-1] for line in frame["lines"]]
+    assert [line["n"] for line in told] == list(range(1, 201))
+    assert record.read("t").log == told
+    middle = frames[len(frames) // 2 - 1]
+    since = record.read("t", Since(middle["epoch"], middle["seq"]))
+    assert since.recovered
+    assert [line["n"] for line in since.log] == list(range(middle["lines"][-1]["n"] + 1, 201))
+    again = record.publish("t", 1, None, said, Told(0, reply.seq), final=False)
+    assert again.seq == reply.seq  # an answer that was lost: nothing is said twice
+
+
+def test_a_result_that_is_too_large_for_a_frame_is_left_out(record, wire):
+    record.tell("t", {"state": "SUCCESS", "attempt": 1, "result": "x" * 300_000}, final=True)
+    (frame,) = wire.frames(1)
+    assert (frame["result"], frame["result_omitted"]) == (None, True)
+    assert record.read("t").changing["result_omitted"] is True

@@ -29,7 +29,7 @@ def accepted(**options: Any) -> Any:
 def test_a_start_is_a_row_and_its_message_follows_the_commit(django_capture_on_commit_callbacks):
     with django_capture_on_commit_callbacks() as callbacks:
         run = accepted()
-    assert (run.state, run.attempt, run.sent_at) == (State.PENDING, 0, None)
+    assert (run.state, run.attempt, run.sent_at) == (State.PENDING, 0, run.accepted_at)
     assert len(callbacks) == 1
 
 

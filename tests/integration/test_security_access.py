@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from types import SimpleNamespace
 
 import pytest
 import redis
@@ -29,16 +28,13 @@ def login_required(settings):
 
 
 @pytest.fixture
-def three_a_minute(settings, monkeypatch):
+def three_a_minute(settings):
     settings.TASKS_STARTS_PER_MINUTE = 3
     settings.PROXIES = 0
     limits._own.clear()
     limits._cache_rests_until = 0.0
     with contextlib.suppress(redis.RedisError):  # what other tests counted, where one has started Redis
         cache.clear()
-    # No minute ends in the middle of a test.
-    minute = SimpleNamespace(time=lambda: 1_000_000_025.0, monotonic=time.monotonic)
-    monkeypatch.setattr(limits, "time", minute)
 
 
 # --- logging in -------------------------------------------------------------------------------------------------------

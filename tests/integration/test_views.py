@@ -204,7 +204,7 @@ def test_retry_makes_a_linked_run_once_the_first_has_ended():
     assert again.session_key == alice.session.session_key
 
 
-@pytest.mark.parametrize("task_id", ["..", "x" * 65, "%00", "a b", "<script>", "'--", "é"])
+@pytest.mark.parametrize("task_id", ["..", "x" * 65, "a b", "<script>", "'--", "é"])
 def test_ids_that_no_task_has_are_not_found(task_id):
     for address in addresses(task_id).values():
         assert getattr(visitor(), address[0])(address[1]).status_code == 404, address

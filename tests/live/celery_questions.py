@@ -1,6 +1,6 @@
 """Some fifty questions to AsyncResult and GroupResult; each answer is a line.
 
-python -m tests.live.celery_questions ours|bare FOLDER
+python -m tests.live.celery_questions ours|bare FOLDER [control]
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def main(whose: str, folder: Path) -> None:
     from celery import chain, chord, group
     from celery.result import AsyncResult, GroupResult
 
+    from . import celery_control_questions, celery_odd_questions
     from .testjobs import asked
 
     app.loader.import_default_modules()
@@ -38,7 +39,7 @@ def main(whose: str, folder: Path) -> None:
             cause = f" from {error.__cause__!r}" if type(error.__cause__).__name__ != "_RemoteTraceback" else ""
             cause = "" if error.__cause__ is None else cause
             said = f"raises {type(error).__module__}.{type(error).__qualname__}{error.args!r}{cause}"
-        print(f"{question}: {said}", flush=True)
+        print(f"{question} => {said}", flush=True)
 
     def all_of(result: Any) -> Any:
         return (result.state, result.ready(), result.successful(), result.failed())
@@ -49,6 +50,10 @@ def main(whose: str, folder: Path) -> None:
             time.sleep(0.02)
         return str(result.state)
 
+    folder = folder / whose  # both are asked at once
+    folder.mkdir(exist_ok=True)
+    if "control" in sys.argv:
+        return celery_control_questions.ask_all(ask, app, folder)
     unknown: Any = AsyncResult("nobody-knows-me")
     ask("unknown", lambda: (all_of(unknown), unknown.result, unknown.info, unknown.traceback, unknown.children))
     ask("unknown, waited for", lambda: unknown.get(timeout=0.3))
@@ -134,6 +139,7 @@ def main(whose: str, folder: Path) -> None:
     ask("revoked, afterwards", lambda: (all_of(late), late.result))
     nothing: Any = object()
     ask("no JSON", lambda: asked.add.delay(nothing, 1).id)
+    celery_odd_questions.ask_all(ask, app, folder)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from . import invariants
 from .dev_script import DevScript
+from .fake_progress import FakeProgress
 from .pages import Person
 from .rabbitmq import Rabbits
 from .stack import Stack
@@ -149,6 +150,23 @@ def page(browser) -> Iterator[Page]:
     yield page
     context.close()
     assert not errors, f"errors in the page: {errors}"
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeProgress]:
+    """A progress server that does what the test tells it."""
+    fake = FakeProgress()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def tab(page: Page, fake: FakeProgress) -> Page:
+    """A page of that server."""
+    page.goto(fake.url)
+    # the shortest wait of the jitter, so that the tests are as fast as the rules allow
+    page.evaluate("Math.random = () => 0")
+    return page
 
 
 @pytest.fixture

@@ -56,8 +56,8 @@ class FakeProgress:
         self.scenes: list[Scene] = []
         self.paths: list[str] = []
         self.errors: list[BaseException] = []
-        #: What a poll answers: a status, or a snapshot.
-        self.polled: int | dict[str, Any] = 503
+        #: What a poll answers: a status, a status with its JSON (of 302: {"Location"}), or a snapshot.
+        self.polled: int | tuple[int, dict[str, Any]] | dict[str, Any] = 503
         self.polls: list[str | None] = []  # the If-None-Match of each
         self._sockets = serve(self._play, "127.0.0.1", 0)
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), lambda *args: _Handler(self, *args))
@@ -101,6 +101,8 @@ class _Handler(SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/":
             self._answer(200, "text/html", b"<!doctype html><title>test</title><body></body>")
+        elif self.path == "/login.html":
+            self._answer(200, "text/html", b"<!doctype html><title>Log in</title>")
         elif self.path.startswith("/api/tasks/"):
             self._poll()
         elif self.path == "/favicon.ico":
@@ -114,6 +116,12 @@ class _Handler(SimpleHTTPRequestHandler):
         polled = self.fake.polled
         if isinstance(polled, int):
             return self._answer(polled, "application/json", b"{}")
+        if isinstance(polled, tuple) and polled[0] == 302:
+            self.send_response(302)
+            self.send_header("Location", polled[1]["Location"])
+            return self.end_headers()
+        if isinstance(polled, tuple):
+            return self._answer(polled[0], "application/json", json.dumps(polled[1]).encode())
         body = json.dumps(polled).encode()
         etag = f'"{hash(body)}"'
         if known == etag:

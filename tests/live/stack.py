@@ -122,9 +122,10 @@ class HueyWorker(Worker):
 class WebServer(Process):
     """Daphne or uvicorn, at the address of the stack."""
 
-    def __init__(self, server: str, port: int, **process: Any) -> None:
+    def __init__(self, server: str, port: int, args: Iterable[str] = (), **process: Any) -> None:
         self.server = server
-        command = web_command(server, "127.0.0.1", port)
+        *command, application = web_command(server, "127.0.0.1", port)
+        command += [*args, application]
         super().__init__(f"web-{server}", command, cwd=ROOT, ready=lambda: web_answers(port), **process)
 
 
@@ -241,11 +242,18 @@ class Stack:
         worker.start(wait=wait)
         return worker
 
-    def start_web(self, server: str = "daphne", *, env: dict[str, str] | None = None, wait: bool = True) -> WebServer:
+    def start_web(
+        self,
+        server: str = "daphne",
+        *,
+        args: Iterable[str] = (),
+        env: dict[str, str] | None = None,
+        wait: bool = True,
+    ) -> WebServer:
         """A web server at `self.url`, always the same: the one before has to be stopped or killed first."""
         assert not (self.web and self.web.alive), "the address is taken by the running web server"
         pool = {"DATABASE_POOL": str(POOL)} if "DATABASE_URL" in self.env else {}  # as django_starter.serve.web sets it
-        self.web = WebServer(server, self.port, **self._process(f"web-{server}", {**pool, **(env or {})}))
+        self.web = WebServer(server, self.port, args, **self._process(f"web-{server}", {**pool, **(env or {})}))
         self.processes.append(self.web)
         self.web.start(wait=wait)
         return self.web
@@ -317,10 +325,13 @@ class Stack:
             postgres.drop(self.env["DATABASE_URL"])
 
     def logs(self, last: int = 60) -> list[tuple[str, str]]:
-        """For each log file: its name and its last lines."""
+        """For each log file: its name and its last lines. None when a test has removed the folder or a file of it."""
         logs = []
-        for path in sorted((self.folder / "logs").iterdir()):
-            lines = path.read_text(errors="replace").splitlines()
+        for path in sorted((self.folder / "logs").glob("*")):
+            try:
+                lines = path.read_text(errors="replace").splitlines()
+            except FileNotFoundError:
+                continue
             logs.append((path.name, "\n".join(lines[-last:])))
         return logs
 

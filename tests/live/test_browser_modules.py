@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +13,6 @@ from playwright.sync_api import Page, expect
 from .fake_progress import FakeProgress, Socket
 
 CASES = json.loads((Path(__file__).parents[1] / "unit" / "progress_cases.json").read_text())
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeProgress]:
-    fake = FakeProgress()
-    yield fake
-    fake.close()
-
-
-@pytest.fixture
-def tab(page: Page, fake: FakeProgress) -> Page:
-    page.goto(fake.url)
-    # the shortest wait of the jitter, so that the tests are as fast as the rules allow
-    page.evaluate("Math.random = () => 0")
-    return page
 
 
 def call(tab: Page, module: str, function: str, *args: Any) -> Any:
@@ -80,50 +64,8 @@ def test_a_view_holds_the_last_ten_thousand_log_lines(tab):
     assert (first, last, count) == (21, 10_020, 10_000)
 
 
-WRITTEN = [
-    ("number", [12345], "12,345"),
-    ("number", [3.14159], "3.1"),
-    ("number", [None], ""),
-    ("bytes", [999], "999 B"),
-    ("bytes", [1000], "1.0 kB"),
-    ("bytes", [999_960], "1.0 MB"),
-    ("bytes", [12_400_000], "12.4 MB"),
-    ("count", [42, 100, "rows"], "42 / 100 rows"),
-    ("count", [42, None, ""], "42"),
-    ("count", [None, 100, ""], ""),
-    ("count", [1_200_000, 3_400_000, "bytes"], "1.2 MB / 3.4 MB"),
-    ("rate", [9.84, ""], "9.8/s"),
-    ("rate", [0.05, "row"], "3.0 row/min"),
-    ("rate", [1_300_000, "bytes"], "1.3 MB/s"),
-    ("rate", [None, ""], ""),
-    ("rate", [0, ""], ""),
-    ("percent", [99.99], "99 %"),
-    ("percent", [100], "100 %"),
-    ("percent", [None], ""),
-    ("duration", [0.44], "0.4 s"),
-    ("duration", [59.4], "59 s"),
-    ("duration", [59.6], "1 min 00 s"),
-    ("duration", [3_599.6], "1 h 00 min"),
-    ("duration", [100_000], "1 d 4 h"),
-    ("duration", [None], ""),
-    ("eta", [0], "1 s"),
-    ("eta", [7.4], "7 s"),
-    ("eta", [23], "25 s"),
-    ("eta", [58], "1 min"),
-    ("eta", [100], "1.5 min"),
-    ("eta", [1_250], "20 min"),
-    ("eta", [5_000], "1.5 h"),
-    ("eta", [50_000], "14 h"),
-    ("eta", [200_000], "2.5 d"),
-    ("eta", [None], ""),
-    ("age", [3], "just now"),
-    ("age", [200], "3 min ago"),
-    ("age", [90_000], "1 d ago"),
-    ("json", ['{"a":1}'], '{\n  "a": 1\n}'),
-    ("json", ["steps=100"], "steps=100"),
-    ("json", [{"a": None}], '{\n  "a": null\n}'),
-    ("json", [None], ""),
-]
+#: [function, arguments, what is written, with plain spaces]; `progress.format` writes the same.
+WRITTEN = [tuple(row) for row in json.loads((Path(__file__).parents[1] / "unit" / "format_cases.json").read_text())]
 
 
 def test_numbers_are_written_as_people_read_them(tab):

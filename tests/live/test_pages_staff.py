@@ -102,6 +102,8 @@ def test_ticked_runs_are_cancelled_and_started_again_while_the_list_moves(stack,
     expect(row(page, later)).to_contain_text("SUCCESS")  # the list moved, and the ticks stayed
     expect(row(page, naps[0]).get_by_role("checkbox")).to_be_checked()
     page.get_by_role("button", name="Cancel ticked").click()
+    expect(page.get_by_role("heading", name="Cancel 1 run?")).to_be_visible()
+    page.get_by_role("button", name="Cancel 1 run").click()
     expect(page.get_by_role("status")).to_have_text("1 cancelled, 1 not: ended already.")
     expect(row(page, naps[0])).to_contain_text("REVOKED")
     expect(row(page, naps[1])).to_contain_text("STARTED")
@@ -110,12 +112,26 @@ def test_ticked_runs_are_cancelled_and_started_again_while_the_list_moves(stack,
     row(page, naps[1]).get_by_role("checkbox").check()
     row(page, ended).get_by_role("checkbox").check()
     page.get_by_role("button", name="Run ticked again").click()
+    page.get_by_role("button", name="Start 1 run again").click()
     expect(page.get_by_role("status")).to_have_text("1 started again, 1 not: not ended yet.")
     page.goto(f"/runs/?owner={staff[0]}")  # hers, as she has started it
     page.get_by_role("link", name="echo").first.click()
     expect(page.get_by_role("link", name="the run that this one repeats")).to_have_attribute("href", re.compile(ended))
     dave.post(f"/tasks/{naps[1]}/cancel/")
     dave.close()
+
+
+def test_all_that_match_are_cancelled_by_a_run_with_a_bar(stack, staff, person):
+    erin = Visitor(stack.url, "erin")
+    naps = [erin.start_job("nap", seconds=60) for _ in range(55)]
+    page = person(stack, account=staff).open("/runs/?task=testjobs.nap&owner=anonymous&since=hour")
+    page.get_by_label("that match").check()
+    page.get_by_role("button", name="Cancel ticked").click()
+    page.get_by_role("button", name=re.compile(r"Cancel \d+ runs")).click()
+    expect(page.get_by_role("progressbar", name="Progress of act_on_runs")).to_have_attribute("aria-valuenow", "100")
+    expect(page.get_by_text(re.compile(r"\d+ cancelled"))).to_be_visible()
+    wait_until(lambda: {erin.task(one)["state"] for one in naps} == {"REVOKED"}, 30, "all are cancelled")
+    erin.close()
 
 
 def test_to_others_there_is_no_list_of_all_runs(stack, carol, person):
@@ -137,3 +153,22 @@ def row(page: Page, task_id: str) -> Locator:
 
 def stack_wait(visitor: Visitor, task_id: str, state: str) -> None:
     wait_until(lambda: visitor.task(task_id)["state"] == state, 20, lambda: str(visitor.task(task_id)))
+
+
+def test_staff_sees_what_starts_by_itself_starts_it_and_pauses_it(stack, staff, person):
+    page = person(stack, account=staff).open("/schedules/")
+    entry = page.get_by_role("article", name="prune-ended-runs")
+    expect(entry).to_contain_text("every day at 04:20, UTC")
+    expect(entry.get_by_role("region", name="Next times").get_by_role("listitem")).to_have_count(5)
+    page.get_by_role("button", name="Run prune-ended-runs now").click()
+    expect(page.get_by_text("prune-ended-runs is started.")).to_be_visible()
+    page.get_by_role("region", name="Last runs").get_by_role("link").first.click()
+    expect(page.get_by_role("heading", name="prune_ended_runs")).to_be_visible()
+    expect(page.get_by_text("SUCCESS").first).to_be_visible()
+
+    page.goto(f"{stack.url}/schedules/")
+    page.get_by_role("button", name="Pause prune-ended-runs").click()
+    expect(page.get_by_text("It is paused since")).to_be_visible()
+    page.get_by_role("button", name="Resume prune-ended-runs").click()
+    expect(page.get_by_text("prune-ended-runs fires again.")).to_be_visible()
+    expect(page.get_by_text("It is paused since")).to_have_count(0)

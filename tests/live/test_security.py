@@ -71,11 +71,124 @@ def is_well(site: Stack) -> bool:
 # --- the socket's door ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost.evil.example", "null", "file://"])
-def test_a_page_of_another_site_may_not_open_a_socket(site, alice, task_id, origin):
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("https://evil.example", "http://localhost.evil.example", "null", "file://"),
+        *("http://127.0.0.1:1", "http://127.0.0.1", "https://127.0.0.1:{port}", "http://localhost:{port}"),
+    ],
+)
+def test_a_page_of_another_origin_may_not_open_a_socket(site, alice, task_id, origin):
     cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in alice.cookies)
-    watcher = Watcher(f"{site.url.replace('http', 'ws')}/ws/progress/{task_id}/", origin=origin, cookies=cookies)
-    assert watcher.refused == 403
+    url = f"{site.url.replace('http', 'ws')}/ws/progress/"
+    for path in (f"{task_id}/", ""):
+        watcher = Watcher(url + path, origin=origin.format(port=site.port), cookies=cookies)
+        assert watcher.refused == 403
+
+
+@pytest.fixture(scope="module")
+def accounts(site) -> None:
+    """carol, and sarah of the staff."""
+    site.shell(
+        "from django.contrib.auth.models import User; "
+        "User.objects.create_user('carol', password='a long password'); "
+        "User.objects.create_user('sarah', password='a long password', is_staff=True)"
+    )
+
+
+def signed_in(site: Stack, name: str) -> Visitor:
+    visitor = Visitor(site.url, name)
+    answer = visitor.post("/login/", {"username": name, "password": "a long password"})
+    assert answer.status == 302, answer.text
+    return visitor
+
+
+def test_whoever_has_logged_out_sees_and_does_nothing_more(site, accounts):
+    carol = signed_in(site, "carol")
+    task_id = carol.start_job("nap", 20.0)
+    alone, many = carol.watch(task_id), carol.watch_list(task_id)
+    for watcher in (alone, many):
+        watcher.wait_snapshot()
+    carol.post("/logout/")
+    assert (alone.wait_closed(), many.wait_closed()) == (4404, 4404)
+    carol.close()
+    again = signed_in(site, "carol")
+    assert again.task(task_id)["cancel_requested"] is False
+    again.post(f"/tasks/{task_id}/cancel/")
+    again.close()
+
+
+def test_whoever_is_staff_no_more_sees_and_does_nothing_more_of_others(site, accounts, task_id, alice):
+    sarah = signed_in(site, "sarah")
+    alone, many = sarah.watch(task_id), sarah.watch_list(task_id)
+    for watcher in (alone, many):
+        watcher.wait_snapshot()
+    site.shell(
+        "from django.contrib.auth.models import User; User.objects.filter(username='sarah').update(is_staff=False)"
+    )
+    with contextlib.suppress(ConnectionClosed):  # it may have been noticed meanwhile
+        many.send({"type": "cancel", "task_id": task_id})
+    assert (alone.wait_closed(), many.wait_closed()) == (4404, 4404)
+    assert alice.task(task_id)["cancel_requested"] is False
+    sarah.close()
+
+
+def handshake(site: Stack, path: str, cookies: str = "") -> bytes:
+    """What a browser sends to open a socket."""
+    key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+    return (
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{site.port}\r\nOrigin: {site.url}\r\n"
+        f"Upgrade: websocket\r\nConnection: Upgrade\r\n{key}Cookie: {cookies}\r\n\r\n"
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"type": "subscribe", "task_ids": ["x" * 60] * 60},
+        {"type": "subscribe", "feeds": ["status"]},
+        {"type": "pong", "seq": 1},
+    ],
+    ids=["subscribe", "feeds", "pong"],
+)
+def test_a_flood_of_legal_frames_from_one_that_never_reads_takes_no_memory(site, frame):
+    text = json.dumps(frame).encode()
+    size = bytes([0x80 | len(text)]) if len(text) < 126 else bytes([0x80 | 126]) + len(text).to_bytes(2, "big")
+    frames = (b"\x81" + size + bytes(4) + text) * max(1, 60_000 // len(text))
+    before = site.web.memory()
+    with socket.create_connection(("127.0.0.1", site.port), timeout=5) as plug:
+        plug.sendall(handshake(site, "/ws/progress/"))
+        plug.recv(1024)
+        sent = 0
+        with contextlib.suppress(OSError):  # it hangs up
+            while sent < 60_000_000:
+                plug.sendall(frames)
+                sent += len(frames)
+        grown = site.web.memory() - before
+    assert grown < 15_000_000, f"{grown / 1e6:.1f} MB after {sent / 1e6:.1f} MB"
+    assert is_well(site)
+
+
+def figures(site: Stack) -> dict[str, float]:
+    """What /metrics says of sockets."""
+    text = Visitor(site.url).get("/metrics").text
+    lines = (line.split() for line in text.splitlines() if line.startswith("progress_"))
+    return {name: float(value) for name, value in lines}
+
+
+def test_sockets_that_are_dropped_while_they_join_leave_nothing(site, alice, task_id):
+    cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in alice.cookies)
+
+    def drop(number: int) -> None:
+        with socket.create_connection(("127.0.0.1", site.port), timeout=5) as plug:
+            plug.sendall(handshake(site, f"/ws/progress/{task_id}/", cookies))
+            if number % 2:
+                plug.recv(1024)
+
+    with ThreadPoolExecutor(SOCKETS) as threads:
+        list(threads.map(drop, range(300)))
+    nothing = {"progress_sockets": 0, "progress_topics": 0, "progress_subscriptions": 0}
+    wait_until(lambda: nothing.items() <= figures(site).items(), 20, lambda: f"nothing is left; {figures(site)}")
 
 
 def test_a_stolen_id_is_answered_as_an_unknown_one(site, task_id):
@@ -235,16 +348,11 @@ def test_of_a_thousand_starts_the_allowed_ones_run_and_the_rest_is_told_when_to_
 def test_one_that_never_reads_costs_little_and_hurts_nobody(site, alice):
     task_id = alice.start_job("chatter", lines=20_000, delay=0.0005)
     cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in alice.cookies)
-    key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-    handshake = (
-        f"GET /ws/progress/{task_id}/ HTTP/1.1\r\nHost: 127.0.0.1:{site.port}\r\nOrigin: {site.url}\r\n"
-        f"Upgrade: websocket\r\nConnection: Upgrade\r\n{key}Cookie: {cookies}\r\n\r\n"
-    )
     before = site.web.memory()
     slow = [socket.create_connection(("127.0.0.1", site.port), timeout=5) for _ in range(3)]
     for plug in slow:
         plug.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        plug.sendall(handshake.encode())
+        plug.sendall(handshake(site, f"/ws/progress/{task_id}/", cookies))
     reader = alice.watch(task_id)
     assert reader.wait_final(60)["state"] == "SUCCESS"
     grown = site.web.memory() - before

@@ -166,7 +166,7 @@ def test_a_port_that_is_none_is_one_sentence(start_dev):
     script = start_dev(PORT="http").start()
 
     assert script.wait_exit(20) == 1
-    assert "PORT='http' is not a port" in one_sentence(script)
+    assert "PORT must be a whole number from 1 to 65535, but got 'http'." in one_sentence(script)
 
 
 def test_a_redis_url_where_nobody_answers_is_one_sentence(start_dev):

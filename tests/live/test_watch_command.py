@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,11 +22,11 @@ def watch() -> Iterator[Any]:
     """Starts the command; ends what is left of it."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(stack: Stack, *arguments: str) -> subprocess.Popen[str]:
+    def start(stack: Stack, *arguments: str, cookie: str | None = None) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", "progress.watch", *arguments],
             cwd=ROOT,
-            env=stack.env,
+            env={**stack.env, **({"PROGRESS_COOKIE": cookie} if cookie else {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -49,7 +50,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, list[str], str]:
 def test_the_address_of_a_task_and_a_cookie_show_its_log_and_its_end(stack, watch, path):
     task_id = stack.start_job("recite", steps=20, delay=0.05, log_every=5)
     session = stack.visitor().cookie("sessionid")
-    code, lines, err = finish(watch(stack, stack.url + path.format(task_id), "--cookie", session))
+    code, lines, err = finish(watch(stack, stack.url + path.format(task_id), cookie=session))
     assert (code, err) == (0, "")
     assert lines[:-1] == ["line 1", "line 2", "line 3", "line 4"]
     assert lines[-1].startswith("SUCCESS")
@@ -67,10 +68,34 @@ def test_a_bare_id_is_read_from_the_record_itself(stack, watch):
 
 def test_a_failure_is_told_and_is_the_exit_code(stack, watch):
     task_id = stack.start_job("fail", message="the disk is full")
-    for arguments in ([f"{stack.url}/tasks/{task_id}/", "--cookie", stack.visitor().cookie("sessionid")], [task_id]):
-        code, lines, _ = finish(watch(stack, *arguments))
+    for task in (f"{stack.url}/tasks/{task_id}/", task_id):
+        code, lines, _ = finish(watch(stack, task, cookie=stack.visitor().cookie("sessionid")))
         assert code == 1
         assert lines[-1] == "FAILURE  RuntimeError: the disk is full"
+
+
+@pytest.mark.parametrize("way", ["environment", "file", "option of before"])
+def test_the_cookie_is_not_in_the_list_of_processes(stack, watch, tmp_path, way):
+    gate, kept = tmp_path / "gate", tmp_path / "cookie"
+    task_id = stack.start_job("recite_until", str(gate), steps=20, delay=0.05, log_every=5)
+    session = stack.visitor().cookie("sessionid")
+    kept.write_text(f"{session}\n")
+    address = f"{stack.url}/tasks/{task_id}/"
+    if way == "environment":
+        process = watch(stack, address, cookie=session)
+    else:
+        process = watch(stack, address, *(["--cookie-file", str(kept)] if way == "file" else ["--cookie", session]))
+    assert process.stdout
+    assert process.stdout.readline() == "line 1\n"
+    assert session not in Path(f"/proc/{process.pid}/cmdline").read_text()
+    gate.touch()
+    assert finish(process)[0] == 0
+
+
+def test_a_cookie_file_that_is_not_there_is_named(stack, watch):
+    code, _, err = finish(watch(stack, f"{stack.url}/tasks/x/", "--cookie-file", "/nowhere/cookie"))
+    assert code == 2
+    assert err.startswith("--cookie-file cannot be read")
 
 
 def test_a_strangers_task_cannot_be_watched(stack, watch):
@@ -106,7 +131,7 @@ def test_it_comes_back_when_the_web_server_does(new_stack, watch):
     stack: Stack = new_stack().start()
     task_id = stack.start_job("recite", steps=120, delay=0.05, log_every=5)
     session = stack.visitor().cookie("sessionid")
-    process = watch(stack, f"{stack.url}/tasks/{task_id}/", "--cookie", session)
+    process = watch(stack, f"{stack.url}/tasks/{task_id}/", cookie=session)
     assert process.stdout
     assert process.stdout.readline() == "line 1\n"
     assert stack.web

@@ -100,7 +100,9 @@ def test_a_second_tab_shows_the_same(stack):
         assert tab.wait_closed() == 1000
     wait_until(lambda: listed.views.get(task_id, {}).get("task", {}).get("state") == "SUCCESS", 5)
     assert all(tab.view == tabs[0].view for tab in tabs)
-    assert listed.views[task_id]["task"] == tabs[0].task
+    # a list carries no results, and alone says how the parts stand
+    in_a_list = {"result": None, "result_omitted": True, "parts": None}
+    assert listed.views[task_id]["task"] == tabs[0].task | in_a_list
     assert not listed.closed
 
 
@@ -164,10 +166,11 @@ def test_to_a_stranger_a_task_that_is_not_theirs_and_one_that_does_not_exist_are
             assert watcher.wait_closed() == 4404
             assert watcher.frames == []
             page, api = stranger.get(f"/tasks/{wanted}/"), stranger.get(f"/api/tasks/{wanted}/")
-            assert (page.status, api.status) == (404, 404)
+            refused = 400 if wanted == "%00" else 404  # what cannot be read is no address, whoever asks
+            assert (page.status, api.status) == (refused, refused)
             answers.append(re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "…", api.text))
             for action in ("cancel", "retry"):
-                assert stranger.post(f"/tasks/{wanted}/{action}/", json={}).status == 404
+                assert stranger.post(f"/tasks/{wanted}/{action}/", json={}).status == refused
         assert answers[0] == answers[1]
     assert stack.task(task_id)["cancel_requested"] is False
     gate.touch()

@@ -9,7 +9,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from tasks.runs.invariants import check
 
-from .testjobs import behave, counted, tasks  # noqa: F401 - they register the jobs
+from .testjobs import behave, counted, going_on, tasks  # noqa: F401 - they register the jobs
 
 
 @csrf_exempt
@@ -28,9 +28,17 @@ EMBEDDING = """{% load progress %}<!doctype html><html lang="en"><head><title>A 
 
 
 def embedding(request: HttpRequest) -> HttpResponse:
-    """`?one=<task_id>&other=<task_id>`: a page that knows nothing of the project's own ones."""
+    """`?one=<task_id>&other=<task_id>[&nonce=…]`: a page that knows nothing of the project's own ones."""
     context = {"one": request.GET["one"], "other": request.GET.get("other")}
-    return HttpResponse(engines["django"].from_string(EMBEDDING).render(context, request))
+    if nonce := request.GET.get("nonce"):
+        context["csp_nonce"] = nonce  # as Django 6's context processor and django-csp have it
+    response = HttpResponse(engines["django"].from_string(EMBEDDING).render(context, request))
+    if nonce:
+        only = f"'nonce-{nonce}'"
+        response["Content-Security-Policy"] = (
+            f"default-src 'none'; script-src {only}; style-src {only}; connect-src 'self'"
+        )
+    return response
 
 
 def invariants(request: HttpRequest) -> JsonResponse:

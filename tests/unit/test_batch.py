@@ -93,3 +93,21 @@ async def test_too_few_answers_are_an_error_for_all_who_asked_not_silence():
     assert isinstance(answers[1], ValueError)
     async with asyncio.timeout(2):
         assert await asyncio.gather(batch.ask(3), return_exceptions=True)
+
+
+async def test_those_who_left_while_they_waited_are_not_asked_for():
+    answers = Answers()
+    answers.gate.clear()
+    batch = Batch(answers)
+    first = asyncio.create_task(batch.ask(0))
+    async with asyncio.timeout(2):
+        while not answers.batches:
+            await asyncio.sleep(0)
+    waiting = [asyncio.create_task(batch.ask(number)) for number in range(1, 1_001)]
+    await asyncio.sleep(0)
+    for one in waiting[:-1]:
+        one.cancel()
+    await asyncio.gather(*waiting[:-1], return_exceptions=True)
+    answers.gate.set()
+    assert (await first, await waiting[-1]) == (0, 2_000)
+    assert answers.batches == [[0], [1_000]]

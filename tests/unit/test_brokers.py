@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from django_starter.brokers import broker_at
-from django_starter.errors import Full, Trouble
+from django_starter.errors import Trouble
 from django_starter.processes.ports import free_port
 from django_starter.serve.__main__ import find_broker
 from progress.redis import layer_host
+from tasks.celery.brokers import Full, broker_at
 
 
 def test_redis_keeps_classic_queues_and_a_prefix():

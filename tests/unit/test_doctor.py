@@ -87,6 +87,12 @@ def test_a_site_is_asked_by_a_name_that_it_serves(settings, allowed, name):
 def test_a_site_elsewhere_is_asked_as_its_visitors_do():
     assert Site.at("https://tasks.example.com/") == Site("https", "tasks.example.com", 443, "tasks.example.com")
     assert Site.at("http://[::1]:9000").url == "http://[::1]:9000"
+    below = Site.at("https://tasks.example.com/app/")
+    assert (below.path, below.url, below.origin) == (
+        "/app",
+        "https://tasks.example.com:443/app",
+        "https://tasks.example.com",
+    )
     for nonsense in ("tasks.example.com", "ftp://x", "http://"):
         with pytest.raises(ValueError, match="Expected an address"):
             Site.at(nonsense)

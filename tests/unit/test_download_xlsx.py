@@ -11,7 +11,7 @@ import openpyxl
 import pytest
 
 from tasks.downloads import xlsx
-from tasks.downloads.files import safe
+from tasks.downloads.formula import safe
 
 RISKY = ["=1+1", "+1", "-1", "@SUM(A1)", '=HYPERLINK("http://x","y")', "=cmd|'/C calc'!A0"]
 

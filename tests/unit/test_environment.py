@@ -95,6 +95,14 @@ def test_a_host_that_others_reach_demands_a_secret_key():
     assert "SECRET_KEY must be set" in done.stderr
 
 
+@pytest.mark.parametrize("key", ["short", "x" * 60, "abcd" * 20, KEY[:49]])
+def test_a_host_that_others_reach_demands_a_key_that_cannot_be_guessed(key):
+    done = settings(ALLOWED_HOSTS="tasks.example.com", SECRET_KEY=key)
+    assert f"SECRET_KEY has {len(key)} characters" in done.stderr
+    assert key not in done.stderr.replace("SECRET_KEY", "")
+    assert settings("print(s.SECRET_KEY)", SECRET_KEY=key).stdout.strip() == key  # on one's own machine
+
+
 @pytest.mark.parametrize("debug", ["1", "0"])
 def test_debug_is_on_only_when_somebody_says_so(debug):
     assert settings("print(s.DEBUG)", DEBUG=debug).stdout.strip() == str(debug == "1")

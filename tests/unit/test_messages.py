@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from progress import messages, view_state
+from progress import view_state
+from progress.client_frames import CLIENT_FRAMES, parse_client_frame
 from progress.errors import FrameError
-from progress.messages import FINAL_STATES, dumps, parse_client_frame
+from progress.messages import FINAL_STATES, dumps
 from progress.view_state import apply
 
 CASES = json.loads(Path(__file__).with_name("progress_cases.json").read_text())
@@ -281,6 +282,6 @@ def test_nonsense_is_refused_with_a_code(text, code):
 )
 def test_whatever_a_browser_sends_it_is_a_frame_or_a_refusal(text):
     try:
-        assert parse_client_frame(text)["type"] in messages.CLIENT_FRAMES
+        assert parse_client_frame(text)["type"] in CLIENT_FRAMES
     except FrameError as refusal:
         assert refusal.code in ("bad_json", "bad_frame", "too_big")

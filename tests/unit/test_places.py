@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from django_starter import brokers
+from tasks.celery import brokers
 from tasks.models import State, TaskRun
 from tasks.runs import beats, waiting
 

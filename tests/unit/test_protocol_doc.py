@@ -11,8 +11,9 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from progress import flusher, messages, outbox, socket, steps, values
-from progress.messages import CLIENT_FRAMES, Changing, CloseCode, TaskState
+from progress import client_frames, flusher, messages, outbox, size, socket, steps, values
+from progress.client_frames import CLIENT_FRAMES
+from progress.messages import Changing, CloseCode, TaskState
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "PROTOCOL.md").read_text()
 
@@ -44,14 +45,16 @@ SHAPES: dict[str, tuple[Any, set[str]]] = {  # heading → (the TypedDict, field
     "feed": (messages.Feed, set()),
     "ping": (messages.Ping, set()),
     "error": (messages.Error, set()),
-    "pong": (messages.Pong, set()),
-    "resync": (messages.Resync, set()),
-    "cancel": (messages.Cancel, set()),
-    "subscribe": (messages.Subscribe, set()),
-    "unsubscribe": (messages.Unsubscribe, set()),
+    "pong": (client_frames.Pong, set()),
+    "resync": (client_frames.Resync, set()),
+    "cancel": (client_frames.Cancel, set()),
+    "subscribe": (client_frames.Subscribe, set()),
+    "unsubscribe": (client_frames.Unsubscribe, set()),
     "task": (TaskState, CHANGING),
     "changing part": (Changing, set()),
+    "reached": (messages.Reached, set()),
     "step": (messages.Step, set()),
+    "parts": (messages.Parts, set()),
     "waiting": (messages.Waiting, set()),
     "error object": (messages.TaskError, set()),
     "log line": (messages.LogLine, set()),
@@ -59,7 +62,7 @@ SHAPES: dict[str, tuple[Any, set[str]]] = {  # heading → (the TypedDict, field
 
 
 def test_every_shape_of_the_wire_has_its_section():
-    shapes = {value for value in vars(messages).values() if typing.is_typeddict(value)}
+    shapes = {value for one in (messages, client_frames) for value in vars(one).values() if typing.is_typeddict(value)}
     assert shapes == {shape for shape, _ in SHAPES.values()}
 
 
@@ -99,7 +102,9 @@ WORDS: dict[Any, str] = {
     list[messages.LogLine]: r"list of \[log lines\]",
     list[messages.Step]: r"list of \[steps\]",
     messages.Waiting: r"\[waiting\]",
+    messages.Parts: r"\[parts\]",
     messages.TaskError: r"\[error\]",
+    messages.Reached: r"\[reached\]",
     TaskState: r"\[task\]",
 }
 
@@ -130,7 +135,7 @@ def test_every_error_code_is_named():
 def test_every_error_code_that_the_code_uses_is_declared():
     declared = set(get_args(fields(messages.Error)["code"]))
     used = set()
-    for module in (messages, socket):
+    for module in (messages, client_frames, socket):
         for node in ast.walk(ast.parse(Path(module.__file__ or "").read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("FrameError", "error"):
                 first = node.args[0]
@@ -155,6 +160,8 @@ def test_every_frame_of_a_client_is_described_with_the_fields_that_are_checked()
         (round(1 / flusher.FLUSH_INTERVAL), "at most {} updates a second"),
         (values.MAX_MESSAGE, "one line, at most {} characters"),
         (steps.MAX_STEPS, "the last {}"),
+        (size.MAX_FRAME, "one of the server's has at most {:,} bytes"),
+        (size.MAX_RESULT // 1000, "it has more than {} kB"),
     ],
 )
 def test_the_numbers_of_the_document_are_those_of_the_code(number, sentence):

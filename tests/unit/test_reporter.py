@@ -18,11 +18,13 @@ import pytest
 import progress
 from progress import Cancelled, active
 from progress import flusher as module
+from progress import lines as lines_module
 from progress import reporter as reporter_module
 from progress import steps as steps_module
 from progress.active import activate, deactivate
 from progress.flusher import Flusher
-from progress.reporter import MAX_LINES_A_FRAME, Reporter
+from progress.lines import MAX_LINES_A_FRAME
+from progress.reporter import Reporter
 from progress.sink import Reply
 from progress.steps import MAX_STEPS
 from progress.values import MAX_LINE
@@ -72,7 +74,7 @@ def test_the_first_word_is_told_at_once_after_a_quiet_moment(sink):
     flusher = Flusher(interval=0.5)  # so long that "at once" and "when it is time again" cannot be mistaken
     reporter = Reporter("t", 1, sink, flusher).open()
     until(lambda: sink.bodies)
-    until(lambda: reporter._attention)  # the flusher sleeps
+    until(lambda: reporter.attention)  # the flusher sleeps
     told = sink.times[-1]
     until(lambda: time.monotonic() - told > 0.5)
     began = time.monotonic()
@@ -132,7 +134,7 @@ def test_the_flusher_sleeps_without_news(sink):
 
     Reporter.has_news = counting  # type: ignore[method-assign]
     try:
-        until(lambda: reporter._attention)
+        until(lambda: reporter.attention)
         time.sleep(2 * INTERVAL)
         looks = 0
         time.sleep(10 * INTERVAL)
@@ -308,7 +310,7 @@ def test_an_overtaken_task_that_says_the_same_again_and_again_hears_it(reporter,
 def test_a_task_that_says_the_same_wakes_the_flusher_once_an_interval(sink):
     flusher = Flusher(interval=0.1, poll_interval=60)
     reporter = Reporter("t", 1, sink, flusher).open()
-    until(lambda: reporter._attention)
+    until(lambda: reporter.attention)
     wakes = 0
     wake = flusher.wake
 
@@ -480,10 +482,11 @@ def test_steps_share_the_whole_by_their_weights(reporter):
     ]
 
 
-def test_steps_without_a_total_show_their_own_percentage(reporter):
+def test_a_step_without_a_total_around_it_says_nothing_of_the_whole(reporter):
     with progress.step("Scan"):
         progress.set(1, total=4)
-        assert reporter.state()["percent"] == 25.0
+        assert reporter.state()["percent"] is None
+        assert reporter.state()["steps"][0]["percent"] == 25.0
 
 
 def test_steps_nest_and_the_percentage_is_that_of_the_whole(reporter):
@@ -549,7 +552,7 @@ def test_a_long_line_is_cut_and_an_unknown_level_is_info(reporter, sink):
 
 
 def test_too_many_lines_for_a_redis_that_is_away_lose_the_oldest_and_say_how_many(reporter, sink, monkeypatch):
-    monkeypatch.setattr(reporter_module, "MAX_PENDING_LINES", 100)
+    monkeypatch.setattr(lines_module, "MAX_PENDING_LINES", 100)
     sink.error = ConnectionError("away")
     for number in range(1, 251):
         progress.log(f"line {number}")

@@ -169,3 +169,20 @@ def test_a_row_of_an_earlier_attempt_is_not_taken_over(topic):
     assert topic.stored["state"] == "STARTED"
     topic.store({"id": "t", "state": "RETRY", "attempt": 1})
     assert topic.stored["state"] == "RETRY"
+
+
+# --- what is too large ------------------------------------------------------------------------------------------------
+
+
+def test_a_frame_that_is_too_large_is_not_forwarded_but_asked_for_as_if_it_had_been_missed(topic):
+    large = update(4, state="SUCCESS", result="x" * 300_000)
+    news = topic.arrive([large], NOW + 1)
+    assert (news.newest, topic.hole, topic.seq, topic.told) == (None, 3, 4, ("final",))
+    assert topic.live["state"] == "SUCCESS"
+
+
+def test_a_log_frame_that_is_too_large_holds_back_what_follows_until_a_snapshot_has_brought_it(topic):
+    large = log(4)
+    large["text"] = large["text"].replace("line 4", "x" * 300_000)
+    news = topic.arrive([large, log(5), update(6)], NOW + 1)
+    assert (seqs(news.logs), news.newest["seq"], topic.hole) == ([], 6, 3)

@@ -1,5 +1,5 @@
-// One WebSocket that stays: connecting -> live <-> reconnecting <-> polling; each task in the end: ended or gone.
-// That of one task resumes with ?epoch&seq; the list's carries every task of a page, and feeds, named "@name".
+// One WebSocket that stays: connecting -> live <-> reconnecting <-> polling; each task in the end: ended, gone or
+// signed-out. That of one task resumes with ?epoch&seq; the list's carries every task of a page, and feeds, named "@name".
 
 import { backoff } from "./backoff.js";
 import { apply, isFinal } from "./view-state.js";
@@ -14,11 +14,16 @@ const isFeed = (id) => id[0] === "@";
 
 // view: of a feed its data. resume: what to name when coming back. heard: where the socket's own word ends, for a poll
 // tells no log lines.
-// status: "ended" or "gone", whatever becomes of the connection
-const nothingYet = (id, src) => ({ id, src, view: null, resume: null, heard: null, status: null, listeners: new Set() });
+// status: "ended", "gone" or "signed-out", whatever becomes of the connection. signedIn: the page was made for somebody
+// who was signed in, so that "not found" said to nobody in particular means that they are not any more
+const nothingYet = (id, src, signedIn) => ({
+  ...{ id, src, signedIn, view: null, resume: null, heard: null, status: null },
+  listeners: new Set(),
+});
 
 export class Connection {
   state = "connecting";
+  login = ""; // where to log in, once the server has said that nobody is signed in
   #url;
   #list;
   #onidle;
@@ -45,8 +50,8 @@ export class Connection {
   }
 
   /** Calls `listener(view, status)` at every change; answers what stops it. `src`: the same over HTTP. */
-  watch(id, src, listener) {
-    const watched = this.#tasks.get(id) ?? this.#add(nothingYet(id, src));
+  watch(id, src, listener, signedIn = false) {
+    const watched = this.#tasks.get(id) ?? this.#add(nothingYet(id, src, signedIn));
     watched.listeners.add(listener);
     if (watched.view) listener(watched.view, watched.status ?? this.state);
     return () => {
@@ -109,8 +114,7 @@ export class Connection {
     this.#socket = null;
     if (this.#life.signal.aborted) return;
     this.#failures += 1;
-    this.#away ||= !comesBack(code);
-    if (code === 4404 && !this.#list) this.#settle(this.#only, "gone");
+    this.#away ||= !comesBack(code); // after 4404 a poll says whether it is gone, or the viewer signed out
     if (!this.#wanted()) return;
     if (!this.#polling) this.#become("reconnecting");
     if (this.#away || this.#failures >= FAILURES_BEFORE_POLLING) this.#poll();
@@ -135,7 +139,7 @@ export class Connection {
     const watched = this.#list ? this.#tasks.get(frame.task_id ?? `@${frame.feed}`) : this.#only;
     if (frame.type === "ping") this.#send({ type: "pong", seq: this.#list ? frame.seq : (watched.view?.seq ?? 0) });
     else if (!watched) return;
-    else if (frame.type === "error") frame.code === "not_found" && this.#settle(watched, "gone");
+    else if (frame.type === "error") frame.code === "not_found" && this.#check(watched);
     else this.#follow(watched, frame);
   }
 
@@ -144,7 +148,8 @@ export class Connection {
     this.#take(watched, frame);
     if (!watched.view) return;
     const { epoch, seq, complete, resync } = watched.view;
-    if (!resync) Object.assign(watched, { resume: { epoch, seq: complete }, heard: seq });
+    watched.more = frame.more; // until the rest of its log is there, one would come back as if it had all of it
+    if (!resync) frame.more || Object.assign(watched, { resume: { epoch, seq: complete }, heard: seq });
     else if (!asked) this.#send({ type: "resync", epoch, seq: complete, ...(this.#list && { task_id: watched.id }) });
   }
 
@@ -156,10 +161,31 @@ export class Connection {
     else this.#tell(watched);
   }
 
-  #settle(watched, status) {
+  /** "Not found" is said as well to somebody who is signed out: over HTTP the two differ. */
+  async #check(watched) {
+    this.#settle(watched, "gone", false);
+    const polling = await this.#module().catch(() => null);
+    const said = await polling?.ask(watched, this.#life.signal);
+    if (said?.status === "signed-out") this.#signedOut(said.login, watched);
+    else this.#tell(watched);
+  }
+
+  /** Nobody is told more, whatever they ask for: so nothing is asked any more. */
+  #signedOut(login, refused) {
+    this.login = login;
+    this.#away = true;
+    for (const watched of [...this.#running(), ...(refused ? [refused] : [])]) this.#settle(watched, "signed-out");
+    clearTimeout(this.#retry);
+    clearTimeout(this.#deadline);
+    const socket = this.#socket;
+    this.#socket = null;
+    socket?.close(1000);
+  }
+
+  #settle(watched, status, tell = true) {
     if (!watched.status) this.#say("unsubscribe", [watched.id]);
     watched.status = status;
-    this.#tell(watched);
+    if (tell) this.#tell(watched);
   }
 
   #become(state) {
@@ -183,8 +209,8 @@ export class Connection {
   /** What ended needs no socket, except for the last log lines where a poll told the end. */
   #wanted() {
     if (this.#running().length) return true;
-    const { view, heard, status } = this.#only ?? {};
-    return !this.#list && status === "ended" && heard < view.seq;
+    const { view, heard, status, more } = this.#only ?? {};
+    return !this.#list && status === "ended" && (more || heard < view.seq);
   }
 
   #subscribe(ids) {
@@ -208,28 +234,37 @@ export class Connection {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 
+  // under a new name each time, as browsers remember what could not be loaded
+  #module() {
+    return import(`./polling.js?${this.#failures}`);
+  }
+
   async #poll() {
     if (this.#polling) return;
     const polling = (this.#polling = new AbortController());
     try {
-      // under a new name each time, as browsers remember what could not be loaded
-      const { poll } = await import(`./polling.js?${this.#failures}`);
+      const { poll } = await this.#module();
       await poll({
         signal: polling.signal,
         running: () => this.#running(),
         take: (watched, frame) => this.#take(watched, frame),
         gone: (watched) => this.#settle(watched, "gone"),
+        signedOut: (login) => this.#signedOut(login),
         become: (state) => this.#become(state),
       });
     } catch {
-      // the next failure tries again
+      this.#failures += 1; // the next failure tries again; where no socket is opened any more, this does
+      if (this.#away && !this.#life.signal.aborted) setTimeout(() => this.#poll(), backoff(this.#failures));
     }
     if (this.#polling === polling) this.#polling = null;
   }
 }
 
-/** The address of the sockets: ws beside http, wss beside https. */
-export const socketsUrl = (path = "/ws/progress/") => new URL(path, location.href).href.replace("http", "ws");
+/** The address of the sockets: ws beside http, wss beside https. A site below a path names it in a <meta>. */
+export function socketsUrl(path) {
+  path ??= document.querySelector('meta[name="progress-sockets"]')?.content || "/ws/progress/";
+  return new URL(path, location.href).href.replace("http", "ws");
+}
 
 const shared = new Map();
 

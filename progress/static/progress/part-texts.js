@@ -6,41 +6,64 @@ import { isFinal } from "./view-state.js";
 const seconds = (from, to) => (from && to ? Math.max(0, (new Date(to) - new Date(from)) / 1000) : null);
 const after = (from, to) => (from && to ? `after ${duration(seconds(from, to))}` : "");
 
+/** A success in which something is missing. */
+export const isPartial = ({ state, missing }) => state === "SUCCESS" && missing > 0;
+
 // a final update ends the clock before a snapshot brings the stored time
 const finished = (task) => (isFinal(task.state) ? (task.finished_at ?? task.ts * 1000) : null);
 
-/** Percent to draw: null where nobody can know how far it is. */
+/** How far a checkpoint is. */
+const reached = (far) => percent(far.percent) || count(far.current, null, far.unit);
+
+/** Percent to draw: null where nobody can know how far it is, or nothing was told. */
 export function fraction({ state, percent }) {
   if (state === "SUCCESS") return 100;
-  if (percent === null || percent === undefined) return state === "STARTED" ? null : 0;
-  return Math.min(100, Math.max(0, percent));
+  return percent === null || percent === undefined ? null : Math.min(100, Math.max(0, percent));
 }
+
+// between two attempts nothing of the next one has happened yet
+const begun = ({ state }) => state !== "PENDING" && state !== "RETRY";
+const startedAt = (task) => (begun(task) ? task.started_at : null);
+
+// it arrived, so it was queued; what was queued after it started is the next attempt
+function queuedAt(task) {
+  const { sent_at: sent, started_at: started } = task;
+  const isNext = sent && started && new Date(sent) > new Date(started);
+  if (begun(task)) return started && (!sent || isNext) ? started : sent;
+  return !started || isNext ? sent : null;
+}
+
+const of = (count, most) => (most && count <= most ? `${count} of ${most}` : `${count}`);
 
 export const TEXT = {
   name: (task) => task.name.split(".").pop(),
-  state: (task) => task.state,
-  attempt: ({ attempt, max_attempts: max }) => (attempt ? `attempt ${attempt}${max ? ` of ${max}` : ""}` : ""),
-  again: (task) => (task.attempt > 1 ? TEXT.attempt(task) : ""),
+  state: (task) => (isPartial(task) ? `done, ${task.missing} missing` : task.state),
+  attempt: ({ attempt, tries, max_tries, lost, max_attempts, resumed_from: far }) => {
+    const at = far && reached(far);
+    const said = attempt ? `try ${of(tries ?? 1, max_tries)} · worker lost ${of(lost ?? 0, max_attempts)}` : "";
+    return [said, at && `resumed at ${at}`].filter(Boolean).join(", ");
+  },
+  again: (task) => (task.attempt > 1 || task.resumed_from ? TEXT.attempt(task) : ""),
   message: (task) => (task.cancel_requested && !isFinal(task.state) ? "Cancelling …" : task.message),
-  percent: (task) => (task.state === "PENDING" && !task.percent ? "" : percent(fraction(task))),
+  percent: (task) => percent(fraction(task)) || (task.state === "STARTED" && task.step_number ? `step ${task.step_number}` : ""),
   count: (task) => count(task.current, task.total, task.unit),
   rate: (task) => (task.state === "STARTED" ? rate(task.rate, task.unit) : ""),
   left: (task) => (task.state === "STARTED" ? eta(task.eta) : ""),
   eta: (task) => TEXT.left(task) && `${TEXT.left(task)} left`,
   elapsed: (task, now) => {
     const end = finished(task);
-    const spent = seconds(task.started_at, end ?? now);
+    const spent = seconds(startedAt(task), end ?? now);
     if (spent === null) return "";
     return end ? duration(spent) : duration(Math.floor(spent)).replace(".0", ""); // ticks in whole seconds
   },
   age: (task, now) => age(seconds(task.accepted_at, now)),
   accepted: (task) => clock(task.accepted_at),
-  queued: (task) => clock(task.sent_at),
-  "queued-after": (task) => after(task.accepted_at, task.sent_at),
-  started: (task) => clock(task.started_at),
-  "started-after": (task) => after(task.sent_at ?? task.accepted_at, task.started_at),
+  queued: (task) => clock(queuedAt(task)),
+  "queued-after": (task) => after(task.accepted_at, queuedAt(task)),
+  started: (task) => clock(startedAt(task)),
+  "started-after": (task) => after(queuedAt(task) ?? task.accepted_at, startedAt(task)),
   finished: (task) => clock(finished(task)),
-  "finished-after": (task) => after(task.started_at, finished(task)),
+  "finished-after": (task) => after(startedAt(task), finished(task)),
 };
 
 /** Those that take no room while they are empty. */
@@ -50,10 +73,11 @@ export const BLOCK = {
     return waiting ? waiting.hint + (left ? ` (in ${duration(left).replace(".0", "")})` : "") : "";
   },
   error: ({ error, state }) => (error ? (state === "REVOKED" ? "" : `${error.type}: `) + error.message : ""),
+  "go-on": ({ go_on_from: far }) => (far ? ["Go on", reached(far)].filter(Boolean).join(" from ") : ""),
   result: (task) => (task.state === "SUCCESS" ? json(task.result) : ""),
 };
 
 export function announcement(task) {
-  const end = { SUCCESS: "finished", FAILURE: "failed", REVOKED: "was cancelled" }[task.state];
+  const end = { SUCCESS: isPartial(task) ? `finished, ${task.missing} missing` : "finished", FAILURE: "failed", REVOKED: "was cancelled" }[task.state];
   return `${TEXT.name(task)} ${end}.${task.state === "FAILURE" && task.error ? ` ${task.error.message}` : ""}`;
 }

@@ -11,6 +11,12 @@ export default class Plot {
     this.block = plot.closest("[data-block]") ?? plot;
   }
 
+  /** Another task's rates are coming. */
+  clear() {
+    [this.#points, this.#attempt] = [[], 0];
+    this.block.hidden = true;
+  }
+
   paint({ task: { attempt, current, rate: now, started_at, ts, unit } }) {
     const t = ts - new Date(started_at) / 1000;
     if (!started_at || !(t > 0 && current > 0)) return;

@@ -1,32 +1,48 @@
-// <task-progress task-id="…" [shared] [src] [socket]>: one task, live.
+// <task-progress task-id="…" [shared] [src] [socket] [signed-in]>: one task, live. Without a task-id it waits for one.
 // Light DOM: every descendant with part="name" is filled again as news arrives; without content it makes its own.
 
 import { Connection, sharedConnection, socketsUrl } from "./connection.js";
 import { paintSoon, tick } from "./painter.js";
-import { BLOCK, TEXT, announcement, fraction } from "./part-texts.js";
+import { BLOCK, TEXT, announcement, fraction, isPartial } from "./part-texts.js";
 import { isFinal, isHeld } from "./view-state.js";
 
 // Parts that are more than a text, loaded where a page has them.
 const LISTS = { log: () => import("./log.js"), steps: () => import("./steps.js"), plot: () => import("./plot.js") };
+const isOver = (status) => status === "gone" || status === "signed-out";
+const hasPart = (node) => node.nodeType === Node.ELEMENT_NODE && (node.matches("[part]") || node.querySelector("[part]"));
 
 class TaskProgress extends HTMLElement {
+  // what it is about, and one that it sets itself: a morph of the page takes that away
+  static observedAttributes = ["task-id", "src", "socket", "shared", "connection"];
   #parts = null;
-  #lists = [];
+  #lists = new Map(); // name: {part, list}, its `list` null until the module is loaded
   #view = null;
-  #status = "connecting";
+  #status = null;
+  #about = null; // the attributes' values that it follows; null: none yet
   #began = null; // when it was first seen to run: updates do not carry started_at
+  #connection = null;
   #stop = null;
+  #result = null; // {value} of one that was too large for a frame
+  #due = false;
+  #observer = new MutationObserver((records) => {
+    if (records.some(({ addedNodes, removedNodes }) => [...addedNodes, ...removedNodes].some(hasPart))) this.#findSoon();
+  });
 
-  async connectedCallback() {
-    if (!this.firstElementChild) this.append((await import("./default-content.js")).defaultContent());
-    if (!this.#parts) this.#findParts();
-    this.#connect();
+  connectedCallback() {
+    this.#followSoon();
   }
 
   disconnectedCallback() {
-    this.#stop?.();
-    this.#stop = null;
-    tick(this, false);
+    this.#followSoon();
+  }
+
+  /** Moved by moveBefore(): nothing changes. */
+  connectedMoveCallback() {}
+
+  attributeChangedCallback(name, before, now) {
+    if (before === now) return;
+    if (name !== "connection") this.#followSoon();
+    else if (now !== this.#status) this.#morphed();
   }
 
   /** The task's public state as last heard, or null. */
@@ -34,88 +50,216 @@ class TaskProgress extends HTMLElement {
     return isHeld(this.#view) ? this.#view.task : null;
   }
 
-  #findParts() {
-    this.#parts = new Map([...this.querySelectorAll("[part]")].map((part) => [part.getAttribute("part"), part]));
-    for (const name in LISTS) if (this.#parts.has(name)) LISTS[name]().then((module) => this.#addList(module, name));
-    // what the page was rendered from, until something is heard
-    const seed = this.querySelector(':scope > script[type="application/json"]');
-    if (seed) this.#view = { epoch: "", seq: 0, task: JSON.parse(seed.textContent), log: [], resync: false };
+  // once for all that is done to it in one go: a move, a morph, several attributes
+  #followSoon() {
+    if (this.#due) return;
+    this.#due = true;
+    queueMicrotask(() => this.#follow());
   }
 
-  #addList({ default: List }, name) {
-    this.#lists.push(new List(this.#parts.get(name)));
-    paintSoon(this);
+  async #follow() {
+    if (this.isConnected && !this.firstElementChild) await this.#makeContent();
+    this.#due = false;
+    if (!this.isConnected) return this.#leave();
+    const about = JSON.stringify(TaskProgress.observedAttributes.slice(0, 4).map((name) => this.getAttribute(name)));
+    if (about !== this.#about) {
+      this.#leave();
+      if (this.#status) this.#clear();
+      this.#about = about;
+      this.#parts = null;
+      this.#readSeed();
+    }
+    this.#observer.observe(this, { childList: true, subtree: true });
+    if (!this.#stop) this.#connect();
+  }
+
+  async #makeContent() {
+    // the parser may be about to bring it
+    if (document.readyState === "loading") await new Promise((done) => addEventListener("DOMContentLoaded", done));
+    if (this.firstElementChild) return;
+    const { defaultContent } = await import("./default-content.js");
+    if (!this.firstElementChild) this.append(defaultContent());
+  }
+
+  #leave() {
+    this.#stop?.();
+    this.#stop = null;
+    this.#observer.disconnect();
+    tick(this, false);
   }
 
   #connect() {
     const id = this.getAttribute("task-id");
-    if (!id || this.#stop || !this.isConnected) return;
-    if (isFinal(this.task?.state) && !this.#parts.has("log")) return this.#show("ended");
+    if (!id) return this.#show(null);
+    if (isFinal(this.task?.state) && !this.querySelector('[part="log"]')) return this.#show("ended");
     const sockets = socketsUrl(this.getAttribute("socket") ?? undefined);
     const connection = this.hasAttribute("shared") ? sharedConnection(sockets) : new Connection(`${sockets}${id}/`);
+    this.#connection = connection;
     this.#show(connection.state);
     tick(this, !isFinal(this.task?.state));
-    this.#stop = connection.watch(id, this.getAttribute("src") ?? `/api/tasks/${id}/`, (view, status) => {
+    const hear = (view, status) => {
       this.#show(status);
+      if (isOver(status)) tick(this, false);
       if (isHeld(view) && view !== this.#view) this.#hear(view);
-    });
+    };
+    this.#stop = connection.watch(id, this.#src, hear, this.hasAttribute("signed-in"));
+  }
+
+  /** What the page was rendered from, until something is heard. */
+  #readSeed() {
+    const seed = this.querySelector(':scope > script[type="application/json"]');
+    const task = seed && JSON.parse(seed.textContent);
+    if (!task || (task.id ?? null) !== this.getAttribute("task-id")) return;
+    this.#view = { epoch: "", seq: 0, task, log: [], resync: false };
+    if (!isFinal(task.state)) this.#tell("progress", task);
+  }
+
+  #findSoon() {
+    this.#parts = null;
+    paintSoon(this);
+  }
+
+  /** The page was brought up to what a server has rendered, and this element with it: what was heard is newer. */
+  #morphed() {
+    for (const name of ["log", "steps"]) this.#drop(name);
+    this.#findSoon();
+  }
+
+  #findParts() {
+    this.#parts = new Map([...this.querySelectorAll("[part]")].map((part) => [part.getAttribute("part"), part]));
+    for (const name in LISTS) {
+      const part = this.#parts.get(name);
+      if (this.#lists.get(name)?.part !== part) this.#drop(name);
+      if (!part || this.#lists.has(name)) continue;
+      const entry = { part, list: null };
+      this.#lists.set(name, entry);
+      LISTS[name]().then(({ default: List }) => {
+        if (this.#lists.get(name) !== entry) return;
+        entry.list = new List(part);
+        paintSoon(this);
+      });
+    }
+  }
+
+  #drop(name) {
+    this.#lists.get(name)?.list?.end?.();
+    this.#lists.delete(name);
   }
 
   #show(status) {
+    const before = this.#status;
     this.#status = status;
     paintSoon(this);
+    if (status !== before) this.#tell("connection", status);
   }
 
   #hear(view) {
     const { task } = view;
-    const before = this.#view?.task.state;
+    const { state: before, attempt } = this.#view?.task ?? {};
     this.#view = view;
-    if (task.state !== before) this.#began = task.ts * 1000;
+    if (task.state !== before || task.attempt !== attempt) this.#began = task.ts * 1000;
     this.#tell("progress", task);
+    if (task.result_omitted && this.querySelector('[part="result"]') && !this.#result) this.#fetchResult();
     if (!isFinal(task.state) || isFinal(before)) return;
     tick(this, false);
     if (before) this.#write("announce", announcement(task));
     this.#tell("end", task);
   }
 
+  async #fetchResult() {
+    const id = this.task.id;
+    const answer = await fetch(this.#src, { headers: { Accept: "application/json" } }).catch(() => null);
+    const body = answer?.ok && (await answer.json().catch(() => null));
+    if (body && this.task?.id === id) this.#result = { value: body.task.result };
+    paintSoon(this);
+  }
+
+  get #src() {
+    return this.getAttribute("src") ?? `/api/tasks/${this.getAttribute("task-id")}/`;
+  }
+
   #tell(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true }));
   }
 
+  /** Another task's news are coming: nothing of this one stays. */
+  #clear() {
+    this.#view = this.#status = this.#began = this.#result = null;
+    for (const name of ["connection", "state", "ended", "indeterminate"]) this.removeAttribute(name);
+    for (const name of ["connection", "announce", ...Object.keys(TEXT)]) this.#write(name, "");
+    for (const name in BLOCK) this.#writeBlock(name, "");
+    this.#parts.get("fill")?.setAttribute("width", "0%");
+    this.#parts.get("bar")?.removeAttribute("aria-valuenow");
+    for (const { list } of this.#lists.values()) list?.clear();
+    this.#observer.takeRecords();
+  }
+
   /** Called in an animation frame. */
   paint() {
-    this.setAttribute("connection", this.#status);
-    this.#write("connection", this.#status === "gone" ? "not available" : this.#status);
+    if (!this.#parts) this.#findParts();
+    this.#paintConnection();
     if (!this.task) return;
     const task = { ...this.task };
     if (task.state === "STARTED") task.started_at ??= this.#began;
+    if (isOver(this.#status)) task.rate = task.eta = null;
     this.setAttribute("state", task.state);
     this.toggleAttribute("ended", isFinal(task.state));
-    this.#move(fraction(task));
+    this.toggleAttribute("missing", isPartial(task));
+    const share = fraction(task) ?? (isOver(this.#status) ? 0 : null); // what is over does not travel
+    this.toggleAttribute("indeterminate", task.state === "STARTED" && share === null);
+    this.#move(share);
     const clock = Date.now();
     for (const name in TEXT) this.#write(name, TEXT[name], task, clock);
+    if (task.result_omitted && this.#result) Object.assign(task, { result: this.#result.value, result_omitted: false });
     for (const name in BLOCK) {
-      const part = this.#write(name, BLOCK[name], task, clock);
-      if (part) (part.closest("[data-block]") ?? part).hidden = !part.textContent;
+      if (name === "result" && task.result_omitted) continue; // what the page was rendered with stays
+      this.#writeBlock(name, BLOCK[name], task, clock);
     }
-    for (const list of this.#lists) list.paint({ ...this.#view, task });
+    for (const { list } of this.#lists.values()) list?.paint({ ...this.#view, task });
+    this.#observer.takeRecords(); // its own writing
+  }
+
+  #paintConnection() {
+    const status = this.#status;
+    if (!status) return this.removeAttribute("connection");
+    this.setAttribute("connection", status);
+    if (status === "signed-out") return this.#offerLogin(this.#parts.get("connection"));
+    const gone = this.task ? "This run is not there any more." : "not available";
+    this.#write("connection", status === "gone" ? gone : status);
+    if (status === "gone") this.#write("announce", gone);
+  }
+
+  #offerLogin(part) {
+    if (!part || part.querySelector("a")) return;
+    const link = Object.assign(document.createElement("a"), { textContent: "Log in" });
+    const to = new URL(this.#connection.login || location.href, location.href);
+    if (this.#connection.login) to.searchParams.set("next", location.pathname + location.search);
+    if (to.protocol.startsWith("http")) link.href = to.href;
+    part.replaceChildren("You are signed out. ", link);
+    this.#write("announce", "You are signed out.");
   }
 
   #move(target) {
     const bar = this.#parts.get("bar");
-    this.toggleAttribute("indeterminate", target === null);
+    this.#parts.get("fill")?.setAttribute("width", `${(target ?? 0).toFixed(2)}%`);
     if (target === null) return bar?.removeAttribute("aria-valuenow");
-    this.#parts.get("fill")?.setAttribute("width", `${target.toFixed(2)}%`);
     bar?.setAttribute("aria-valuenow", Math.floor(target * 10 + 1e-6) / 10);
   }
 
   /** Fills the part of that name, if the page has one, and answers it. */
   #write(name, text, ...about) {
+    if (!this.#parts) this.#findParts();
     const part = this.#parts.get(name);
     if (!part) return null;
     const said = String((typeof text === "function" ? text(...about) : text) ?? "");
     if (part.textContent !== said) part.textContent = said;
     return part;
+  }
+
+  /** The same, and it takes no room while it is empty. */
+  #writeBlock(name, text, ...about) {
+    const part = this.#write(name, text, ...about);
+    if (part) (part.closest("[data-block]") ?? part).hidden = !part.textContent;
   }
 }
 

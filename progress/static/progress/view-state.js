@@ -34,7 +34,7 @@ function snapshot(held, { epoch, seq, task, log, recovered }) {
 function update(held, { v, type, task_id, epoch, seq, ...changed }) {
   if (isOutOfStep(held, epoch, seq)) return outOfStep(held);
   if (seq <= held.seq && !ends(held.task, changed)) return held;
-  const task = refused(held.task, changed) ? held.task : { ...held.task, ...changed };
+  const task = refused(held.task, changed) ? held.task : { ...held.task, ...timesAnew(held.task, changed), ...changed };
   // what was skipped may have been log lines
   const complete = seq === held.seq + 1 && held.complete === held.seq ? seq : held.complete;
   return { ...held, epoch, seq: Math.max(seq, held.seq), complete, task };
@@ -51,6 +51,12 @@ const isOutOfStep = (held, epoch, seq) =>
   !isHeld(held) || (epoch !== held.epoch && !(held.epoch === "" && seq === 1));
 
 const outOfStep = (held) => (held.resync ? held : { ...held, resync: true });
+
+/** What was told of the attempt before is not of this one. */
+function timesAnew(held, came) {
+  if (attemptOf(came) <= attemptOf(held)) return {};
+  return Object.fromEntries(["started_at", "finished_at"].filter((name) => name in held).map((name) => [name, null]));
+}
 
 const attemptOf = (task) => task.attempt ?? 0;
 

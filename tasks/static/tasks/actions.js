@@ -2,14 +2,15 @@
 
 import { post, sentence } from "./post.js";
 
+const busy = new WeakSet(); // not `disabled`: a button that is takes the keyboard's place away
+
 export function enhanceActions(onnew) {
   document.addEventListener("submit", async (event) => {
     const form = event.target.closest("form[data-action]");
     if (!form) return;
     event.preventDefault();
-    const button = form.querySelector("button");
-    if (button.disabled) return;
-    button.disabled = true;
+    if (busy.has(form)) return;
+    mark(form, true);
     let failed = "";
     try {
       const { status, body } = await post(form.action, new FormData(form));
@@ -20,9 +21,17 @@ export function enhanceActions(onnew) {
       failed = "The server cannot be reached. Try again.";
     }
     say(form, failed);
-    button.disabled = false;
+    mark(form, false);
   });
 }
+
+/** Says of a form whether it is on its way; a second click is no second start. */
+export function mark(form, sending) {
+  busy[sending ? "add" : "delete"](form);
+  form.querySelector("button").setAttribute("aria-disabled", sending);
+}
+
+export const isBusy = (form) => busy.has(form);
 
 function say(form, text) {
   form.querySelector("[role=alert]")?.remove();
@@ -31,6 +40,12 @@ function say(form, text) {
   form.append(note);
 }
 
+// Cancel goes away with the end of the run: the keyboard's place moves on to what has come instead.
+document.addEventListener("end", ({ target }) => {
+  if (!document.activeElement?.closest(".when-running") || !target.contains(document.activeElement)) return;
+  requestAnimationFrame(() => target.querySelector(".when-ended button")?.focus()); // after it is painted
+});
+
 document.addEventListener("end", async (event) => {
-  if (event.detail.result?.files) (await import("./files.js")).refresh(event);
+  if (event.target.querySelector("[data-files]")?.dataset.of === event.detail.name) (await import("./files.js")).refresh(event);
 });

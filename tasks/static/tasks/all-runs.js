@@ -17,6 +17,7 @@ function take(page) {
     held.delete(fresh.dataset.run);
     if (row !== fresh) [...row.cells].slice(1).forEach((cell, i) => change(cell, fresh.cells[i + 1]));
     row.setAttribute("state", fresh.getAttribute("state"));
+    row.toggleAttribute("missing", fresh.hasAttribute("missing"));
     if (row === place) place = place.nextElementSibling;
     else body.insertBefore(row, place);
   }
@@ -40,8 +41,16 @@ function localTimes(within) {
 
 async function refresh() {
   const answer = document.hidden ? null : await fetch(location).catch(() => null);
-  if (answer?.ok && !answer.redirected) take(new DOMParser().parseFromString(await answer.text(), "text/html"));
+  if (answer?.redirected) return signedOut(answer.url); // to the page to log in
+  if (answer?.ok) take(new DOMParser().parseFromString(await answer.text(), "text/html"));
   setTimeout(refresh, EVERY);
+}
+
+function signedOut(login) {
+  const link = Object.assign(document.createElement("a"), { textContent: "Log in", href: login });
+  const note = Object.assign(document.createElement("p"), { className: "note error", role: "alert" });
+  note.append("You are signed out, and this list stands still. ", link);
+  document.getElementById("main").prepend(note);
 }
 
 all.hidden = false;

@@ -1,11 +1,13 @@
 // Start without a reload: send the form, and put the new run at the top of the list.
 
 import { sharedConnection } from "../progress/connection.js";
-import { enhanceActions } from "./actions.js";
+import { enhanceActions, isBusy, mark } from "./actions.js";
 import { post, sentence } from "./post.js";
 
 const BLANK = "00000000-0000-0000-0000-000000000000"; // the id in <template id="new-run">
 const runs = document.getElementById("runs");
+const older = document.getElementById("older");
+const isOlderPage = !older; // it stays as it is
 
 document.querySelectorAll(".start").forEach((form) => {
   const button = form.querySelector("button");
@@ -17,8 +19,8 @@ document.querySelectorAll(".start").forEach((form) => {
   form.addEventListener("input", () => (key = newKey()));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (button.disabled) return;
-    button.disabled = true;
+    if (isBusy(form)) return;
+    mark(form, true);
     show(form, problem, {});
     try {
       const { status, body } = await post(form.action, new FormData(form), { "Idempotency-Key": key });
@@ -31,7 +33,7 @@ document.querySelectorAll(".start").forEach((form) => {
       problem.textContent = `The server cannot be reached. Check that it runs, then press ${button.textContent} again: it starts once only.`;
     }
     problem.hidden = !problem.textContent;
-    button.disabled = false;
+    mark(form, false);
   });
 });
 
@@ -65,6 +67,7 @@ function show(form, problem, errors) {
 const rowOf = (id) => runs.querySelector(`[data-run="${CSS.escape(id)}"]`);
 
 function add(id) {
+  if (isOlderPage) return location.assign(location.pathname);
   if (rowOf(id)) return rowOf(id).scrollIntoView({ block: "nearest" });
   const row = document.getElementById("new-run").content.cloneNode(true).firstElementChild;
   for (const element of [row, ...row.querySelectorAll("*")])
@@ -76,8 +79,9 @@ function add(id) {
 enhanceActions(add);
 
 // what was started elsewhere
-sharedConnection().watch("@mine", runs.dataset.src, (mine) => {
+if (!isOlderPage) sharedConnection().watch("@mine", runs.dataset.src, (mine) => {
   if (!mine) return;
+  older.hidden = !mine.more;
   mine.task_ids.toReversed().forEach((id) => rowOf(id) ?? add(id));
   // older than the last one; newer ones may only be new to this news
   for (let row; (row = rowOf(mine.task_ids.at(-1))?.nextElementSibling); ) row.remove();

@@ -1,23 +1,24 @@
-// One run's end: in the title, the icon and, where it is allowed, a notification.
+// One run's end: in the title, the icon and, where it is allowed, a notification; its buttons without a reload.
 
-import { percent } from "../progress/format.js";
-import { TEXT, announcement } from "../progress/part-texts.js";
+import { TEXT, announcement, isPartial } from "../progress/part-texts.js";
+import { enhanceActions } from "./actions.js";
 
 const run = document.querySelector("task-progress");
 const icon = document.querySelector("link[rel=icon]");
 const bell = document.getElementById("notify");
 const site = document.title.split("·").pop();
 
-run.addEventListener("progress", ({ detail: task }) => {
-  const mark = { SUCCESS: "✓", FAILURE: "✗", REVOKED: "■" }[task.state] ?? percent(task.percent);
+function show(task) {
+  const mark = isPartial(task) ? "⚠" : ({ SUCCESS: "✓", FAILURE: "✗", REVOKED: "■" }[task.state] ?? TEXT.percent(task));
   document.title = `${mark} ${TEXT.name(task)} ·${site}`;
-  icon.href = icon.dataset[task.state.toLowerCase()] ?? icon.href;
-});
+  icon.href = icon.dataset[isPartial(task) ? "missing" : task.state.toLowerCase()] ?? icon.href;
+}
 
-run.addEventListener("end", (event) => {
-  const task = event.detail;
+run.addEventListener("progress", ({ detail: task }) => show(task));
+if (run.task) show(run.task); // heard before this file was loaded: the next news may be far away
+
+run.addEventListener("end", ({ detail: task }) => {
   bell.hidden = true;
-  if (task.result?.files) import("./files.js").then(({ refresh }) => refresh(event));
   if (document.hidden && globalThis.Notification?.permission === "granted") new Notification(announcement(task), { tag: task.id });
 });
 
@@ -33,5 +34,10 @@ for (const button of navigator.clipboard ? document.querySelectorAll("[data-copy
   });
 }
 
-// a second click is no second run
-document.addEventListener("submit", ({ submitter }) => setTimeout(() => (submitter.disabled = true)));
+// it was deleted, or is not theirs any more: a number in the title would say that it goes on
+run.addEventListener("connection", ({ target, detail }) => {
+  if (detail === "gone" && target.task) document.title = `– ${TEXT.name(target.task)} ·${site}`;
+  bell.hidden ||= detail === "gone" || detail === "signed-out";
+});
+
+enhanceActions((_, url) => location.assign(url));

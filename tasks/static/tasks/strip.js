@@ -13,8 +13,9 @@ function watch() {
 
 function paint(parts, socket) {
   const away = socket === "reconnecting";
-  strip.toggleAttribute("away", away);
-  write("socket", { ok: !away, text: socket });
+  const out = socket === "signed-out"; // then nothing is told any more
+  strip.toggleAttribute("away", away || out);
+  write("socket", { ok: !away && !out, text: out ? "signed out" : socket });
   for (const name in parts) write(name, parts[name]);
   write("web", { ok: !away, text: away ? "not reachable" : "up" });
 }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
-from celery import shared_task
+from celery import chord, shared_task
 
 import progress
 from progress.messages import Level
@@ -74,3 +75,54 @@ def recite_levels(folder: str, stages: int, lines: int, timeout: float = 60.0) -
                 raise TimeoutError(f"go-{stage + 1} did not come within {timeout} s")
             time.sleep(0.02)
     return stages * lines
+
+
+@shared_task(name="testjobs.lecture")
+def lecture(lines: int, characters: int, result: int = 0) -> str:
+    """`lines` log lines of `characters` each, and a result of `result`."""
+    for number in range(1, lines + 1):
+        progress.log(f"{number:05} " + "é" * (characters - 6))
+    return "é" * result
+
+
+@shared_task(name="testjobs.in_steps", bind=True, max_retries=5)
+def in_steps(self: Any, folder: str, declared: bool = True, fails: bool = False) -> str:
+    """Two steps, the first with two within it, half of each done before it waits for `go-<n>`; then it fails once."""
+    if declared:
+        progress.set(total=10)
+    with progress.step("Fetch", weight=8):
+        progress.set(total=2)
+        for number, name in ((1, "List"), (2, "Load")):
+            with progress.step(name):
+                progress.set(5, total=10, unit="rows")
+                _wait(folder, f"go-{number}")
+                progress.set(10)
+    with progress.step("Write", weight=2):
+        progress.set(1, total=2)
+        _wait(folder, "go-3")
+    if fails and self.request.retries < 2:
+        raise self.retry(exc=ConnectionError("the other side is away"), countdown=0.1)
+    progress.missing(2)
+    return "written"
+
+
+def _wait(folder: str, name: str, timeout: float = 60.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not (Path(folder) / name).exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{name} did not come within {timeout} s")
+        time.sleep(0.02)
+
+
+@shared_task(name="testjobs.starts_chord")
+def starts_chord(gate: str, count: int) -> str:
+    """Starts a chord of `count` parts, which wait for the file `gate`; the last one fails. Does not wait for them."""
+    parts = [ends_at.si(gate, number == count - 1) for number in range(count)]
+    return str(chord(parts)(ends_at.si(gate, False)).id)
+
+
+@shared_task(name="testjobs.ends_at")
+def ends_at(gate: str, fails: bool) -> None:
+    _wait(str(Path(gate).parent), Path(gate).name)
+    if fails:
+        raise RuntimeError("no luck")

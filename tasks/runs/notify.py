@@ -1,4 +1,4 @@
-"""Tells people outside that a download begins and ends: Discord, Slack, e-mail, whatever NOTIFY_URLS names."""
+"""Tells people outside what happens: Discord, Slack, e-mail, whatever NOTIFY_URLS names."""
 
 from __future__ import annotations
 

@@ -9,13 +9,15 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from progress.redis import is_sentinel, sentinel_host
 
-from .errors import Full
-
-#: Seconds after which Redis gives a message to another worker. Only a backstop, as tasks.workers finds lost runs within
+#: Seconds after which Redis gives a message to another worker. Only a backstop, as the sweep finds lost runs within
 #: seconds; it has to be longer than the longest task.
 VISIBILITY_TIMEOUT = 43_200
 #: Seconds between RabbitMQ's heartbeats: it takes a worker for gone, and a worker takes it for gone, after two of them.
 HEARTBEAT = 10
+
+
+class Full(Exception):
+    """RabbitMQ takes no messages: its memory or its disk is full."""
 
 
 #: What a client of a broker is told, by the names that the client has for it.

@@ -1,0 +1,76 @@
+"""What a run is made of and belongs to: the parts of a group, the links of a chain, what a task has started."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypedDict, cast
+
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+
+from progress.messages import ID_PATTERN, Parts
+from tasks.models import CLAIMABLE, State, TaskRun
+
+#: Parts that a page lists; the others are counted.
+MOST_LISTED = 100
+
+
+class Family(TypedDict):
+    """The runs around one: where it comes from, what it waited for, what follows it, its parts."""
+
+    parent: TaskRun | None
+    before: TaskRun | None
+    after: list[TaskRun]
+    parts: list[TaskRun]
+
+
+def parts_of(found: Sequence[TaskRun]) -> dict[str, Parts]:
+    """How the parts of each run stand, of those that have any: two queries, however many runs."""
+    owners = {run.pk: [run.pk] for run in found}
+    for run in found:
+        if run.after:
+            owners.setdefault(run.after, []).append(run.pk)
+    counted: dict[str, Parts] = {}
+    for field, rows in (("parent_id", _started_by(list(owners))), ("group_id", _grouped([*owners]))):
+        for owner, state, count in rows.order_by().values_list(field, "state").annotate(count=Count("pk")):
+            for pk in owners[owner]:
+                if (field == "parent_id") == (pk == owner):
+                    _add(counted.setdefault(pk, _none()), state, count)
+    return counted
+
+
+def family_of(run: TaskRun, visible: QuerySet[TaskRun]) -> Family:
+    """The runs around `run`, of those that are `visible` and have an address."""
+    visible = visible.filter(pk__regex=f"^{ID_PATTERN.pattern}$")
+    above = {one.pk: one for one in visible.filter(pk__in=[pk for pk in (run.parent_id, run.after) if pk])}
+    parts = _started_by([run.pk]) | (_grouped([run.after]) if run.after else TaskRun.objects.none())
+    listed = visible.filter(pk__in=parts.values("pk")).order_by("accepted_at", "pk")
+    follows = Q(after=run.pk) | (Q(after=run.group_id) if run.group_id else Q(pk__in=()))
+    return {
+        "parent": above.get(run.parent_id or ""),
+        "before": above.get(run.after or ""),
+        "after": [*visible.filter(follows).exclude(pk=run.pk).order_by("accepted_at", "pk")[:MOST_LISTED]],
+        "parts": [*listed[:MOST_LISTED]],
+    }
+
+
+def _started_by(parents: list[str]) -> QuerySet[TaskRun]:
+    """What these have started; not the body of a chord, which is what its parts are for."""
+    header = TaskRun.objects.filter(group_id=OuterRef("after"))
+    started = TaskRun.objects.filter(parent_id__in=parents).exclude(pk=F("parent_id"))
+    return started.filter(Q(after=None) | ~Exists(header))
+
+
+def _grouped(groups: list[str]) -> QuerySet[TaskRun]:
+    return TaskRun.objects.filter(group_id__in=groups).exclude(after=F("group_id"))
+
+
+def _none() -> Parts:
+    return {"total": 0, "done": 0, "failed": 0, "cancelled": 0, "running": 0, "waiting": 0}
+
+
+def _add(parts: Parts, state: str, count: int) -> None:
+    names = {State.SUCCESS: "done", State.FAILURE: "failed", State.REVOKED: "cancelled", State.STARTED: "running"}
+    name = "waiting" if state in CLAIMABLE else names[State(state)]
+    counts = cast("dict[str, int]", parts)
+    counts[name] += count
+    counts["total"] += count

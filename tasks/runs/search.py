@@ -1,0 +1,159 @@
+"""Which runs a filter means: for the list of all runs, and for what is done to all that match.
+
+What is done to all reads as much as it must. A list goes by indexes, looks for words in the newest runs, and says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.db.models import Q, QuerySet, TextField
+from django.db.models.functions import Cast
+from django.utils import timezone
+
+from tasks.models import CLAIMABLE, FINAL, State, TaskRun
+
+from .bounded import distinct
+
+#: What the filter offers as "since".
+SINCE = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
+#: The owner of runs that visitors without an account have started.
+ANONYMOUS = "anonymous"
+#: Characters of a word.
+MAX_WORD = 200
+#: Runs in which a list looks for a word: the newest of all.
+READ = 1_000
+#: Of older ones it finds those whose id begins with the word, and of each name and owner with it so many, the newest.
+NEWEST = 300
+#: Names and owners that one search may find.
+NAMES = 10
+#: What is loaded of the repetitions.
+REPEATED = ("pk", "retry_of", "state")
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What a search for a word has found; with `more`, older runs may have it as well."""
+
+    ids: set[str]
+    more: bool
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What the filter says; an empty word is no condition."""
+
+    state: str = ""
+    task: str = ""
+    owner: str = ""
+    since: str = ""
+    q: str = ""
+
+    @classmethod
+    def of(cls, words: Mapping[str, object]) -> Filter:
+        """The filter that these words say; others are ignored."""
+        return cls(**{name: str(words.get(name) or "").strip()[:MAX_WORD] for name in cls.__dataclass_fields__})
+
+    def as_words(self) -> dict[str, str]:
+        """For `of`."""
+        return asdict(self)
+
+    def find(self, *, any_state: bool = False, now: datetime | None = None) -> QuerySet[TaskRun]:
+        """The runs it leaves, the newest first; `any_state` leaves out that condition, "since" ends `now`."""
+        found = self._without_word(any_state, now)
+        return _with_word(found, self.q) if self.q else found
+
+    def look(self, *, any_state: bool = False) -> QuerySet[TaskRun]:
+        """`find` as far as a list goes: with a word, what `searched` has of it."""
+        found = self._without_word(any_state, None)
+        return found.filter(pk__in=self.searched.ids) if self.q else found
+
+    @cached_property
+    def searched(self) -> Searched:
+        """Where its word is, asked once."""
+        return search(self.q) if self.q else Searched(set(), more=False)
+
+    def _without_word(self, any_state: bool, now: datetime | None) -> QuerySet[TaskRun]:
+        found = TaskRun.objects.order_by("-accepted_at")
+        if self.state in State.values and not any_state:
+            found = found.filter(state=self.state)
+        if self.task:
+            found = found.filter(name=self.task)
+        if self.owner == ANONYMOUS:
+            found = found.filter(owner=None)
+        elif self.owner:  # by id: joined with its name, all runs would be read
+            owner = get_user_model()._default_manager.filter(username=self.owner).first()
+            found = found.none() if owner is None else found.filter(owner_id=owner.pk)
+        if self.since in SINCE:
+            found = found.filter(accepted_at__gte=(now or timezone.now()) - SINCE[self.since])
+        return found
+
+
+def search(word: str) -> Searched:
+    """Runs with `word`, by indexes: all if there are up to `READ`; else see `READ` and `NEWEST`."""
+    newest = TaskRun.objects.order_by("-accepted_at")
+    # Their ids first: PostgreSQL would look for the word in all runs, and only then at which are the newest.
+    ids = list(newest.values_list("pk", flat=True)[: READ + 1])
+    parts = [_with_word(TaskRun.objects.order_by().filter(pk__in=ids[:READ]), word)]
+    more = len(ids) > READ
+    if more:
+        names = [name for name in distinct(TaskRun.objects.all(), "name") if word.lower() in name.lower()][:NAMES]
+        owners = get_user_model()._default_manager.filter(username__icontains=word)[:NAMES]
+        parts.append(TaskRun.objects.order_by().filter(_begins_with(word))[:NEWEST])
+        parts += [newest.filter(name=name)[:NEWEST] for name in names]
+        parts += [newest.filter(owner_id=owner.pk)[:NEWEST] for owner in owners]
+    return Searched({pk for part in parts for pk in part.values_list("pk", flat=True)}, more)
+
+
+def _begins_with(word: str) -> Q:
+    if connection.vendor == "postgresql":
+        return Q(pk__startswith=word)  # by an index of its own
+    return Q(pk__gte=word, pk__lt=word + chr(0x10FFFF))  # SQLite's LIKE knows no index; it compares as bytes
+
+
+def _with_word(found: QuerySet[TaskRun], word: str) -> QuerySet[TaskRun]:
+    """Those with `word` in their id, name, owner, worker, arguments, error or last message."""
+    plain = Q(pk__startswith=word) | Q(name__icontains=word) | Q(owner__username__icontains=word)
+    plain |= Q(worker__icontains=word)
+    # As JSON stores it, with and without escapes: SQLite keeps what it is given, PostgreSQL the characters.
+    for written in {json.dumps(word)[1:-1], json.dumps(word, ensure_ascii=False)[1:-1]}:
+        for text in ("arguments_text", "error_text", "progress_text"):
+            plain |= Q(**{f"{text}__icontains": written})
+    texts = {"arguments_text": "message", "error_text": "error", "progress_text": "progress__message"}
+    return found.annotate(**{name: Cast(field, TextField()) for name, field in texts.items()}).filter(plain)
+
+
+def may(action: str) -> Q:
+    """The runs to which it can be done: "cancel" those that have not ended, "retry" those that have.
+
+    "go_on": those that ended badly, and have a checkpoint.
+    """
+    if action == "go_on":
+        return Q(state__in=(State.FAILURE, State.REVOKED), checkpoint_at__isnull=False)
+    return ~Q(state__in=FINAL) if action == "cancel" else Q(state__in=FINAL)
+
+
+def repeated(found: list[TaskRun]) -> dict[str, TaskRun]:
+    """Of those that were run again the newest run, through all repetitions."""
+    newest = {run.pk: run for run in found}
+    ends = {run.pk: run.pk for run in found}  # the run that is known last of each
+    for _ in range(10):  # repetitions of repetitions, a query each
+        later = TaskRun.objects.filter(retry_of__in=set(ends.values())).order_by("accepted_at").only(*REPEATED)
+        next_of = {run.retry_of: run for run in later}
+        moved = {pk: next_of[end] for pk, end in ends.items() if end in next_of}
+        if not moved:
+            break
+        newest |= moved
+        ends |= {pk: run.pk for pk, run in moved.items()}
+    return {run.pk: newest[run.pk] for run in found if newest[run.pk].pk != run.pk}
+
+
+def said_repeated(last: TaskRun) -> str:
+    """How the newest repetition of a run stands."""
+    return "waiting" if last.state in CLAIMABLE else State(last.state).label

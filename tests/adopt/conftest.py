@@ -1,0 +1,45 @@
+"""A wheel of the checkout, installed into a folder of its own: nothing here sees the checkout itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .document import ROOT
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory) -> Path:
+    """Built as `pip install .` builds it."""
+    folder = tmp_path_factory.mktemp("dist")
+    run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(folder), str(ROOT)], cwd=folder)
+    (found,) = folder.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="session")
+def site(wheel, tmp_path_factory) -> Path:
+    """A folder for PYTHONPATH with the wheel's packages; what they depend on is in the tests' environment."""
+    folder = tmp_path_factory.mktemp("site")
+    run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), str(wheel)],
+        cwd=folder,
+    )
+    return folder
+
+
+def environment(site: Path) -> dict[str, str]:
+    """Of a shell that knows nothing of this checkout."""
+    kept = ("PATH", "HOME", "LANG", "TMPDIR")
+    return {**{name: os.environ[name] for name in kept if name in os.environ}, "PYTHONPATH": str(site)}
+
+
+def run(command: list[str], cwd: Path, env: dict[str, str] | None = None) -> str:
+    """What it prints; a failure is shown whole."""
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr

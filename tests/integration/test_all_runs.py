@@ -1,0 +1,193 @@
+"""The staff's list: what a search finds, what is done to all that match, what was repeated, how long runs wait."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from tasks import runs
+from tasks.celery.start import start_of
+from tasks.models import State, TaskRun
+from tasks.runs import counts
+from tasks.runs.bulk import act_on_all
+from tasks.tasks import act_on_runs, demo_task, long_running_task
+from tasks.web import all_runs
+
+from .people import signed_in
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def staff() -> Client:
+    return signed_in("sarah", is_staff=True)
+
+
+def made(state: str = State.PENDING, **values: Any) -> TaskRun:
+    run = TaskRun.objects.get(pk=demo_task.delay().id)
+    if state in (State.SUCCESS, State.FAILURE, State.REVOKED):
+        values.setdefault("finished_at", timezone.now())
+    TaskRun.objects.filter(pk=run.pk).update(state=state, **values)
+    run.refresh_from_db()
+    return run
+
+
+def listed(staff: Client, query: str) -> set[str]:
+    return set(re.findall(r'<tr data-run="([^"]+)"', staff.get(f"/runs/?{query}").content.decode())) - {"none"}
+
+
+def text(page: bytes) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page.decode()))
+
+
+# --- found ------------------------------------------------------------------------------------------------------------
+
+ERROR = {"type": "ShelfError", "message": 'the "shelf" fell down: 50 % größer'}
+WORDS = {
+    "the error's text": "fell down",
+    "its type": "shelferror",
+    "a quote in it": '"shelf"',
+    "a percent sign": "50 %",
+    "a letter beyond ASCII": "größer",
+    "an argument": "needle",
+    "an argument beyond ASCII": "Zürich",
+    "an argument's name": "wanted_city",
+    "a number": "4711",
+    "the last message": "Row 12",
+}
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_a_search_finds_a_run_by_what_it_was_given_and_what_it_said(staff, name):
+    message = {"args": ["needle", 4711], "kwargs": {"wanted_city": "Zürich"}, "options": {}}
+    run = made(State.FAILURE, error=ERROR, message=message, progress={"message": "Row 12"})
+    other = made(State.SUCCESS)
+    found = listed(staff, "q=" + WORDS[name].replace("%", "%25"))
+    assert run.pk in found and other.pk not in found
+
+
+def test_a_search_for_nothing_that_is_there_finds_nothing(staff):
+    made(State.FAILURE, error=ERROR)
+    assert listed(staff, "q=haystack") == set()
+
+
+# --- repeated ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_failure_that_was_run_again_says_how_that_ended(staff):
+    run = made(State.FAILURE, error=ERROR)
+    again = made(State.FAILURE, error=ERROR, retry_of=run.pk)
+    last = made(retry_of=again.pk)
+    for state, said in ((State.PENDING, "waiting"), (State.STARTED, "running"), (State.SUCCESS, "done")):
+        TaskRun.objects.filter(pk=last.pk).update(state=state, finished_at=timezone.now())
+        page = staff.get("/runs/").content.decode()
+        assert page.count(f"repeated → {said}") == 2
+        assert f'href="/tasks/{last.pk}/">repeated' in page
+        assert f"repeated → {said}" in staff.get(f"/tasks/{run.pk}/").content.decode()
+    assert "repeated" not in staff.get(f"/runs/?q={last.pk}").content.decode()
+
+
+# --- done to all that match -------------------------------------------------------------------------------------------
+
+
+def work(run: TaskRun) -> dict[str, int]:
+    """As its worker does."""
+    action, words, until = cast("tuple[str, dict[str, str], str]", run.args)
+    return act_on_all(action, words, until, run.pk)
+
+
+def ask(staff: Client, query: str, **fields: Any) -> Any:
+    return staff.post(f"/runs/?{query}", fields)
+
+
+@pytest.mark.parametrize(("action", "number"), [("cancel", "Cancel 60 runs?"), ("retry", "Start 7 runs again?")])
+def test_what_is_done_to_all_that_match_is_asked_with_its_number_and_is_a_run(staff, action, number):
+    waiting = [made().pk for _ in range(60)]
+    ended = [made(State.FAILURE, error=ERROR).pk for _ in range(7)]
+    other = long_running_task.delay().id
+    query = "task=tasks.tasks.demo_task"
+    page = ask(staff, query, action=action, all="1")
+    assert page.status_code == 200 and number in text(page.content)
+    assert "All that match the filter" in text(page.content)
+    assert not TaskRun.objects.exclude(cancel_requested_at=None).exists(), "done before it was answered"
+    answer = ask(staff, query, action=action, all="1", confirmed="1")
+    run = TaskRun.objects.get(name=act_on_runs.name)
+    assert answer.status_code == 302 and run.pk in answer["Location"]
+    assert run.owner is not None and run.owner.username == "sarah"
+    if action == "cancel":  # not behind those that wait in the queue
+        assert TaskRun.objects.filter(pk__in=waiting, state=State.REVOKED).count() == 60
+    late = made().pk
+    result = work(run)
+    assert result == {"done": 60 if action == "cancel" else 7, "not": 0}
+    untouched = TaskRun.objects.filter(pk__in=[other, late, run.pk], state=State.PENDING)
+    assert untouched.count() == 3
+    if action == "cancel":
+        assert TaskRun.objects.filter(pk__in=waiting, state=State.REVOKED).count() == 60
+    else:
+        assert TaskRun.objects.filter(retry_of__in=ended).count() == 7
+        TaskRun.objects.filter(retry_of__in=ended).update(parent_id=run.pk)  # as a worker notes it
+        work(run)
+        assert TaskRun.objects.filter(retry_of__in=ended).count() == 7, "begun anew, it started them twice"
+
+
+def test_what_is_ticked_is_asked_too_and_done_at_once(staff):
+    one, two, ended = made(), made(), made(State.FAILURE, error=ERROR)
+    ticked = [one.pk, ended.pk]
+    page = text(ask(staff, "", action="cancel", run=ticked).content)
+    assert "Cancel 1 run?" in page and "1 of 2 not: ended already." in page
+    one.refresh_from_db()
+    assert one.state == State.PENDING
+    answer = staff.post("/runs/", {"action": "cancel", "run": ticked, "confirmed": "1"}, follow=True)
+    assert "1 cancelled, 1 not: ended already." in text(answer.content)
+    two.refresh_from_db()
+    assert two.state == State.PENDING
+
+
+def test_nothing_is_asked_of_others_and_nonsense_is_refused(staff):
+    run = made()
+    assert signed_in("bob").post("/runs/", {"action": "cancel", "all": "1", "confirmed": "1"}).status_code == 302
+    assert ask(staff, "", action="explode", all="1").status_code == 400
+    run.refresh_from_db()
+    assert run.state == State.PENDING and not TaskRun.objects.filter(name=act_on_runs.name).exists()
+
+
+# --- waits ------------------------------------------------------------------------------------------------------------
+
+
+def waits() -> all_runs.Plot:
+    return all_runs._waits(timezone.now())
+
+
+def test_a_wait_is_counted_from_when_a_run_could_begin():
+    now = timezone.now()
+    started: dict[str, Any] = {"state": State.STARTED, "attempt": 1, "started_at": now}
+    made(**started, accepted_at=now - timedelta(hours=2), freed_at=now - timedelta(seconds=2))  # a chord's body
+    made(**started, accepted_at=now - timedelta(hours=2), eta=now - timedelta(seconds=3))
+    made(**started, accepted_at=now - timedelta(seconds=1))
+    assert waits().note == "longest 3.0 s; none waits now"
+    assert waits().top == "2.0 s"
+
+
+def test_the_oldest_that_waits_now_is_told():
+    now = timezone.now()
+    made(accepted_at=now - timedelta(hours=9), held=True, after="something")
+    made(accepted_at=now - timedelta(hours=8), eta=now + timedelta(hours=1))
+    made(accepted_at=now - timedelta(hours=7), freed_at=now - timedelta(minutes=3))
+    made(State.RETRY, attempt=1, accepted_at=now - timedelta(hours=6), next_retry_at=now - timedelta(minutes=4))
+    assert waits().note == "nobody waited; the oldest waits for 4 min now"
+
+
+def test_a_held_run_that_is_let_go_waits_from_then_on(monkeypatch):
+    run = made(held=True, after="something", accepted_at=timezone.now() - timedelta(hours=2))
+    runs.accept(start_of(demo_task, (), {}, {}, task_id=run.pk))
+    observed: list[float] = []
+    monkeypatch.setattr(counts, "_observe", lambda name, task, seconds: observed.append(seconds))
+    claimed = runs.claim(run.pk, "w1")
+    assert claimed is not None and claimed.after == "something"
+    counts.claimed(claimed)
+    assert observed[0] < 60
