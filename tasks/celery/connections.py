@@ -62,8 +62,8 @@ def keep_defaults(app: Celery) -> None:
     live = ("eager",)  # tests set these while they run
     conf.changes.update(
         {
-            key: value
-            for key, value in conf.maps[-1].items()
+            key: conf[key]
+            for key in conf.maps[-1]
             if not any(word in key for word in live)
             and key not in conf.changes
             and not hasattr(settings, f"CELERY_{key.upper()}")
