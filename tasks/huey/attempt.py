@@ -20,7 +20,7 @@ from progress.messages import TaskError
 from progress.record import get_record
 from progress.reporter import Reporter
 from progress.types import JSON
-from tasks import runs
+from tasks import resume, runs
 from tasks.models import State, TaskRun
 from tasks.runs import DatabaseAway, counts, trace, with_retries
 from tasks.runs.left_open import LeftOpen, close_left_open
@@ -68,6 +68,8 @@ class Attempt:
             ended = True
         finally:
             left = close_left_open()
+            if left or not ended:
+                resume.settle(self.reporter)
             if left and not ended:
                 logger.warning("%s left its transaction on %s open; it was rolled back.", self.run, left)
         if left:
@@ -192,6 +194,7 @@ def _attempt(huey: Queue, run: TaskRun, now: datetime) -> object:
     logger.info("Attempt %s of %s begins.", run.attempt, run, extra={"task_id": run.pk, "attempt": run.attempt})
     held = Attempt(huey, run)
     token = _running.set(held)
+    resume.begin(run, held.reporter, getattr(type(held.task), "checkpoint_version", 1))
     activate(held.reporter.open())
     try:
         if _is_revoked(huey, held.task, now):
@@ -203,6 +206,8 @@ def _attempt(huey: Queue, run: TaskRun, now: datetime) -> object:
     except Cancelled:
         huey._emit(signals.SIGNAL_CANCELED, held.task)
         held.end("REVOKED", error=runs.CANCELLED)
+    except resume.Stopped:
+        held.give_back()
     except Exception:
         held.ended = True  # as far as can be: the end could not be recorded, and the sweep finds the run
         raise
@@ -215,6 +220,7 @@ def _attempt(huey: Queue, run: TaskRun, now: datetime) -> object:
             held.end("REVOKED", error={"type": "CancelExecution", "message": "A pre_execute hook cancelled it."})
         elif not held.ended:
             held.give_back()
+        resume.end(held.reporter)
         held.reporter.close()
         activate(None)
         _running.reset(token)

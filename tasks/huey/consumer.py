@@ -8,13 +8,14 @@ import platform
 import signal
 from typing import Any
 
-from django.core.checks import run_checks
 from django.db import connections
 from huey.consumer import Consumer, Worker
 
 from progress.flusher import get_flusher
 from tasks import runs
+from tasks.resume import stopping
 from tasks.runs import beats, counts, heart
+from tasks.runs.contradictions import refuse_contradictions
 from tasks.runs.worker import identity, take_identity
 
 from . import board
@@ -78,8 +79,7 @@ class TrackedConsumer(Consumer):
     worker_class = TrackedWorker
 
     def __init__(self, huey: Any, workers: int = 1, **options: Any) -> None:
-        if refused := [str(found) for found in run_checks(tags=["tasks"])]:
-            raise SystemExit("\n".join(refused))
+        refuse_contradictions()
         self._board = board.Board(workers)
         self._hostname = f"huey@{platform.node() or 'localhost'}"
         options["health_check_interval"] = HEALTH_EVERY
@@ -97,6 +97,7 @@ class TrackedConsumer(Consumer):
 
     def start(self) -> None:
         """Huey's; a child must inherit no connection."""
+        stopping.go_on()
         take_identity(self._hostname)
         connections.close_all()
         super().start()
@@ -110,6 +111,7 @@ class TrackedConsumer(Consumer):
             self._give_back()
 
     def stop(self, graceful: bool = False) -> None:
+        stopping.stop()
         super().stop(graceful)
         self._give_back()  # also before a restart, which is an exec
 

@@ -34,7 +34,7 @@ def start_of(huey: Queue, task: HueyTask, *, after: str | None = None, one_while
         queue=queue_name(huey),
         engine=NAME,
         max_attempts=int(getattr(type(task), "max_attempts", 3)),
-        max_tries=1 + max(int(task.retries or 0), 0),
+        max_tries=_tries(task),
         priority=_whole(name, task.priority),
         eta=aware(huey, task.eta),
         expires=aware(huey, task.expires_resolved),
@@ -61,6 +61,11 @@ def pipeline(huey: Queue, task: HueyTask) -> Sequence[Start]:
 
 def _alone(task: HueyTask) -> HueyTask:
     return type(task)(task.args, task.kwargs, id=task.id, priority=task.priority)
+
+
+def _tries(task: HueyTask) -> int:
+    """Once, and by its retries."""
+    return 1 + min(max(task.retries, 0), 2**31 - 2) if isinstance(task.retries, int) else 1
 
 
 def _whole(name: str, priority: object) -> int | None:
