@@ -25,6 +25,7 @@ from tasks.huey import values
 from tasks.huey.names import instances
 from tasks.huey.queue import TrackedHuey
 from tasks.models import State, TaskGroup, TaskRun
+from tasks.resume import resumable, stopping
 from tasks.runs import beats, engine, sending, waiting
 from tasks.runs.state import public_state
 from tests.waiting import wait_until
@@ -315,7 +316,43 @@ def test_retries_are_attempts_of_one_run(bench):
     bench.work()
     run = row(result)
     assert (run.state, run.attempt, run.result, calls) == (State.SUCCESS, 3, "good", [2, 1, 0])
+    assert (run.tries, run.max_tries, run.lost) == (3, 3, 0)
     assert bench.heard.count(signals.SIGNAL_RETRYING) == 2
+
+
+def test_a_retry_goes_on_at_its_checkpoint(bench):
+    done: list[int] = []
+
+    def flaky() -> None:
+        for number in resumable(range(5), total=5):
+            if number == 3 and -1 not in done:
+                done.append(-1)
+                raise ConnectionError("away")
+            done.append(number)
+
+    result = bench.task(flaky, retries=1)()
+    bench.work()
+    run = row(result)
+    assert (run.state, run.attempt, done) == (State.SUCCESS, 2, [0, 1, 2, -1, 3, 4])
+
+
+def test_a_task_stops_at_its_checkpoint_when_its_consumer_ends_and_another_one_goes_on(bench):
+    done: list[int] = []
+
+    def long() -> None:
+        stopping.go_on()
+        for number in resumable(range(4), total=4):
+            done.append(number)
+            if done == [0, 1]:
+                stopping.stop()
+
+    result = bench.task(long)()
+    try:
+        bench.work()
+    finally:
+        stopping.go_on()
+    run = row(result)
+    assert (run.state, run.attempt, run.tries, run.lost, done) == (State.SUCCESS, 2, 1, 0, [0, 1, 2, 3])
 
 
 def test_a_retry_with_a_delay_waits_and_says_so(bench):
