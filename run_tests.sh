@@ -2,7 +2,7 @@
 # Tests everything, and does all its own set-up in a fresh clone.
 #
 #   ./run_tests.sh                     ruff, mypy and every test (a browser included), in less than fifteen minutes
-#   ./run_tests.sh quick               ruff, mypy, unit and integration tests, in less than one minute
+#   ./run_tests.sh quick               ruff, mypy, unit and integration tests but the slow ones, in about a minute
 #   ./run_tests.sh faults              only tests/live/faults: what is broken on purpose
 #   ./run_tests.sh hosts               several machines, played by network namespaces; Linux, root, PostgreSQL, Redis, nginx
 #   ./run_tests.sh adopt               docs/ADOPT.md, done literally in fresh projects with the wheel, which pip builds
@@ -119,7 +119,7 @@ case ${1:-} in
     .venv/bin/python -m mypy &
     mypy=$!
     failed=0
-    several_at_a_time 2 tests/unit tests/integration "$@" || failed=$?
+    several_at_a_time 3 tests/unit tests/integration -m "not slow" "$@" || failed=$?
     wait "$mypy" || failed=$?
     exit "$failed"
     ;;

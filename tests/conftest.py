@@ -42,6 +42,11 @@ os.environ["REDIS_URL"] = f"redis://127.0.0.1:{VALKEY_PORT}/0"
 import django  # noqa: E402
 
 django.setup()
+
+from django.conf import settings  # noqa: E402
+
+# Hundreds of tests sign somebody in: what makes a password hard to guess would be half of their time.
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # What pytest-xdist starts inherits the environment: with this in it, the settings would be read before this file.
 del os.environ["DJANGO_SETTINGS_MODULE"]
 

@@ -1,4 +1,4 @@
-"""Trying the system as a visitor does: an account for a minute, signed in, with runs and a session of its own."""
+"""Trying the system as a viewer does: an account for a minute, signed in, with runs and a session of its own."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Publishing it costs as much as the message itself. Redis answers a PUBLISH with the number of those who hear it; after
 a 0 nothing is published for `DEAF_FOR` seconds, so one who subscribes hears the starts from then on. (The events of
-workers are switched on by Flower itself: `worker_send_task_events` is off.)
+workers are always published: Flower, which asks for them every few seconds, would miss what began before.)
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ DEFAULTS: Mapping[str, object] = {
     "worker_soft_shutdown_timeout": 8,
     "worker_enable_soft_shutdown_on_idle": False,
     "worker_cancel_long_running_tasks_on_connection_loss": False,  # True lost running tasks
-    "worker_send_task_events": False,  # Flower, and whoever else listens, switches them on
+    "worker_send_task_events": True,  # or Flower would miss what ran before it came
     "task_send_sent_event": True,
     "worker_hijack_root_logger": False,
     "accept_content": ["json"],

@@ -27,6 +27,8 @@ from tasks.web.feeds import _FEEDS
 from .people import signed_in, started
 from .sockets import HOST, Tab, make_hub
 
+pytestmark = pytest.mark.slow
+
 hub = pytest.fixture(make_hub)
 
 PEOPLE = ("owner", "stranger", "staff", "signed out", "deactivated", "other origin")

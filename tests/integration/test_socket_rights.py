@@ -22,7 +22,7 @@ from tasks.web.source import RunSource
 from .people import signed_in, started, visitor
 from .sockets import Tab, make_hub
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 hub = pytest.fixture(make_hub)
 
 

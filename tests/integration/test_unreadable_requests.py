@@ -16,7 +16,7 @@ from django_starter.readable import UTF8
 
 from .people import signed_in, started, visitor
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 FORM, PARTS, JSON = "application/x-www-form-urlencoded", "multipart/form-data; boundary=X", "application/json"
 PART = '--X\r\nContent-Disposition: form-data; name="task"\r\n\r\n+2AA-\r\n--X--\r\n'

@@ -14,6 +14,8 @@ import uvicorn
 from django_starter.serve import uvicorn as module
 from django_starter.serve.web import web_command
 
+pytestmark = pytest.mark.slow
+
 KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 UPGRADE = f"Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{KEY}"
 OLD = UPGRADE.replace("13", "7")

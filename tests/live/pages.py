@@ -59,7 +59,7 @@ class Person:
 
     def _console(self, message: ConsoleMessage) -> None:
         if not (self.cut and any(text in message.text for text in NETWORK)):
-            self.complaints.append(f"console: {message.text}")
+            self.complaints.append(f"console: {message.text} ({message.location['url']})")
 
     def _asks(self, url: str) -> None:
         address = urlsplit(url)

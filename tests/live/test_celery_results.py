@@ -65,7 +65,8 @@ def answers(whose, folder, env, *more):
 
 def bare_env(stack):
     """The environment of a bare Celery app, in another database of the stack's Redis."""
-    return {**os.environ, "BARE_URL": stack.valkey.url[: -len("/0")] + "/5", "PYTHONPATH": str(ROOT)}
+    own = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}  # that of other tests
+    return {**own, "BARE_URL": stack.valkey.url[: -len("/0")] + "/5", "PYTHONPATH": str(ROOT)}
 
 
 @pytest.mark.alone

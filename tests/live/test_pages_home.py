@@ -11,7 +11,7 @@ from .pages import newest, runs, value, wait_moving
 
 def start(page: Page, steps: int, delay: float = 0.02) -> None:
     page.get_by_label("Steps").fill(str(steps))
-    page.get_by_label("Delay").fill(str(delay))
+    page.get_by_role("spinbutton", name="Delay").fill(str(delay))
     page.get_by_role("button", name="Start Task").click()
 
 

@@ -28,7 +28,7 @@ def system(make_stack) -> Iterator[Stack]:
 
 def start(page: Page, steps: int, delay: float) -> None:
     page.get_by_label("Steps").fill(str(steps))
-    page.get_by_label("Delay").fill(str(delay))
+    page.get_by_role("spinbutton", name="Delay").fill(str(delay))
     page.get_by_role("button", name="Start Task").click()
 
 

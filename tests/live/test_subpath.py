@@ -49,7 +49,7 @@ def test_a_task_is_started_and_watched_below_the_path(system, page, way, server)
     page.goto(f"{system.url}/app/")
     expect(page.locator("[data-part=socket]")).to_contain_text("live")
     page.get_by_label("Steps").fill("40")
-    page.get_by_label("Delay").fill("0.05")
+    page.get_by_role("spinbutton", name="Delay").fill("0.05")
     page.get_by_role("button", name="Start Task").click()
     run = page.locator("#runs task-progress").first
     expect(run).to_have_attribute("connection", "live")

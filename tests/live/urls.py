@@ -22,7 +22,8 @@ def start_job(request: HttpRequest, name: str) -> JsonResponse:
 
 
 #: Any page of any site.
-EMBEDDING = """{% load progress %}<!doctype html><html lang="en"><head><title>A shop</title></head><body>
+EMBEDDING = """{% load progress %}<!doctype html><html lang="en">
+<head><title>A shop</title><link rel="icon" href="data:,"></head><body>
 <main><h1>Your order</h1>{% task_progress one "steps" "log" %}{% if other %}{% task_progress other %}{% endif %}</main>
 </body></html>"""
 
@@ -36,7 +37,7 @@ def embedding(request: HttpRequest) -> HttpResponse:
     if nonce:
         only = f"'nonce-{nonce}'"
         response["Content-Security-Policy"] = (
-            f"default-src 'none'; script-src {only}; style-src {only}; connect-src 'self'"
+            f"default-src 'none'; script-src {only}; style-src {only}; connect-src 'self'; img-src data:"
         )
     return response
 

@@ -22,6 +22,7 @@ def said(monkeypatch):
     console = Console()
     console.addFilter(Floods(0.2))
     monkeypatch.setattr(logging.getLogger("uvicorn.error"), "filters", [])  # the site's own, with its long window
+    monkeypatch.setattr(logging.getLogger("uvicorn"), "propagate", True)  # a server of another test ends it there
     logging.getLogger().addHandler(console)
     yield lines
     logging.getLogger().removeHandler(console)

@@ -16,6 +16,8 @@ from tasks.schedules.entry import Rules
 from tasks.schedules.when import Every, newest, times
 from tasks.schedules.words import in_words
 
+pytestmark = pytest.mark.slow
+
 BERLIN = "Europe/Berlin"
 
 

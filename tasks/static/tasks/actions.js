@@ -40,10 +40,10 @@ function say(form, text) {
   form.append(note);
 }
 
-// Cancel goes away with the end of the run: the keyboard's place moves on to what has come instead.
+// Cancel goes away with the end: the keyboard's place moves on to what comes instead.
 document.addEventListener("end", ({ target }) => {
   if (!document.activeElement?.closest(".when-running") || !target.contains(document.activeElement)) return;
-  requestAnimationFrame(() => target.querySelector(".when-ended button")?.focus()); // after it is painted
+  requestAnimationFrame(() => target.querySelector(".when-ended:not([hidden]) button")?.focus()); // after it is painted
 });
 
 document.addEventListener("end", async (event) => {
