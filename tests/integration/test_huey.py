@@ -473,7 +473,9 @@ def test_while_one_is_active_the_same_start_gives_that_one(bench):
     assert task(2).id != first.id
     keyed = task.apply_async(kwargs={"a": 9}, idempotency_key="k")
     bench.work()
-    assert task.apply_async(kwargs={"a": 8}, idempotency_key="k").id == keyed.id
+    assert task.apply_async(kwargs={"a": 9}, idempotency_key="k").id == keyed.id
+    with pytest.raises(runs.KeyReused):
+        task.apply_async(kwargs={"a": 8}, idempotency_key="k")
     assert task(1).id != first.id
 
 

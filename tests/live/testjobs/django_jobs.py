@@ -14,8 +14,8 @@ task: Any = import_module(api.PACKAGE).task
 
 
 @task
-def echo(value: Any = None) -> Any:
-    return value
+def echo(value: Any = None, trace: str = "") -> Any:
+    return tasks.echo.run(value, trace)
 
 
 @task
@@ -28,15 +28,29 @@ def fail(message: str) -> None:
     tasks.fail.run(message)
 
 
+@task
+def hold(gate: str, trace: str) -> str:
+    return str(tasks.hold.run(gate, trace))
+
+
 @task(takes_context=True)
-def hold(context: Any, gate: str, trace: str) -> list[Any]:
-    tasks.hold.run(gate, trace)
+def who(context: Any) -> list[Any]:
     return [context.attempt, context.task_result.id]
 
 
 @task
-def deaf(trace: str) -> None:
-    tasks.deaf.run(90.0, trace)
+def deaf(seconds: float, trace: str) -> None:
+    tasks.deaf.run(seconds, trace)
+
+
+@task
+def die(trace: str, times: int = 1) -> str:
+    return str(tasks.die.run(trace, times))
+
+
+@task
+def goes_on(trace: str, gate: str) -> str:
+    return str(tasks.goes_on.run(trace, gate))
 
 
 @task
@@ -54,4 +68,4 @@ class Adapter:
         return (self.task.using(**using) if using else self.task).enqueue(*args, **kwargs)
 
 
-JOBS = {f"testjobs.{one.name}": Adapter(one) for one in (echo, nap, fail, hold, deaf, coroutine)}
+JOBS = {f"testjobs.{one.name}": Adapter(one) for one in (echo, nap, fail, hold, deaf, die, goes_on, who, coroutine)}

@@ -13,6 +13,7 @@ from celery import current_app, shared_task
 from django.apps import apps
 
 import progress
+from tasks.resume import checkpoint, fenced
 
 from . import asked, behave, counted, ends, going_on, heard, odd, orders, talk  # noqa: F401 - Celery looks for jobs in `tasks` only
 
@@ -85,6 +86,32 @@ def hold(gate: str, trace: str = "", timeout: float = 60.0) -> str:
         time.sleep(0.05)
     progress.set(1, total=1)
     return "let go"
+
+
+@shared_task(name="testjobs.goes_on")
+def goes_on(trace: str, gate: str = "", total: int = 4) -> str:
+    """Leaves each number once, whatever kills it. After number 1 it waits until the file `gate` exists."""
+    for number in range(checkpoint.load(0), total):
+        with fenced():
+            leave_trace(trace, f"{os.getpid()}:{number}")
+            checkpoint.save(number + 1)
+        progress.set(number + 1, total=total)
+        while number == 1 and not Path(gate).exists():
+            time.sleep(0.05)
+    return "all"
+
+
+def fail_twice(trace: str) -> str:
+    """Ends well in its third try."""
+    leave_trace(trace)
+    if len(Path(trace).read_text().splitlines()) < 3:
+        raise ConnectionError("away")
+    return "good"
+
+
+flaky = shared_task(
+    name="testjobs.flaky", autoretry_for=(ConnectionError,), retry_kwargs={"max_retries": 2, "countdown": 1}
+)(fail_twice)
 
 
 @shared_task(name="testjobs.chatter")
