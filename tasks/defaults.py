@@ -6,6 +6,7 @@ A setting may also be written by itself, with the prefix TASKS_, and then takes 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeGuard
 
 from django.conf import settings
 
@@ -40,7 +41,7 @@ def backends() -> list[str]:
     return [str(value["BACKEND"]) for value in given_in("TASKS").values() if _is_backend(value)]
 
 
-def _is_backend(value: object) -> bool:
+def _is_backend(value: object) -> TypeGuard[Mapping[str, object]]:
     return isinstance(value, Mapping) and "BACKEND" in value
 
 

@@ -6,8 +6,6 @@ methods.
 
 from __future__ import annotations
 
-from typing import Any
-
 from celery import current_app
 
 from . import api
@@ -21,7 +19,7 @@ class CeleryBackend(api.BaseTaskBackend):
     supports_get_result = True
     supports_priority = True
 
-    def enqueue(self, task: Any, args: Any, kwargs: Any) -> Any:
+    def enqueue(self, task: api.DjangoTask, args: object, kwargs: object) -> api.DjangoResult:
         """A stored run, in the caller's transaction; its message goes out on the commit. Raises `runs.NotAccepted`."""
         self.validate_task(task)
         if current_app.conf.task_always_eager:
@@ -30,11 +28,11 @@ class CeleryBackend(api.BaseTaskBackend):
 
         return enqueue(self, task, args, kwargs)
 
-    def get_result(self, result_id: str) -> Any:
+    def get_result(self, result_id: str) -> api.DjangoResult:
         """Of a run that this backend has enqueued. Raises `TaskResultDoesNotExist` for any other."""
         from .results import find
 
         return find(str(result_id))
 
-    def _immediate(self) -> Any:
+    def _immediate(self) -> api.Backend:
         return api.ImmediateBackend(self.alias, {"QUEUES": list(self.queues), "OPTIONS": self.options})

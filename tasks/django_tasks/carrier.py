@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from celery import shared_task
 from django.dispatch import receiver
@@ -21,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 @shared_task(name=CARRIER, bind=True)
-def call(self: CeleryTask, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+def call(self: CeleryTask, name: str, args: list[object], kwargs: dict[str, object]) -> object:
     """Do the task `name` in the attempt that was claimed under this run's id."""
     run = TaskRun.objects.get(pk=self.request.id)
     attempt = {"worker": run.worker, "at": timezone.now().isoformat()}

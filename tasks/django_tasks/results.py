@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
-from typing import Any, cast
 
 from django.utils.module_loading import import_string
 
@@ -28,7 +27,7 @@ STATUS = {
 OURS = {"Cancelled": errors.TaskCancelled, "Expired": errors.TaskExpired, "WorkerLost": errors.WorkerLost}
 
 
-def find(result_id: str) -> Any:
+def find(result_id: str) -> api.DjangoResult:
     """The result of a run that was enqueued by Django. Raises `TaskResultDoesNotExist`."""
     run = TaskRun.objects.filter(pk=result_id).first()
     if run is None:
@@ -39,14 +38,14 @@ def find(result_id: str) -> Any:
         raise api.TaskResultDoesNotExist(result_id) from error
 
 
-def carried_by(run: TaskRun) -> dict[str, Any] | None:
+def carried_by(run: TaskRun) -> dict[str, JSON] | None:
     """What `start.enqueue` wrote into the message; None for a run that it has not made."""
     options = run.message.get("options") if isinstance(run.message, dict) else None
     found = options.get("carried") if isinstance(options, dict) else None
     return found if isinstance(found, dict) else None
 
 
-def task_of(run: TaskRun) -> Any:
+def task_of(run: TaskRun) -> api.DjangoTask:
     """The task as it was enqueued. Raises ImportError where there is none of its name."""
     task = import_string(run.name)
     if not isinstance(task, api.Task):
@@ -58,14 +57,14 @@ def task_of(run: TaskRun) -> Any:
             priority=carried.get("priority"),
             queue_name=carried.get("queue_name"),
             backend=carried.get("backend"),
-            run_after=datetime.fromisoformat(after) if after else None,
+            run_after=datetime.fromisoformat(str(after)) if after else None,
         )
     except Exception as error:  # settings have changed since
         logger.debug("%s is not what it was when it was enqueued: %s", run, error)
         return task
 
 
-def result_of(run: TaskRun) -> Any:
+def result_of(run: TaskRun) -> api.DjangoResult:
     """The run as it is now. Raises ImportError where there is no task of its name any more."""
     task, message = task_of(run), decoded(run)
     times = [datetime.fromisoformat(one["at"]) for one in run.attempts]
@@ -88,7 +87,7 @@ def result_of(run: TaskRun) -> Any:
     return result
 
 
-def _errors(run: TaskRun) -> list[Any]:
+def _errors(run: TaskRun) -> list[object]:
     """Of each attempt that raised something, and of the end."""
     found = [api.TaskError(**one["error"]) for one in run.attempts if one.get("error")]
     if run.state in (State.FAILURE, State.REVOKED):
@@ -99,8 +98,9 @@ def _errors(run: TaskRun) -> list[Any]:
 
 def class_path(error: JSON) -> str:
     """Where the class of a row's error can be imported from."""
-    described = cast("dict[str, Any]", error or {})
-    raised = described.get("raised") or {}
+    described = error if isinstance(error, dict) else {}
+    raised = described.get("raised")
+    raised = raised if isinstance(raised, dict) else {}
     if cls := OURS.get(str(described.get("type"))) if not raised else None:
         return f"tasks.django_tasks.{cls.__name__}"
     path = f"{raised.get('module') or 'builtins'}.{raised.get('name') or ''}"

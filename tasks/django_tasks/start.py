@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from celery import current_app
 from django.conf import settings
 
 from tasks import runs
 from tasks.celery.start import UnknownTask, start_of
+from tasks.celery.types import Options
 
 from . import api
 from .api import CARRIER
@@ -27,7 +28,7 @@ class Carried(TypedDict):
     run_after: str | None
 
 
-def enqueue(backend: Any, task: Any, args: Any, kwargs: Any) -> Any:
+def enqueue(backend: api.Backend, task: api.DjangoTask, args: object, kwargs: object) -> api.DjangoResult:
     """Store the run, and say that it is there."""
     made = api.TaskResult(
         task=task,
@@ -50,7 +51,7 @@ def enqueue(backend: Any, task: Any, args: Any, kwargs: Any) -> Any:
         "queue_name": task.queue_name,
         "run_after": task.run_after.isoformat() if task.run_after is not None else None,
     }
-    options: dict[str, Any] = {"carried": carried, "priority": celery_priority(task.priority)}
+    options: Options = {"carried": carried, "priority": celery_priority(task.priority)}
     if task.queue_name != DEFAULT_QUEUE:
         options["queue"] = task.queue_name
     if task.run_after is not None:

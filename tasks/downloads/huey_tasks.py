@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db import InterfaceError, OperationalError
 from huey.contrib.djhuey import db_task
 
 import progress
+from tasks.huey.types import HueyTask
 
 from .job import Result, download
 from .wanted import Wanted
@@ -23,7 +22,12 @@ from .wanted import Wanted
     retry_backoff=2,
 )
 def download_reports(
-    start_date: str, end_date: str, sellers: list[str], launcher: str, continues: str | None = None, task: Any = None
+    start_date: str,
+    end_date: str,
+    sellers: list[str],
+    launcher: str,
+    continues: str | None = None,
+    task: HueyTask = None,
 ) -> Result:
     """Download the reports of `sellers` for all days from `start_date` to `end_date` (YYYY-MM-DD)."""
     wanted = Wanted.from_arguments(start_date, end_date, sellers, launcher)

@@ -7,7 +7,8 @@ import traceback
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any, cast
+from functools import partial
+from typing import cast
 
 from django.db import close_old_connections
 from django.utils import timezone
@@ -31,8 +32,8 @@ from tasks.runs.worker import identity
 
 from . import board, values
 from .engine import engine
-from .messages import HueyTask, aware, start_of, task_of
-from .names import Queue
+from .messages import aware, start_of, task_of
+from .types import HueyTask, Queue
 
 logger = logging.getLogger(__name__)
 
@@ -108,13 +109,12 @@ class Attempt:
             except Exception:
                 logger.exception("The error handler of %s cannot be started.", self.run)
 
-    def end(self, state: str, **values: Any) -> None:
+    def end(self, state: str, *, result: JSON = None, error: TaskError | None = None, traceback: str = "") -> None:
         """Record the end, and tell it."""
         self.ended = True
         numbers = self.reporter.state()
-        run = with_retries(
-            lambda: runs.end(self.run.pk, state, attempt=self.run.attempt, numbers=numbers, quietly=True, **values)
-        )
+        whose = partial(runs.end, self.run.pk, state, attempt=self.run.attempt, numbers=numbers, quietly=True)
+        run = with_retries(lambda: whose(result=result, error=error, traceback=traceback))
         if run is not None:
             tell_last(self.reporter, run)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import uuid
-from typing import Any
 
 from django.db import transaction
 from huey.api import ChordResult, ResultGroup, chord, group
@@ -15,9 +14,10 @@ from tasks.runs import barrier
 from tasks.runs.moves import end_cancelled
 
 from . import values
-from .messages import HueyTask, described_as, pipeline, start_of
-from .names import NAME, Queue, name_of
+from .messages import described_as, pipeline, start_of
+from .names import NAME, name_of
 from .results import RunResult
+from .types import HueyTask, Queue
 
 
 def accept(huey: Queue, task: HueyTask, idempotency_key: str | None) -> None:
@@ -31,7 +31,7 @@ def revoke(task_id: str) -> bool:
     return end_cancelled(task_id)
 
 
-def accept_chord(huey: Queue, wanted: Any) -> ChordResult:
+def accept_chord(huey: Queue, wanted: HueyTask) -> ChordResult:
     """Accept the parts of a chord, and hold what follows them. Raises `runs.NotAccepted`."""
     for part in wanted.tasks:
         if isinstance(part, (chord, group)):

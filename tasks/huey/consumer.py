@@ -6,7 +6,6 @@ import logging
 import os
 import platform
 import signal
-from typing import Any
 
 from django.db import connections
 from huey.consumer import Consumer, Worker
@@ -20,6 +19,7 @@ from tasks.runs.worker import identity, take_identity
 
 from . import board
 from .names import NAME, queue_name
+from .types import Process, Queue
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class TrackedWorker(Worker):
 
     place: tuple[board.Board, int] | None = None
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: Process) -> None:
         super().__init__(*args, **kwargs)
         self.max_delay: float = min(kwargs["max_delay"], MAX_PAUSE)
 
@@ -78,7 +78,7 @@ class TrackedConsumer(Consumer):
 
     worker_class = TrackedWorker
 
-    def __init__(self, huey: Any, workers: int = 1, **options: Any) -> None:
+    def __init__(self, huey: Queue, workers: int = 1, **options: object) -> None:
         refuse_contradictions()
         self._board = board.Board(workers)
         self._hostname = f"huey@{platform.node() or 'localhost'}"
@@ -87,7 +87,7 @@ class TrackedConsumer(Consumer):
         pool = HueyPool(self)
         self._heart = heart.Heart(pool, lambda: self._describe(pool))
 
-    def at_work(self) -> dict[str, Any]:
+    def at_work(self) -> dict[str, Process]:
         """What each living worker is at, and the process or thread that is."""
         found = {}
         for place, (_, process) in enumerate(self.worker_threads):
@@ -136,7 +136,7 @@ class TrackedConsumer(Consumer):
             # The sweep finds it: the run is STARTED here, and no process of ours works on it.
             logger.exception("The loss of %s could not be recorded now.", task_id)
 
-    def _create_process(self, process: Any, name: str) -> Any:
+    def _create_process(self, process: Process, name: str) -> Process:
         if isinstance(process, TrackedWorker):
             process.place = (self._board, int(name.rpartition("-")[2]) - 1)
         return super()._create_process(process, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import redis
 from django.conf import settings
@@ -23,8 +23,9 @@ from tasks.runs import NotAccepted, Start
 
 from . import values
 from .messages import made, naive, start_of, task_of
-from .names import NAME, Queue, instances
+from .names import NAME, instances
 from .results import outcome
+from .types import Process, Queue
 
 logger = logging.getLogger(__name__)
 
@@ -195,7 +196,7 @@ class HueyEngine:
 
 
 def _answers(huey: Queue) -> bool:
-    pool: Any = huey.storage.pool
+    pool: Process = huey.storage.pool
     try:
         kwargs = {**pool.connection_kwargs, "socket_timeout": ANSWERS_WITHIN, "socket_connect_timeout": ANSWERS_WITHIN}
         probe = copy.copy(pool.connection_class(**kwargs))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeAlias, cast
+from typing import cast
 
 from progress.active import current
 from progress.types import JSON
@@ -14,10 +14,8 @@ from tasks.runs import NotAccepted, Start, trace
 from tasks.runs.message import stored_message
 
 from . import values
-from .names import NAME, Queue, name_of, queue_name
-
-#: huey's Task, which has no types.
-HueyTask: TypeAlias = Any
+from .names import NAME, name_of, queue_name
+from .types import HueyTask, Queue
 
 #: Fields of a task that travel with it as they are.
 KEPT = ("retries", "retry_delay", "retry_backoff", "timeout", "expires")

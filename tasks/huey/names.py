@@ -5,10 +5,7 @@ djhuey makes its Huey while Django is still collecting the installed apps.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
-#: huey's own queue: it has no types.
-Queue: TypeAlias = Any
+from .types import HueyTask, Queue
 
 #: What rows say of this engine.
 NAME = "huey"
@@ -17,7 +14,7 @@ NAME = "huey"
 instances: dict[str, Queue] = {}
 
 
-def name_of(task_class: Any) -> str:
+def name_of(task_class: HueyTask) -> str:
     """The name of a task's runs: its module and function, or the `run_name` that its decorator was given."""
     return str(getattr(task_class, "run_name", "") or f"{task_class.__module__}.{task_class.__name__}")
 

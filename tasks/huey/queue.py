@@ -9,9 +9,9 @@ import contextlib
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import redis
 from django.apps import apps
@@ -23,14 +23,15 @@ from huey.exceptions import HueyException
 from progress.redis import make_client
 
 from .names import instances, name_of, queue_name
+from .types import HueyResult, HueyTask
 
 if TYPE_CHECKING:
     from .consumer import TrackedConsumer
     from .results import RunResult
 
-HueyTask: TypeAlias = Any
-
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: Seconds that Redis is waited for. A consumer's blocking pop takes one of them by itself.
 CONNECT_WITHIN, ANSWER_WITHIN = 0.8, 3.0
@@ -46,19 +47,21 @@ class TrackedTask(TaskWrapper):
     Its decorator also takes `max_attempts`, `one_while_active` (see `tasks.celery.task`) and `run_name`.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.name = name_of(self.task_class)
 
-    def create_task(self, func: Any, context: bool = False, name: str | None = None, **settings: Any) -> Any:
+    def create_task(
+        self, func: Callable[..., object], context: bool = False, name: str | None = None, **settings: object
+    ) -> HueyTask:
         return super().create_task(func, context, name, **{**settings, "function": staticmethod(func)})
 
-    def delay(self, *args: Any, **kwargs: Any) -> RunResult:
+    def delay(self, *args: object, **kwargs: object) -> RunResult:
         """Start it with these arguments."""
         return self.apply_async(args, kwargs)
 
     def apply_async(
-        self, args: Any = (), kwargs: dict[str, Any] | None = None, idempotency_key: str | None = None
+        self, args: Iterable[object] = (), kwargs: dict[str, object] | None = None, idempotency_key: str | None = None
     ) -> RunResult:
         """The same; the same key from the same owner within 24 h gives the same run. Raises `runs.NotAccepted`."""
         task = self.task_class(tuple(args), kwargs or {})
@@ -70,7 +73,7 @@ class TrackedHuey(PriorityRedisHuey):
 
     _redis_is_away = False
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         self.shares_redis = not any(kwargs.get(name) is not None for name in ADDRESSES)
         if self.shares_redis:
             client = make_client(
@@ -87,12 +90,12 @@ class TrackedHuey(PriorityRedisHuey):
     def get_task_wrapper_class(self) -> type[TrackedTask]:
         return TrackedTask
 
-    def create_consumer(self, **options: Any) -> TrackedConsumer:
+    def create_consumer(self, workers: int = 1, **options: object) -> TrackedConsumer:
         from .consumer import TrackedConsumer
 
-        return TrackedConsumer(self, **options)
+        return TrackedConsumer(self, workers, **options)
 
-    def class_of(self, name: str) -> Any:
+    def class_of(self, name: str) -> HueyTask:
         """The class of the tasks whose runs have that name. Raises HueyException where there is none."""
         for task_class in self._registry._registry.values():
             if name_of(task_class) == name:
@@ -101,7 +104,7 @@ class TrackedHuey(PriorityRedisHuey):
 
     # --- the caller's side --------------------------------------------------------------------------------------------
 
-    def enqueue(self, task: Any, idempotency_key: str | None = None) -> Any:
+    def enqueue(self, task: HueyTask, idempotency_key: str | None = None) -> HueyResult:
         """Accept a run; see Huey's. Raises `runs.NotAccepted` for what no row can hold."""
         from .calls import accept
 
@@ -121,12 +124,12 @@ class TrackedHuey(PriorityRedisHuey):
         results = self._pipeline_results(task)
         return ResultGroup(results) if len(results) > 1 else results[0]
 
-    def _enqueue_chord(self, wanted: Any) -> Any:
+    def _enqueue_chord(self, wanted: HueyTask) -> HueyResult:
         from .calls import accept_chord
 
         return super()._enqueue_chord(wanted) if self._immediate else accept_chord(self, wanted)
 
-    def _pipeline_results(self, task: HueyTask) -> list[Any]:
+    def _pipeline_results(self, task: HueyTask) -> list[HueyResult]:
         if self._immediate:
             return list(super()._pipeline_results(task))
         from .results import RunResult
@@ -137,16 +140,16 @@ class TrackedHuey(PriorityRedisHuey):
             task = task.on_complete
         return found
 
-    def _result_handle(self, task: HueyTask) -> Any:
+    def _result_handle(self, task: HueyTask) -> HueyResult:
         from .results import RunResult
 
         return super()._result_handle(task) if self._immediate else RunResult(self, task)
 
-    def result(self, id: str, *args: Any, **kwargs: Any) -> Any:
+    def result(self, id: str, *args: object, **kwargs: object) -> object:
         """What the run has come to; see Huey's."""
         return self._result_handle(Task(id=id)).get(*args, **kwargs)
 
-    def revoke(self, task: Any, revoke_until: datetime | None = None, revoke_once: bool = False) -> None:
+    def revoke(self, task: HueyTask, revoke_until: datetime | None = None, revoke_once: bool = False) -> None:
         """Huey's; and a run that waits is REVOKED at once, unless the revoke has an end."""
         from .calls import revoke
 
@@ -156,7 +159,7 @@ class TrackedHuey(PriorityRedisHuey):
 
     # --- the consumer's side ------------------------------------------------------------------------------------------
 
-    def dequeue(self) -> Any:
+    def dequeue(self) -> HueyTask:
         """The next task. A message that nobody can read ends its run, and stops nobody else."""
         from . import attempt
 
@@ -169,13 +172,13 @@ class TrackedHuey(PriorityRedisHuey):
             attempt.end_unreadable(self, data, error)
             return None
 
-    def read_schedule(self, timestamp: datetime | None = None) -> list[Any]:
+    def read_schedule(self, timestamp: datetime | None = None) -> list[HueyTask]:
         tasks = self._ask(lambda: super(TrackedHuey, self).read_schedule(timestamp)) or []
         for task in tasks:
             task.from_schedule = True
         return list(tasks)
 
-    def read_periodic(self, timestamp: datetime | None = None) -> list[Any]:
+    def read_periodic(self, timestamp: datetime | None = None) -> list[HueyTask]:
         """Each tick has one id, whoever of several consumers comes to it first."""
         now = timestamp or self._get_timestamp()
         tasks = super().read_periodic(now)
@@ -185,7 +188,7 @@ class TrackedHuey(PriorityRedisHuey):
             task.revoke_id = f"r:{task.id}"
         return list(tasks)
 
-    def _ask(self, question: Callable[[], Any]) -> Any:
+    def _ask(self, question: Callable[[], T]) -> T | None:
         """What Redis answers to a consumer; None after a pause while it is away, which is said once an outage."""
         try:
             answer = question()
@@ -199,7 +202,7 @@ class TrackedHuey(PriorityRedisHuey):
             self._redis_is_away = False
         return answer
 
-    def execute(self, task: HueyTask, timestamp: datetime | None = None) -> Any:
+    def execute(self, task: HueyTask, timestamp: datetime | None = None) -> object:
         """Claim the run and work on it, or drop the message: it is a copy."""
         from . import attempt
 
@@ -211,7 +214,7 @@ class TrackedHuey(PriorityRedisHuey):
             return None
         return attempt.work(self, task, now)
 
-    def delete(self, key: str) -> Any:
+    def delete(self, key: str) -> object:
         """Huey's. It forgets a task's revoke before it looks at the result: a Redis that is away costs no result."""
         from . import attempt
 
@@ -222,14 +225,14 @@ class TrackedHuey(PriorityRedisHuey):
             return super().delete(key)
         return False
 
-    def put_result(self, key: str, data: Any) -> Any:
+    def put_result(self, key: str, data: object) -> object:
         """The result of a run is in its row."""
         from . import attempt
 
         held = attempt.running()
         return None if held is not None and held.run.pk == key else super().put_result(key, data)
 
-    def _run_post_execute(self, task: HueyTask, task_value: Any, exception: Exception | None) -> None:
+    def _run_post_execute(self, task: HueyTask, task_value: object, exception: Exception | None) -> None:
         from . import attempt
 
         held = attempt.running()

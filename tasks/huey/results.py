@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from huey.api import Result
 from huey.constants import EmptyData
@@ -18,9 +17,9 @@ from . import values
 class RunResult(Result):
     """`.get()` of a run. What it answers is not forgotten by being read, and None is an answer as well."""
 
-    _result: Any
+    _result: object
 
-    def _get(self, preserve: bool = False) -> Any:
+    def _get(self, preserve: bool = False) -> object:
         if self._result is EmptyData:
             run = TaskRun.objects.filter(pk=self.id).first()
             if run is None:
@@ -37,7 +36,7 @@ class RunResult(Result):
         max_delay: float = 1.0,
         revoke_on_timeout: bool = False,
         preserve: bool = False,
-    ) -> Any:
+    ) -> object:
         """The value, or Huey's `Error`. Raises `ResultTimeout`."""
         until = None if timeout is None else time.monotonic() + timeout
         delay = 0.05

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import wait_until
+
 from .stack import Stack, Worker
 
 #: Seconds within which the run of a worker that died goes on elsewhere.
@@ -59,6 +61,27 @@ DJANGO = Engine("django", "celery -A django_starter worker", _celery, priorities
 def lines(path: Path) -> list[str]:
     """What a job has left there."""
     return path.read_text().split() if path.exists() else []
+
+
+def wait_lines(path: Path, count: int = 1, timeout: float = 30.0) -> list[str]:
+    """`lines`, once there are so many of them."""
+    wait_until(lambda: len(lines(path)) >= count, timeout, lambda: f"{count} lines in {path}: {lines(path)}")
+    return lines(path)
+
+
+def wait_moving(stack: Stack, task_id: str) -> None:
+    """Until it has told its progress."""
+    wait_until(lambda: (stack.task(task_id)["current"] or 0) > 2, 30, lambda: f"it moves: {stack.task(task_id)}")
+
+
+def wait_waiting(stack: Stack, task_id: str, reason: str) -> dict[str, Any]:
+    """Why it waits, once that is the reason."""
+
+    def found() -> Any:
+        waiting = stack.task(task_id)["waiting"]
+        return waiting if waiting and waiting["reason"] == reason else None
+
+    return dict(wait_until(found, 15, lambda: f"it waits for {reason}: {stack.task(task_id)}"))
 
 
 def worker_of(stack: Stack, pid: int) -> Worker:

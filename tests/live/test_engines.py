@@ -9,11 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.waiting import wait_until
-
 from . import invariants
 from .conftest import end
-from .engines import CELERY, DJANGO, ELSEWHERE, HUEY, lines, worker_of
+from .engines import CELERY, DJANGO, ELSEWHERE, HUEY, lines, wait_lines, wait_moving, wait_waiting, worker_of
 from .stack import Stack
 
 ENGINES = (CELERY, HUEY, DJANGO)
@@ -42,9 +40,7 @@ def start_workers(stack: Stack, name: str) -> None:
 def test_without_a_worker_a_run_waits_and_says_which_command_starts_one(stack):
     ids = {engine: engine.begin(stack, "echo", engine.name) for engine in ENGINES}
     for engine, task_id in ids.items():
-        waiting = wait_until(lambda task_id=task_id: stack.task(task_id)["waiting"], 10)
-        assert waiting["reason"] == "no_worker", engine
-        assert engine.command in waiting["hint"], engine
+        assert engine.command in wait_waiting(stack, task_id, "no_worker")["hint"], engine
     with stack.valkey.client() as client:
         assert client.zcard("huey.redis.django_starter_huey") == 1, "Huey's does not wait in Redis"
     start_workers(stack, "first")
@@ -69,12 +65,11 @@ def test_whatever_is_done_to_a_run_its_end_is_the_same_on_every_engine(stack, tm
     ids[DJANGO, "coroutine"] = DJANGO.begin(stack, "coroutine", 2)
     start_workers(stack, "second")  # for the next test
     for engine in OTHERS:
-        wait_until(lambda e=engine: lines(tmp_path / f"{e.name}-deaf"), 20)
+        wait_lines(tmp_path / f"{engine.name}-deaf")
         stack.post(f"/tasks/{ids[engine, 'deaf']}/cancel/")
     for engine in OTHERS:
-        nap = ids[engine, "nap"]
-        wait_until(lambda nap=nap: (stack.task(nap)["current"] or 0) > 2, 20, f"{engine.name} tells its progress")
-        stack.post(f"/tasks/{nap}/cancel/")
+        wait_moving(stack, ids[engine, "nap"])
+        stack.post(f"/tasks/{ids[engine, 'nap']}/cancel/")
     states = {"deaf": "REVOKED", "nap": "REVOKED", "fail": "FAILURE"}
     ended = {
         (engine, how): stack.wait_state(task_id, states.get(how, "SUCCESS"), timeout=40)
@@ -101,8 +96,7 @@ def test_a_killed_worker_s_run_goes_on_elsewhere_at_its_checkpoint(stack, tmp_pa
     for worker in stack.workers.values():
         worker.wait_ready()
     for trace in traces.values():
-        wait_until(lambda trace=trace: len(lines(trace)) == 2, 20)
-        worker_of(stack, int(lines(trace)[0].partition(":")[0])).kill()
+        worker_of(stack, int(wait_lines(trace, 2)[0].partition(":")[0])).kill()
     for engine, trace in traces.items():
         # The promise is for a machine that has time.
         done = stack.wait_state(ids[engine], "SUCCESS", timeout=2 * ELSEWHERE)
@@ -120,11 +114,11 @@ def test_while_redis_is_gone_a_start_is_stored_and_done_when_it_is_back(stack, t
     traces = {engine: tmp_path / engine.name for engine in OTHERS}
     running = {engine: engine.begin(stack, "hold", str(gate), str(traces[engine])) for engine in OTHERS}
     for trace in traces.values():
-        wait_until(lambda trace=trace: lines(trace), 30)
+        wait_lines(trace)
     stack.valkey.kill()
     stored = {engine: engine.begin(stack, "echo", "stored") for engine in OTHERS}
     for task_id in stored.values():
-        wait_until(lambda task_id=task_id: stack.task(task_id)["waiting"]["reason"] == "broker_down", 10)
+        wait_waiting(stack, task_id, "broker_down")
     gate.touch()
     for task_id in running.values():
         assert stack.wait_state(task_id, "SUCCESS")["result"] == "let go"
