@@ -97,6 +97,27 @@ def test_a_start_is_a_row_with_its_engine_and_its_message_follows_the_commit(ben
     assert run.sent_at is not None
 
 
+#: Addresses of Redis: the class of the connections, and some of what they are made with.
+ADDRESSES: dict[str, tuple[str, dict[str, object]]] = {
+    "redis://:p%40ss@there:6380/3": ("Connection", {"password": "p@ss", "host": "there", "port": 6380, "db": 3}),
+    "rediss://there/0?ssl_ca_certs=/ca.pem": ("SSLConnection", {"host": "there", "ssl_ca_certs": "/ca.pem"}),
+    "unix:///run/redis.sock?db=2": ("UnixDomainSocketConnection", {"path": "/run/redis.sock", "db": 2}),
+    "sentinel://:word@one:26379/1;sentinel://two": ("SentinelManagedConnection", {"password": "word", "db": 1}),
+}
+
+
+@pytest.mark.parametrize("url", ADDRESSES)
+def test_redis_is_where_redis_url_says(bench, settings, url):
+    settings.REDIS_URL = url
+    pool = TrackedHuey(bench.huey.name, immediate=False).storage.pool
+    name, expected = ADDRESSES[url]
+    assert name in [cls.__name__ for cls in pool.connection_class.__mro__]
+    assert {key: pool.connection_kwargs.get(key) for key in expected} == expected
+    assert (
+        TrackedHuey(bench.huey.name, immediate=False, url="redis://other:1/9").storage.pool.connection_kwargs["db"] == 9
+    )
+
+
 def test_a_rollback_leaves_nothing(bench):
     with pytest.raises(ZeroDivisionError), transaction.atomic():
         bench.task(add)(1)

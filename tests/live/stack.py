@@ -233,11 +233,19 @@ class Stack:
         worker.start(wait=wait)
         return worker
 
-    def start_huey(self, name: str = "h1", workers: int = 2, kind: str = "process", *, wait: bool = True) -> Worker:
+    def start_huey(
+        self,
+        name: str = "h1",
+        workers: int = 2,
+        kind: str = "process",
+        *,
+        env: dict[str, str] | None = None,
+        wait: bool = True,
+    ) -> Worker:
         """A Huey worker. A name that was used before: it is replaced."""
         if name in self.workers:
             self.workers[name].kill()
-        worker = self.workers[name] = HueyWorker(name, workers=workers, kind=kind, **self._process(name))
+        worker = self.workers[name] = HueyWorker(name, workers=workers, kind=kind, **self._process(name, env))
         self.processes.append(worker)
         worker.start(wait=wait)
         return worker

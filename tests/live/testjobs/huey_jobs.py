@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
-from huey.contrib.djhuey import db_task
+from huey import crontab
+from huey.contrib.djhuey import db_periodic_task, db_task
 
 from . import tasks
 
@@ -25,3 +27,10 @@ class Adapter:
 #: By name; the runs have the names of the Celery jobs.
 JOBS: dict[str, Adapter] = {job.name: Adapter(db_task(run_name=job.name)(job.run)) for job in SAME}
 JOBS["testjobs.flaky"] = Adapter(db_task(run_name="testjobs.flaky", retries=2, retry_delay=1)(tasks.fail_twice))
+
+if ticks := os.environ.get("TEST_TICKS", ""):
+
+    @db_periodic_task(crontab(minute="*"))
+    def tick() -> None:
+        """Once a minute, whoever of several consumers comes first."""
+        tasks.leave_trace(ticks)
