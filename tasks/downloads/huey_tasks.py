@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from django.db import InterfaceError, OperationalError
 from huey.contrib.djhuey import db_task
 
 import progress
-from tasks.huey.types import HueyTask
 
 from .job import Result, download
 from .wanted import Wanted
+
+
+class Running(Protocol):
+    """Huey's task, which it hands to its function."""
+
+    id: str
+    retries: int
 
 
 @db_task(  # type: ignore[untyped-decorator]  # huey has no types
@@ -27,9 +35,10 @@ def download_reports(
     sellers: list[str],
     launcher: str,
     continues: str | None = None,
-    task: HueyTask = None,
+    task: Running | None = None,
 ) -> Result:
     """Download the reports of `sellers` for all days from `start_date` to `end_date` (YYYY-MM-DD)."""
+    assert task is not None  # context=True
     wanted = Wanted.from_arguments(start_date, end_date, sellers, launcher)
     attempt = progress.current()
     try:
