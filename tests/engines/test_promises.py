@@ -111,8 +111,8 @@ def test_it_ends_as_it_went_and_is_started_again(engine, stack, worker, tmp_path
     assert again != fail
     assert stack.wait_state(again, "FAILURE")["error"]["message"] == "no luck"
     if engine.retries:
-        flaky = engine.begin(stack, "flaky", str(tmp_path / "flaky"))
-        assert stack.wait_state(flaky, "SUCCESS")["attempt"] == len(lines(tmp_path / "flaky")) == 3
+        flaky = engine.begin(stack, "thrice", str(tmp_path / "thrice"))
+        assert stack.wait_state(flaky, "SUCCESS")["attempt"] == len(lines(tmp_path / "thrice")) == 3
 
 
 def test_a_cancel_reaches_a_task_that_tells_its_progress_and_one_that_does_not(engine, stack, worker, tmp_path):

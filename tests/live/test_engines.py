@@ -54,13 +54,13 @@ def test_whatever_is_done_to_a_run_its_end_is_the_same_on_every_engine(stack, tm
     start_workers(stack, "first")
     ids = {}
     for engine in OTHERS:
-        trace = {how: str(tmp_path / f"{engine.name}-{how}") for how in ("deaf", "die", "forever", "flaky")}
+        trace = {how: str(tmp_path / f"{engine.name}-{how}") for how in ("deaf", "die", "forever", "thrice")}
         ids[engine, "deaf"] = engine.begin(stack, "deaf", 90.0, trace["deaf"])
         ids[engine, "nap"] = engine.begin(stack, "nap", 60.0)
         ids[engine, "die"] = engine.begin(stack, "die", trace["die"])
         ids[engine, "fail"] = engine.begin(stack, "fail", "no luck")
         if engine.retries:
-            ids[engine, "flaky"] = engine.begin(stack, "flaky", trace["flaky"])
+            ids[engine, "thrice"] = engine.begin(stack, "thrice", trace["thrice"])
     ids[DJANGO, "who"] = DJANGO.begin(stack, "who")
     ids[DJANGO, "coroutine"] = DJANGO.begin(stack, "coroutine", 2)
     start_workers(stack, "second")  # for the next test
@@ -80,7 +80,7 @@ def test_whatever_is_done_to_a_run_its_end_is_the_same_on_every_engine(stack, tm
         attempts = {how: ended[engine, how]["attempt"] for how in ("deaf", "nap", "die", "fail")}
         assert attempts == {"deaf": 1, "nap": 1, "die": 2, "fail": 1}, engine
         assert stack.post(f"/tasks/{ids[engine, 'fail']}/retry/").status in (302, 303)
-    assert ended[HUEY, "flaky"]["attempt"] == 3
+    assert ended[HUEY, "thrice"]["attempt"] == 3
     assert ended[DJANGO, "who"]["result"] == [1, ids[DJANGO, "who"]]
     assert ended[DJANGO, "coroutine"]["result"] == 2
 

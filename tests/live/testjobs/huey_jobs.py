@@ -26,7 +26,7 @@ class Adapter:
 
 #: By name; the runs have the names of the Celery jobs.
 JOBS: dict[str, Adapter] = {job.name: Adapter(db_task(run_name=job.name)(job.run)) for job in SAME}
-JOBS["testjobs.flaky"] = Adapter(db_task(run_name="testjobs.flaky", retries=2, retry_delay=1)(tasks.fail_twice))
+JOBS["testjobs.thrice"] = Adapter(db_task(run_name="testjobs.thrice", retries=2, retry_delay=1)(tasks.fail_twice))
 
 if ticks := os.environ.get("TEST_TICKS", ""):
 

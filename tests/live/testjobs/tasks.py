@@ -109,8 +109,8 @@ def fail_twice(trace: str) -> str:
     return "good"
 
 
-flaky = shared_task(
-    name="testjobs.flaky", autoretry_for=(ConnectionError,), retry_kwargs={"max_retries": 2, "countdown": 1}
+thrice = shared_task(
+    name="testjobs.thrice", autoretry_for=(ConnectionError,), retry_kwargs={"max_retries": 2, "countdown": 1}
 )(fail_twice)
 
 
