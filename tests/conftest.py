@@ -19,6 +19,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 DEV_DIR = Path(tempfile.mkdtemp(prefix="django_starter-tests-"))
 atexit.register(shutil.rmtree, DEV_DIR, ignore_errors=True)
 OURS = (
+    "DOWNLOADS_ENGINE",
     *("PORT", "FLOWER_PORT", "REDIS_URL", "DATABASE_URL", "DEBUG", "SECRET_KEY", "ALLOWED_HOSTS"),
     *("CSRF_TRUSTED_ORIGINS", "BROKER_URL", "ASGI_SERVER", "TASKS_REQUIRE_LOGIN", "SAMPLE_SOURCE", "REDIS_PREFIX"),
     *("FORCE_SCRIPT_NAME", "FLOWER_URL", "FLOWER_URL_PREFIX"),

@@ -29,12 +29,12 @@ from progress.types import JSON
 from tasks import resume, runs
 from tasks.models import TaskRun
 from tasks.runs import DatabaseAway, barrier, counts, trace, with_retries
+from tasks.runs.left_open import LeftOpen, close_left_open
 from tasks.runs.worker import identity
 
 from .beat import is_of_a_beat
 from .ends import end, give_back
 from .errors import text_of
-from .left_open import LeftOpen, close_left_open
 from .start import adopted, following, max_tries_of, moment, start_of, time_of
 from .types import Args, Kwargs, Option, Options, Result, Signature, TaskRequest
 
