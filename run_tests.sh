@@ -88,13 +88,13 @@ prepare_django6() {
   wanted=$(sed 's/^django==.*/django>=6.0,<7/' requirements-dev.txt)
   installed=$django6/installed-requirements
   [ "$wanted" = "$(cat "$installed" 2>/dev/null)" ] && return
-  for name in python3.13 python3.12; do
-    if command -v "$name" >/dev/null 2>&1 && "$name" -c '' 2>/dev/null; then
+  for name in ${DJANGO6_PYTHON:-} python3.13 python3.12; do
+    if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1; then
       python=$name
       break
     fi
   done
-  [ -n "$python" ] || fail "Django 6 needs Python 3.12 or 3.13: install one of them and start this again."
+  [ -n "$python" ] || fail "Django 6 needs Python 3.12 or newer: install it, or name it: DJANGO6_PYTHON=path ./run_tests.sh engines"
   say "Making $django6 with $("$python" --version 2>&1) and Django 6 …"
   run "$python" -m venv --clear "$django6"
   run "$django6/bin/python" -m pip install --quiet --disable-pip-version-check -r <(printf '%s\n' "$wanted") ||

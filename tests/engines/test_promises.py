@@ -191,8 +191,12 @@ def test_what_looks_at_all_of_it_sees_it(engine, stack, worker):
     worker("one", 3)
     done = engine.begin(stack, "echo", 1)
     name = stack.wait_state(done, "SUCCESS")["name"]
-    workers = wait_until(lambda: stack.get("/api/status/").json()["workers"], 10)
-    assert (workers["count"], workers["slots"]) == (1, 3)
+
+    def shown() -> tuple[int, int]:
+        workers = stack.get("/api/status/").json()["workers"]
+        return workers["count"], workers["slots"]
+
+    wait_until(lambda: shown() == (1, 3), 15, lambda: str(shown()))
     wait_until(lambda: f'"{name}"' in stack.get("/metrics").text, 15, lambda: stack.get("/metrics").text)
     make = "User.objects.create_user('sarah', password='a long password', is_staff=True)"
     stack.shell(f"from django.contrib.auth.models import User; {make}")
