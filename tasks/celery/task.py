@@ -34,6 +34,7 @@ from tasks.runs.worker import identity
 from .beat import is_of_a_beat
 from .ends import end, give_back
 from .errors import text_of
+from .left import by_retry
 from .left_open import LeftOpen, close_left_open
 from .start import adopted, following, max_tries_of, moment, start_of, time_of
 from .types import Args, Kwargs, Option, Options, Result, Signature, TaskRequest
@@ -222,7 +223,7 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
             if not getattr(request, "next_attempt", None):
                 # Nobody has asked for another attempt: in Celery it would wait for ever.
                 raise RuntimeError("The task raised Retry itself: self.retry() asks for another attempt.") from error
-            self._postpone(request)
+            self._postpone(request, error.exc)
             raise
         except Reject as error:
             self._rejected(request, error)
@@ -262,9 +263,9 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         with_retries(lambda: end(request.id, state, attempt=request.attempt, error=error))
 
     @staticmethod
-    def _postpone(request: TaskRequest) -> None:
+    def _postpone(request: TaskRequest, error: object = None) -> None:
         at, values = request.next_attempt
-        if not with_retries(lambda: runs.postpone(request.id, request.attempt, at, values)):
+        if not with_retries(lambda: runs.postpone(request.id, request.attempt, at, values, by_retry(error))):
             raise Dropped() from None
 
     @staticmethod

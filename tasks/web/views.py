@@ -27,6 +27,7 @@ from tasks.runs.state import listed, live_log, live_states, public_state, readab
 from tasks.runs.waiting import explain
 
 from .access import own_runs, shown, viewer_of, visible_runs
+from .attempts import table_of
 from .feeds import HOME_RUNS
 from .forms import StartForm
 from .limits import limit_starts
@@ -82,9 +83,11 @@ def run(request: HttpRequest, task_id: str) -> HttpResponse:
     found = find_run(request, task_id)
     if found is None:
         raise Http404("There is no such task, or it is not yours.")
+    task = live_states([found], explain([found]))[0]
     context = {
         "stored": found,
-        "task": live_states([found], explain([found]))[0],
+        "task": task,
+        "attempts": table_of(found, task),
         "url": reverse("run", args=[found.pk]),
         "args_json": _json(readable([*found.args])),
         "kwargs_json": _json(readable({**found.kwargs})),

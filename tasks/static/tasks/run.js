@@ -2,6 +2,7 @@
 
 import { TEXT, announcement, isPartial } from "../progress/part-texts.js";
 import { enhanceActions } from "./actions.js";
+import { SOON, later } from "./parts.js";
 
 const run = document.querySelector("task-progress");
 const icon = document.querySelector("link[rel=icon]");
@@ -14,7 +15,13 @@ function show(task) {
   icon.href = icon.dataset[isPartial(task) ? "missing" : task.state.toLowerCase()] ?? icon.href;
 }
 
-run.addEventListener("progress", ({ detail: task }) => show(task));
+let before;
+run.addEventListener("progress", ({ detail: task }) => {
+  show(task);
+  const now = task.attempt + task.state; // another attempt: a line more in the table
+  if (before && before !== now) later(SOON);
+  before = now;
+});
 if (run.task) show(run.task); // heard before this file was loaded: the next news may be far away
 
 run.addEventListener("end", ({ detail: task }) => {

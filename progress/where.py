@@ -1,0 +1,49 @@
+"""Where a task is: the Python stack of its thread, taken by another one. Standard library only.
+
+Files, lines and functions; no arguments and no local variables.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+import weakref
+from types import FrameType
+from typing import Any
+
+#: Characters of a stack that are told: its end, which is where the task is.
+MAX_STACK = 20_000
+
+
+class Thread:
+    """The thread, or the greenlet, that makes it: the task's."""
+
+    __slots__ = ("_greenlet", "_ident", "base")
+
+    def __init__(self, base: str = "") -> None:
+        #: The file of the code that calls the task: what is outside of it is not the task's.
+        self.base = base
+        self._ident = threading.get_ident()
+        greenlet: Any = sys.modules.get("greenlet")
+        self._greenlet = weakref.ref(greenlet.getcurrent()) if greenlet is not None else None
+
+    def stack(self) -> str:
+        """As Python prints one, the innermost call last; "" if the thread is gone."""
+        frame = self._frame()
+        if frame is None:
+            return ""
+        return within([line.rstrip("\n") for line in traceback.format_stack(frame)], self.base)
+
+    def _frame(self) -> FrameType | None:
+        # A greenlet that waits is in no thread's stack.
+        greenlet: Any = self._greenlet() if self._greenlet is not None else None
+        frame: FrameType | None = getattr(greenlet, "gr_frame", None)
+        return frame if frame is not None else sys._current_frames().get(self._ident)
+
+
+def within(calls: list[str], base: str) -> str:
+    """The text of `calls`, the outermost first, without those outside of the last one in the file `base`."""
+    last = max((at for at, call in enumerate(calls) if base and f'"{base}"' in call), default=-1)
+    inner = calls[last + 1 :] or calls
+    return "\n".join(inner)[-MAX_STACK:]
