@@ -168,6 +168,22 @@ class Record:
             pipe.execute()
         return asked
 
+    def hear_of(self, key: str, task_id: str, asked: str, seconds: int) -> None:
+        """Leave that question in the hash `key` as well, for so long: for who may answer in the task's place."""
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.hset(key, task_id, asked)
+            pipe.expire(key, seconds)
+            pipe.execute()
+
+    def heard(self, key: str) -> dict[str, str]:
+        """The questions in that hash, by their tasks."""
+        found = cast("dict[bytes, bytes]", self._client.hgetall(key))
+        return {task_id.decode(): asked.decode() for task_id, asked in found.items()}
+
+    def unheard(self, key: str, task_id: str) -> None:
+        """That one is dealt with."""
+        self._client.hdel(key, task_id)
+
     def answer(self, task_id: str, asked: str, stack: str) -> None:
         """Say where the task is to who has asked under that name."""
         with self._client.pipeline(transaction=False) as pipe:

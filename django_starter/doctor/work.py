@@ -10,9 +10,11 @@ from django.conf import settings
 from django.utils import timezone
 
 from django_starter.celery import app
+from progress.format import span
 from tasks.models import CLAIMABLE, FINAL, Schedule, State, TaskRun
 from tasks.runs.beats import Worker
 from tasks.runs.invariants import RULES, lasting
+from tasks.runs.silence import silent
 from tasks.runs.waiting import explain, pulse
 from tasks.schedules.outlook import outlooks
 from tasks.tasks import canary as task
@@ -38,7 +40,7 @@ WORKER_LOG = (
 
 
 def workers(context: Context) -> Finding:
-    """A worker serves each queue that tasks are routed to, or wait in."""
+    """A worker serves each queue that tasks are routed to, or wait in, and what runs tells something."""
     wanted = _routed()
     if context.passed("migrations"):
         wanted |= set(TaskRun.objects.filter(state__in=CLAIMABLE, held=False).values_list("queue", flat=True))
@@ -56,6 +58,12 @@ def workers(context: Context) -> Finding:
     if unserved:
         which = ",".join(unserved)
         return failed(f"Nobody serves the queue {which}, only {told}.", f"{settings.TASKS_START_WORKER} -Q {which}")
+    quiet = silent() if context.passed("migrations") else []
+    if quiet:
+        names = "; ".join(f"{one.name} {one.run_id} for {span(one.seconds)}" for one in quiet[:NAMED])
+        more = f"; and {len(quiet) - NAMED} more" if len(quiet) > NAMED else ""
+        several = f"{len(quiet)} running tasks tell" if len(quiet) > 1 else "1 running task tells"
+        return warning(f"{told}; {several} nothing: {names}{more}", f"python manage.py where {quiet[0].run_id}")
     return ok(told)
 
 

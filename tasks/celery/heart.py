@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import threading
 
 import redis
@@ -23,11 +24,12 @@ from progress.flusher import get_flusher
 from progress.redis import make_client
 from tasks import runs
 from tasks.resume import stopping
-from tasks.runs import beats, counts
+from tasks.runs import beats, counts, where
+from tasks.runs.stalled import Stalled
 from tasks.runs.sweep import Sweep
 from tasks.runs.worker import identity, take_identity
 
-from . import ending
+from . import ending, stack, task
 from .types import Worker
 
 logger = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ for _lock in (_beat_lock, _sweep_lock):
 def _take_identity(sender: Worker, **_: object) -> None:
     # In the parent, before the pool is forked: every pool process claims under its parent's name.
     take_identity(sender.hostname)
+    stack.listen()
     # A worker may wait longer for its broker than a web process.
     sender.app.conf.broker_transport_options.update(settings.BROKER.worker_options)
 
@@ -78,6 +81,30 @@ class CeleryPool:
             if request.id == task_id:
                 request.terminate(self._worker.pool, signal="KILL")
 
+    def kill_process(self, task_id: str) -> None:
+        """End the process that a run is in, as a death: what becomes of the run is said already."""
+        pid = self._pid(task_id)
+        if pid is not None:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+
+    def stack(self, task_id: str) -> str:
+        """Of the process that the run is in, from outside; "" where that is this one."""
+        pid = self._pid(task_id)
+        return "" if pid is None else stack.stack_of(pid, task.__file__)
+
+    def stalled_after(self) -> dict[str, float]:
+        """Of the runs that are worked on, those of tasks with a bound: so many seconds without a word."""
+        active = list(worker_state.active_requests)
+        found = {request.id: getattr(request.task, "stalled_after", None) for request in active}
+        return {task_id: bound for task_id, bound in found.items() if bound}
+
+    def _pid(self, task_id: str) -> int | None:
+        for request in list(worker_state.active_requests):
+            if request.id == task_id and request.worker_pid not in (None, os.getpid()):
+                return int(request.worker_pid)
+        return None
+
 
 class Heart(bootsteps.StartStopStep):
     """Celery's hook: started with the worker, stopped with it."""
@@ -95,7 +122,7 @@ class Heart(bootsteps.StartStopStep):
         pool = CeleryPool(parent)
         sweep = Sweep(make_client(settings.REDIS_URL), pool)
         beat = threading.Thread(target=self._beat, args=(parent, pool, sweep), name="tasks-beat", daemon=True)
-        look = threading.Thread(target=self._sweep, args=(sweep,), name="tasks-sweep", daemon=True)
+        look = threading.Thread(target=self._sweep, args=(sweep, Stalled(pool)), name="tasks-sweep", daemon=True)
         self._threads = [beat, look]
         for thread in self._threads:
             thread.start()
@@ -137,12 +164,14 @@ class Heart(bootsteps.StartStopStep):
         client = make_client(settings.REDIS_URL)
         trouble = False
         known = False
+        asked = where.Parent(identity(), pool.stack)
         while True:  # the first beat comes at once: whoever waits learns that somebody is there
             with _beat_lock:
                 try:
                     if not beats.beat(client, _describe(parent, pool)) and known:
                         sweep.disconnected()
                     known = True
+                    asked.look()
                     if trouble:
                         logger.info("Redis answers again.")
                         trouble = False
@@ -156,11 +185,12 @@ class Heart(bootsteps.StartStopStep):
             if self._stopping.wait(beats.BEAT_EVERY):
                 return
 
-    def _sweep(self, sweep: Sweep) -> None:
+    def _sweep(self, sweep: Sweep, stalled: Stalled) -> None:
         while not self._stopping.wait(SWEEP_EVERY):
             with _sweep_lock:
                 try:
                     sweep.run()
+                    stalled.look()
                 except Exception:
                     logger.exception("A sweep failed; the next one follows.")
                 finally:

@@ -25,6 +25,7 @@ from progress.errors import Cancelled
 from progress.messages import TaskError
 from progress.record import get_record
 from progress.reporter import Reporter
+from progress.silence import QUIET_AFTER
 from progress.types import JSON
 from tasks import resume, runs
 from tasks.models import TaskRun
@@ -56,6 +57,10 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
     max_attempts = 3
     #: Another one: a checkpoint that an attempt before has left does not fit any more. Any JSON value.
     checkpoint_version: JSON = 1
+    #: Seconds without anything new, after something was told, from which on people are told so. None: never.
+    quiet_after: float | None = QUIET_AFTER
+    #: Seconds without anything new after which an attempt is taken for hung, and ended like a death. None: never.
+    stalled_after: float | None = None
     #: Names of arguments. While a run of the same owner with the same values of these is active, a start gives that
     #: one. Empty: every start is a run.
     one_while_active: tuple[str, ...] = ()
@@ -67,6 +72,9 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         """Celery's own housekeeping is no run; what it makes of `map`, `chunks`, `group(…)` in a chord is."""
         if (cls.name or "") in ("celery.backend_cleanup", "celery.chord_unlock"):
             cls.tracked = False
+        for name in ("quiet_after", "stalled_after"):
+            if not _is_time(bound := getattr(cls, name)):
+                raise ValueError(f"{cls.name}: {name} must be seconds, more than 0, or None, but got {bound!r}.")
         own = cls.before_start
         if own is not TrackedTask.before_start and not hasattr(own, "within_a_claim"):
             cls.before_start = _within_a_claim(own)  # type: ignore[method-assign, assignment]
@@ -178,6 +186,7 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         trace.follow(str(request.get("request_id") or ""))
         logger.info("Attempt %s of %s begins.", run.attempt, run, extra={"task_id": run.pk, "attempt": run.attempt})
         reporter = Reporter(run.pk, run.attempt, get_record(), tries=run.tries, lost=run.lost)
+        reporter.quiet_after, reporter.where.base = self.quiet_after, __file__
         resume.begin(run, reporter, self.checkpoint_version)
         activate(reporter.open())
 
@@ -294,6 +303,11 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
             return
         reason = str(error.reason) if error.reason else "The task rejected its message."
         TrackedTask._end(request, "FAILURE", {"type": "Reject", "message": runs.plain(reason)[: runs.MAX_ERROR]})
+
+
+def _is_time(value: object) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value is None or (number and 0 < value < float("inf"))  # type: ignore[operator]  # it is a number
 
 
 def _within_a_claim(own: Callable[[Any, str, Args, Kwargs], object]) -> Callable[[Any, str, Args, Kwargs], None]:

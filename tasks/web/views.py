@@ -25,6 +25,7 @@ from tasks.runs.repeating import BEGINNINGS
 from tasks.runs.search import repeated, said_repeated
 from tasks.runs.state import listed, live_log, live_states, public_state, readable
 from tasks.runs.waiting import explain
+from tasks.runs.where import where
 
 from .access import own_runs, shown, viewer_of, visible_runs
 from .attempts import table_of
@@ -88,6 +89,7 @@ def run(request: HttpRequest, task_id: str) -> HttpResponse:
         "stored": found,
         "task": task,
         "attempts": table_of(found, task),
+        "where": where(found.pk) if viewer_of(request).is_staff and request.GET.get("where") == "1" else None,
         "url": reverse("run", args=[found.pk]),
         "args_json": _json(readable([*found.args])),
         "kwargs_json": _json(readable({**found.kwargs})),

@@ -1,4 +1,4 @@
-// How the parts of runs stand is asked for anew as long as some have not ended: their parent may have, long before.
+// How the parts of runs stand, asked for anew as long as some have not ended: their parent may have, long before.
 
 const EVERY = 3_000; // ms
 export const SOON = 500; // ms: runs that end together are one question
