@@ -347,4 +347,4 @@ class Reporter:
         if reply.cancel_requested and not self._cancelled:
             self.cancel()
         if reply.asked is not None:
-            reply.asked(self.where.stack())
+            self.where.tell(reply.asked)

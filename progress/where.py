@@ -9,6 +9,8 @@ import sys
 import threading
 import traceback
 import weakref
+from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -34,6 +36,11 @@ class Thread:
         if frame is None:
             return ""
         return within([line.rstrip("\n") for line in traceback.format_stack(frame)], self.base)
+
+    def tell(self, asked: Callable[[str], None]) -> None:
+        """Answer who asks. What goes wrong there is theirs: the task is told on."""
+        with suppress(Exception):
+            asked(self.stack())
 
     def _frame(self) -> FrameType | None:
         # A greenlet that waits is in no thread's stack.

@@ -42,13 +42,15 @@ def test_a_cancel_ends_one_and_leaves_the_other(stack, queue, tmp_path):
     stack.wait_state(other, "SUCCESS")
 
 
-def test_where_one_of_many_is(stack, queue):
+def test_where_one_of_many_is(stack, queue, tmp_path):
     """Its own thread or greenlet, not that of who answers, nor another task's."""
-    ids = {kind: stack.start_job("hangs", kind, options={"queue": queue}) for kind in ("sleep", "lock")}
+    gate = tmp_path / "gate"
+    ids = {kind: stack.start_job("hangs", kind, str(gate), options={"queue": queue}) for kind in ("sleep", "lock")}
     for kind, task_id in ids.items():
         wait_told(stack, task_id)
         told = stack.manage("where", task_id)
         assert f"in hang_in_{'sleep' if kind == 'sleep' else 'a_lock'}" in told, told
+    gate.touch()
 
 
 def wait_told(stack, task_id):

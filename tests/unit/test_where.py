@@ -38,10 +38,15 @@ class Hanging:
         self.lock.acquire()
 
     def end(self) -> None:
+        if self.let_go.is_set():
+            return
         self.let_go.set()
         self.lock.release()
         self.queue.put("")
         self.there.send(b"x")
+
+    def close(self) -> None:
+        self.here.close()
         self.there.close()
 
 
@@ -85,6 +90,7 @@ def hanging() -> Iterator[Hanging]:
     found = Hanging()
     yield found
     found.end()
+    found.close()
 
 
 @pytest.mark.parametrize("hang", HANGS, ids=lambda hang: hang.__name__)
@@ -107,7 +113,6 @@ def test_the_line_that_a_task_hangs_in_is_named_and_nothing_that_it_holds(hang, 
     assert SECRET not in found
     hanging.end()
     thread.join(10)
-    hanging.lock.acquire(blocking=False)
 
 
 def test_a_thread_that_is_gone_has_no_stack():
@@ -145,7 +150,7 @@ def test_a_greenlet_that_waits_is_found():
         one = greenlet.greenlet(task)
         one.switch()
         text = found[0].stack()
-        assert "in task" in text and "waits here" in text and '"4711"' not in text, text
+        assert text.endswith("line 8, in task"), text
         """
     pytest.importorskip("greenlet")
     run(script)
@@ -169,9 +174,9 @@ def test_a_process_whose_c_code_holds_the_interpreter_is_asked_by_a_signal(tmp_p
     """No thread of it can run: not the one beside the task either."""
     mine = tmp_path / "mine.py"
     mine.write_text(
-        "import ctypes\n\n"
+        "import re\n\n"
         "def inner(secret):\n"
-        "    ctypes.PyDLL(None).usleep(60_000_000)  # holds the interpreter\n\n"
+        "    re.match('(a|aa)+$', 'a' * 60 + 'b')  # holds the interpreter\n\n"
         "def task(secret):\n"
         "    inner(secret)\n"
     )
@@ -182,7 +187,7 @@ def test_a_process_whose_c_code_holds_the_interpreter_is_asked_by_a_signal(tmp_p
         from tasks.celery import stack
 
         stack.listen()
-        pids = [os.fork() for _ in range(2)] if False else []
+        pids = []
         for _ in range(2):
             pid = os.fork()
             if pid == 0:

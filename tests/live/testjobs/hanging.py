@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
+import re
 import socket
 import threading
 import time
@@ -15,39 +16,43 @@ import progress
 from tasks.resume import checkpoint, resumable
 
 
-def hang_in_sleep(secret: str) -> None:
-    """Seconds, not hours: in a pool of threads nothing ends it."""
-    time.sleep(20)
+def hang_in_sleep(gate: Path, secret: str) -> None:
+    """Until the file `gate` is there, as all of them: in a pool of threads nothing ends it."""
+    while not gate.exists():
+        time.sleep(0.2)
 
 
-def hang_in_a_lock(secret: str) -> None:
+def hang_in_a_lock(gate: Path, secret: str) -> None:
     """Of somebody who does not come back."""
     lock = threading.Lock()
     lock.acquire()
-    lock.acquire(timeout=20)
+    while not gate.exists():
+        lock.acquire(timeout=0.2)
 
 
-def hang_in_a_socket_read(secret: str) -> None:
+def hang_in_a_socket_read(gate: Path, secret: str) -> None:
     """A peer that says nothing."""
     here, there = socket.socketpair()
-    here.settimeout(20)
-    here.recv(1)
+    here.settimeout(0.2)
+    while not gate.exists():
+        with contextlib.suppress(TimeoutError):
+            here.recv(1)
     there.close()
 
 
-def hang_in_c(secret: str) -> None:
-    """In C that holds the interpreter: no thread of the process runs."""
-    ctypes.PyDLL(None).sleep(20)
+def hang_in_c(gate: Path, secret: str) -> None:
+    """In C that holds the interpreter: no thread of the process runs. For longer than anybody lives."""
+    re.match("(a|aa)+$", "a" * 60 + "b")
 
 
 HANGS = {"sleep": hang_in_sleep, "lock": hang_in_a_lock, "socket": hang_in_a_socket_read, "c": hang_in_c}
 
 
 @shared_task(name="testjobs.hangs")
-def hangs(kind: str) -> None:
+def hangs(kind: str, gate: str) -> None:
     """Says one word, and hangs."""
     progress.set(message="row 612")
-    HANGS[kind]("4711-do-not-show")
+    HANGS[kind](Path(gate), "4711-do-not-show")
 
 
 # Of a task's own options Celery's types know none.
@@ -66,13 +71,13 @@ def quiet_soon(gate: str) -> str:
 
 
 @shared_task(name="testjobs.hangs_once", bind=True, **STALLED)
-def hangs_once(self: Any, kind: str) -> list[int]:
+def hangs_once(self: Any, kind: str, gate: str) -> list[int]:
     """Hangs half way in its first attempt; returns what its last one did."""
     done = []
     for number in resumable(range(10), unit="row"):
         if number == 5 and self.request.attempt == 1:
             checkpoint.save(number, name="hung")
             time.sleep(1.5)  # its checkpoint is written
-            HANGS[kind]("4711-do-not-show")
+            HANGS[kind](Path(gate), "4711-do-not-show")
         done.append(number)
     return done
