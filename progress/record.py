@@ -43,7 +43,7 @@ ANSWER_FOR = 60
 #: More lines than an attempt has: a line from outside is none of those that the record may hold already.
 BEYOND = 2**40
 
-#: What Redis says of a key that is no record: another type, or a value that the scripts cannot reckon with.
+#: What Redis says of a key that is no record: another type, or a value that the scripts cannot calculate with.
 BROKEN = ("WRONGTYPE", "attempt to ", "not an integer", "bad argument", "Wrong number of args")
 
 #: What READ returns.
