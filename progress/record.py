@@ -169,7 +169,7 @@ class Record:
         return asked
 
     def hear_of(self, key: str, task_id: str, asked: str, seconds: int) -> None:
-        """Leave that question in the hash `key` as well, for so long: for who may answer in the task's place."""
+        """Leave that question in the hash `key` as well, for those who may answer in the task's place."""
         with self._client.pipeline(transaction=False) as pipe:
             pipe.hset(key, task_id, asked)
             pipe.expire(key, seconds)

@@ -12,10 +12,16 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
-from typing import Any
+from typing import Protocol
 
 #: Characters of a stack that are told: its end, which is where the task is.
 MAX_STACK = 20_000
+
+
+class _Greenlet(Protocol):
+    """`gr_frame`: None of one that runs, here or in another thread."""
+
+    gr_frame: FrameType | None
 
 
 class Thread:
@@ -27,8 +33,8 @@ class Thread:
         #: The file of the code that calls the task: what is outside of it is not the task's.
         self.base = base
         self._ident = threading.get_ident()
-        greenlet: Any = sys.modules.get("greenlet")
-        self._greenlet = weakref.ref(greenlet.getcurrent()) if greenlet is not None else None
+        getcurrent = getattr(sys.modules.get("greenlet"), "getcurrent", None)
+        self._greenlet: weakref.ref[_Greenlet] | None = weakref.ref(getcurrent()) if getcurrent is not None else None
 
     def stack(self) -> str:
         """As Python prints one, the innermost call last; "" if the thread is gone."""
@@ -44,8 +50,8 @@ class Thread:
 
     def _frame(self) -> FrameType | None:
         # A greenlet that waits is in no thread's stack.
-        greenlet: Any = self._greenlet() if self._greenlet is not None else None
-        frame: FrameType | None = getattr(greenlet, "gr_frame", None)
+        greenlet = self._greenlet() if self._greenlet is not None else None
+        frame = greenlet.gr_frame if greenlet is not None else None
         return frame if frame is not None else sys._current_frames().get(self._ident)
 
 

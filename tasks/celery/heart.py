@@ -96,7 +96,7 @@ class CeleryPool:
         return "" if pid is None else stack.stack_of(pid, task.__file__)
 
     def stalled_after(self) -> dict[str, float]:
-        """Of the runs that are worked on, those of tasks with a bound: so many seconds without a word."""
+        """Of the runs that are worked on, those of tasks with a bound: how many seconds without a word."""
         active = list(worker_state.active_requests)
         found = {request.id: getattr(request.task, "stalled_after", None) for request in active}
         return {task_id: bound for task_id, bound in found.items() if bound}

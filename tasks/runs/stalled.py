@@ -33,7 +33,7 @@ class Pool(Protocol):
     """What is asked of the pool in which the runs are."""
 
     def stalled_after(self) -> dict[str, float]:
-        """Of the runs that are worked on, those of tasks with a bound: so many seconds without a word."""
+        """Of the runs that are worked on, those of tasks with a bound: how many seconds without a word."""
 
     def can_kill(self) -> bool:
         """True if a single run can be ended by force."""
@@ -44,7 +44,8 @@ class Pool(Protocol):
 
 @dataclass(slots=True)
 class _Watched:
-    """`word`: its attempt, and when that last told something new. `asked`: for its stack, so long ago."""
+    """`word`: its attempt, and when that last told something new. `asked`: the question where it is, `waited`: how many
+    seconds ago."""
 
     word: tuple[int, str | None]
     silent: float = 0.0

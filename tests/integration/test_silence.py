@@ -30,7 +30,7 @@ SAID = "no news for 4\u00a0min; last: row 612"
 
 
 def running(*, ago: float | None = 250.0, attempt: int = 1, **changed: Any) -> str:
-    """A run whose task has told its last word so many seconds ago."""
+    """A run whose task has told its last word this many seconds ago."""
     run = runs.claim(demo_task.delay().id, "w1")
     assert run is not None
     at = None if ago is None else (datetime.now(UTC) - timedelta(seconds=ago)).isoformat()
