@@ -83,17 +83,21 @@ class CeleryPool:
             if request.id == task_id:
                 request.terminate(self._worker.pool, signal="KILL")
 
-    def kill_process(self, task_id: str) -> None:
-        """End the process that a run is in, as a death: what becomes of the run is said already."""
-        pid = self._pid(task_id)
-        if pid is not None:
+    def end_work(self, task_id: str) -> bool:
+        """See `runs.stalled.Pool`: a process is killed, and Celery gives its message back; a greenlet is ended."""
+        pool, pid = self._worker.pool, self._pid(task_id)
+        if pid is not None and ending.kills(pool):
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
+            return True
+        if pid is not None and pool is not None:
+            pool.terminate_job(pid, signal.SIGKILL)
+        return False
 
     def stack(self, task_id: str) -> str:
-        """Of the process that the run is in, from outside; "" where that is this one."""
+        """Of the process that the run is in, from outside; "" where it is in this one."""
         pid = self._pid(task_id)
-        return "" if pid is None else stack.stack_of(pid, task.__file__)
+        return "" if pid is None or not ending.kills(self._worker.pool) else stack.stack_of(pid, task.__file__)
 
     def stalled_after(self) -> dict[str, float]:
         """Of the runs that are worked on, those of tasks with a bound: how many seconds without a word."""
@@ -101,11 +105,11 @@ class CeleryPool:
         found = {request.id: getattr(request.task, "stalled_after", None) for request in active}
         return {task_id: bound for task_id, bound in found.items() if bound}
 
-    def _pid(self, task_id: str) -> int | None:
-        for request in list(worker_state.active_requests):
-            if request.id == task_id and request.worker_pid not in (None, os.getpid()):
-                return int(request.worker_pid)
-        return None
+    @staticmethod
+    def _pid(task_id: str) -> int | None:
+        """Of the process that the run is in; of a greenlet its number in the pool. None: nothing works on it yet."""
+        active = list(worker_state.active_requests)
+        return next((int(one.worker_pid) for one in active if one.id == task_id and one.worker_pid is not None), None)
 
 
 class Heart(bootsteps.StartStopStep):

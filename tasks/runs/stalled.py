@@ -38,8 +38,9 @@ class Pool(Protocol):
     def can_kill(self) -> bool:
         """True if a single run can be ended by force."""
 
-    def kill_process(self, task_id: str) -> None:
-        """End the process that a run is in, as a death: what becomes of the run is said already."""
+    def end_work(self, task_id: str) -> bool:
+        """End by force what works on a run, as a death: what becomes of the run is said already. True if its message
+        comes back by itself."""
 
 
 @dataclass(slots=True)
@@ -112,6 +113,8 @@ class Stalled:
             get_record().add_line(run.pk, run.attempt, f"{why} It was here:\n{stack}", "error")
         error: TaskError = {"type": "Stalled", "message": why}
         left = Left(Attempt.How.HUNG, error, stack or "")
-        if moves.lost(run.pk, identity(), send_again=False, why=why, left=left) is not None:
-            self._pool.kill_process(run.pk)
+        moved = moves.lost(run.pk, identity(), send_again=False, why=why, left=left)
+        if moved is not None and not self._pool.end_work(run.pk):
+            # Not sent before its end: this worker might claim it, and what is ended would be the next attempt.
+            TaskRun.objects.filter(pk=run.pk, state=State.RETRY, attempt=run.attempt).update(sent_at=None)
         self._watched.pop(run.pk, None)

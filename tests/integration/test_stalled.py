@@ -20,8 +20,8 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 class Pool:
-    def __init__(self, bounds: dict[str, float], *, kills: bool = True) -> None:
-        self.bounds, self.kills = bounds, kills
+    def __init__(self, bounds: dict[str, float], *, kills: bool = True, gives_back: bool = True) -> None:
+        self.bounds, self.kills, self.gives_back = bounds, kills, gives_back
         self.killed: list[tuple[str, str]] = []
 
     def stalled_after(self) -> dict[str, float]:
@@ -30,8 +30,11 @@ class Pool:
     def can_kill(self) -> bool:
         return self.kills
 
-    def kill_process(self, task_id: str) -> None:
-        self.killed.append((task_id, TaskRun.objects.get(pk=task_id).state))
+    def end_work(self, task_id: str) -> bool:
+        run = TaskRun.objects.get(pk=task_id)
+        assert run.sent_at is not None, "nobody sends it before its end"
+        self.killed.append((task_id, run.state))
+        return self.gives_back
 
 
 class Scene:
@@ -90,6 +93,15 @@ def test_one_that_hangs_is_ended_like_a_death_with_its_stack(monkeypatch):
     log = get_record().read(scene.id).log
     assert "in wait_for_ever" in log[-1]["text"]
     assert log[-1]["level"] == "error"
+
+
+@pytest.mark.parametrize("gives_back", [True, False])
+def test_its_message_comes_back_from_the_engine_or_from_the_sweep(monkeypatch, gives_back):
+    scene = Scene(monkeypatch)
+    scene.pool.gives_back = gives_back
+    scene.look(10)
+    assert scene.row.state == State.RETRY
+    assert (scene.row.sent_at is None) == (not gives_back)
 
 
 def test_one_that_never_said_a_word_is_ended_as_well(monkeypatch):
