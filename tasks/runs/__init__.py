@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .attempts import Left
     from .cancelling import cancel
     from .database import DatabaseAway, with_retries
-    from .engine import Engine, KeyReused, NotAccepted, get_engine, register
+    from .engine import Engine, KeyReused, NoEngine, NotAccepted, engines, get_engine, register
     from .fence import hold_fast, holds, works
     from .following import is_alone
     from .message import MAX_ERROR, MAX_MESSAGE, MAX_RESULT, plain, storable
@@ -34,7 +34,7 @@ _PLACES = {
     "repeating": ("again",),
     "cancelling": ("cancel",),
     "database": ("DatabaseAway", "with_retries"),
-    "engine": ("Engine", "KeyReused", "NotAccepted", "get_engine", "register"),
+    "engine": ("Engine", "KeyReused", "NoEngine", "NotAccepted", "engines", "get_engine", "register"),
     "following": ("is_alone",),
     "fence": ("hold_fast", "holds", "works"),
     "message": ("MAX_ERROR", "MAX_MESSAGE", "MAX_RESULT", "plain", "storable"),
@@ -55,6 +55,7 @@ __all__ = [
     "Engine",
     "KeyReused",
     "Left",
+    "NoEngine",
     "NotAccepted",
     "Start",
     "accept",
@@ -65,6 +66,7 @@ __all__ = [
     "check_id",
     "claim",
     "end",
+    "engines",
     "expire",
     "get_engine",
     "give_back",

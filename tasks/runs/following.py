@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from progress.record import get_record
 from tasks.models import FINAL, State, TaskGroup, TaskRun
 
-from .engine import get_engine
+from .engine import NoEngine, get_engine
 from .moves import cancel_children, follow
 from .state import changing, tell
 
@@ -22,7 +22,7 @@ SLICE = 500
 
 def is_alone(run: TaskRun) -> bool:
     """True if nothing waits for the good end of this claimed run: no link, no callback, no chord."""
-    return not run.group_id and not get_engine().is_followed(run)
+    return not run.group_id and not get_engine(run.engine).is_followed(run)
 
 
 def follow_alone(unfollowed: QuerySet[TaskRun]) -> int:
@@ -38,14 +38,13 @@ def follow_alone(unfollowed: QuerySet[TaskRun]) -> int:
     waited_for = set(TaskRun.objects.filter(held=True, after__in=ids | groups).values_list("after", flat=True))
     children = TaskRun.objects.filter(parent_id__in=ids, finished_at=None).order_by()  # they are cancelled with them
     parents = set(children.values_list("parent_id", flat=True).distinct())
-    engine = get_engine()
     alone = [
         run
         for run in found
         if run.pk not in parents
         and run.group_id not in open_groups
         and not {run.pk, run.group_id} & waited_for
-        and not engine.is_followed(run, ended_well=False)
+        and not _calls_somebody(run)
     ]
     TaskRun.objects.filter(pk__in=[run.pk for run in alone]).update(unfollowed=False)
     try:
@@ -69,3 +68,10 @@ def follow_up(task_id: str) -> Exception | None:
         error = follow(run)
     tell(run)
     return error
+
+
+def _calls_somebody(run: TaskRun) -> bool:
+    try:
+        return get_engine(run.engine).is_followed(run, ended_well=False)
+    except NoEngine:  # whoever follows it by itself says so
+        return True

@@ -179,7 +179,7 @@ def follow(run: TaskRun) -> Exception | None:
     """Free or end what waits for an ended run. What fails here, and is returned, is tried again by the sweep."""
     try:
         with transaction.atomic():
-            engine = get_engine()
+            engine = get_engine(run.engine)
             if run.state == State.SUCCESS:
                 engine.free(run)
             else:

@@ -29,8 +29,11 @@ MOST_A_LOOK = 2.0
 STACK_WITHIN = 3.0
 
 
-class Pool(Protocol):
-    """What is asked of the pool in which the runs are."""
+class Work(Protocol):
+    """What is asked of an engine's worker about single runs."""
+
+    def stack(self, task_id: str) -> str:
+        """Of the process that the run is in, from outside; "" where it is in this one."""
 
     def stalled_after(self) -> dict[str, float]:
         """Of the runs that are worked on, those of tasks with a bound: how many seconds without a word."""
@@ -57,7 +60,7 @@ class _Watched:
 class Stalled:
     """What one worker knows of its silent runs."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Work) -> None:
         self._pool = pool
         self._watched: dict[str, _Watched] = {}
         self._looked = time.monotonic()

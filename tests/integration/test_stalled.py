@@ -27,6 +27,9 @@ class Pool:
     def stalled_after(self) -> dict[str, float]:
         return self.bounds
 
+    def stack(self, task_id: str) -> str:
+        return ""
+
     def can_kill(self) -> bool:
         return self.kills
 
