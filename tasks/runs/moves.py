@@ -229,12 +229,12 @@ def expire(task_id: str) -> bool:
 
 
 def postpone(task_id: str, attempt: int, at: datetime, values: Mapping[str, object], left: Left | None = None) -> bool:
-    """The running attempt asks for another one at `at`, with these columns of its message. False from a stale one.
-
-    `left`: with which error.
+    """The running attempt asks for another one at `at`, with these columns of its message, because of what `left` says.
+    False from a stale one.
     """
     asked = {"state": State.RETRY, "next_retry_at": at, "sent_at": None, **values}
-    if not _leave(task_id, attempt, asked, left or Left(Attempt.How.RETRIED)):
+    left = left or Left(Attempt.How.RETRIED, cast("TaskError | None", values.get("error")))
+    if not _leave(task_id, attempt, asked, left):
         return False
     if at - timezone.now() <= settings.TASKS_LONGEST_COUNTDOWN:
         run = TaskRun.objects.get(pk=task_id)
