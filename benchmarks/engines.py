@@ -2,8 +2,8 @@
 
     python benchmarks/engines.py [COUNT]
 
-In one process, with Valkey and SQLite: what is measured is the work, not how many processes share it. Celery's attempt
-is not here: its worker is a process of its own, see docs/CELERY.md.
+In one process, with Valkey and SQLite: what is measured is the work, not how many processes share it, nor how a message
+comes into a process of Celery's pool.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 from lab import Lab
 
@@ -30,6 +31,31 @@ def timed(work: Callable[[], Any], count: int) -> float:
             work()
         found.append((time.perf_counter() - began) / count * 1000)
     return statistics.median(found)
+
+
+class Caught:
+    """Messages of Celery that no broker gets; `work` does the task of the next one as a pool process does."""
+
+    def __init__(self, app: Any, begin: Callable[[], Any], number: int) -> None:
+        self._app = app
+        self._messages: list[tuple[str, Any]] = []
+        self._tracers: dict[str, Any] = {}
+        with mock.patch.object(app.amqp, "send_task_message", self._catch):
+            for _ in range(number):
+                begin()
+
+    def _catch(self, producer: Any, name: str, message: Any, **_: Any) -> None:
+        self._messages.append((name, message))
+
+    def work(self) -> None:
+        from celery.app.trace import build_tracer
+
+        name, message = self._messages.pop()
+        if name not in self._tracers:
+            self._tracers[name] = build_tracer(name, self._app.tasks[name], app=self._app)
+        args, kwargs, embed = message.body
+        request = {**message.headers, **embed, "hostname": "here", "is_eager": False, "delivery_info": {}}
+        self._tracers[name](request["id"], args, kwargs, request)
 
 
 def nothing(value: Any = None) -> Any:
@@ -55,10 +81,12 @@ def main(count: int) -> None:
 
         from django_starter.celery import app
         from tasks.huey import TrackedHuey
+        from tasks.runs.database import keep_connections
         from tests.integration.django_jobs import add
         from tests.live.testjobs.tasks import echo
 
         call_command("migrate", verbosity=0)
+        keep_connections()  # as workers do
         app.set_current()  # not the lab's
         # As other processes do: the last connection that is closed would empty SQLite's log each time.
         keeper = sqlite3.connect(settings.DATABASES["default"]["NAME"])
@@ -69,11 +97,16 @@ def main(count: int) -> None:
             ("Celery, start", lambda: bare_echo.apply_async(), lambda: echo.delay()),
             ("Django's tasks, start", lambda: bare_echo.apply_async(), lambda: add.enqueue(1)),
         ]
+        attempts = [Caught(bare_celery, bare_echo.apply_async, ROUNDS * count).work]
+        attempts += [Caught(app, begin, ROUNDS * count).work for begin in (echo.delay, lambda: add.enqueue(1))]
+        rows.append(("Celery, attempt", attempts[0], attempts[1]))
         bare = PriorityRedisHuey("bare", url=lab.redis_url, blocking=False)
         ours = TrackedHuey("ours", blocking=False)
         starts = [huey.task(name="echo")(nothing) for huey in (bare, ours)]
         rows.append(("Huey, start", *starts))
         rows.append(("Huey, attempt", *(lambda huey=huey: huey.execute(huey.dequeue()) for huey in (bare, ours))))
+        again = Caught(bare_celery, bare_echo.apply_async, ROUNDS * count).work
+        rows.append(("Django's tasks, attempt", again, attempts[2]))
         print(f"{'':24}{'bare':>10}{'ours':>10}")
         for name, theirs, mine in rows:
             print(f"{name:24}{timed(theirs, count):8.2f} ms{timed(mine, count):7.2f} ms")

@@ -12,14 +12,16 @@ from typing import Any
 
 from celery import Celery, signals
 from django.conf import settings
-from django.db import close_old_connections, connections
+from django.db import close_old_connections
 from kombu.transport.redis import Channel
+
+from tasks.runs.database import keep_connections
 
 from .types import RedisChannel, Worker
 
 logger = logging.getLogger(__name__)
 
-#: Pools in which a task has a greenlet of its own, and with it connections of its own: those end with it.
+#: Pools of greenlets.
 GREENLETS = ("gevent", "eventlet")
 
 
@@ -37,13 +39,7 @@ def _keep_connections(sender: Worker, **_: object) -> None:
     pool = sender.pool_cls if isinstance(sender.pool_cls, str) else sender.pool_cls.__module__
     if any(word in pool for word in GREENLETS):
         return
-    for alias in connections:
-        options = connections.settings[alias]
-        if options["ENGINE"] == "django.db.backends.sqlite3":
-            options["CONN_MAX_AGE"] = None  # a file: there is no server that could have closed it
-        elif options["ENGINE"].endswith(".postgresql") and "pool" not in options["OPTIONS"]:
-            # A connection that was cut, or has gone silent, is noticed by the claim, which asks once more.
-            options["CONN_HEALTH_CHECKS"] = False
+    keep_connections()
     for fixup in sender.app._fixups:
         if hasattr(fixup, "worker_fixup"):
             # Called before and after each task. (After a fork `_close_database` still closes what was inherited.)

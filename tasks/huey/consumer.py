@@ -8,13 +8,14 @@ import platform
 import signal
 
 from django.db import connections
-from huey.consumer import Consumer, Worker
+from huey.consumer import Consumer, GreenletEnvironment, Worker
 
 from progress.flusher import get_flusher
 from tasks import runs
 from tasks.resume import stopping
 from tasks.runs import beats, counts, heart
 from tasks.runs.contradictions import refuse_contradictions
+from tasks.runs.database import keep_connections
 from tasks.runs.worker import identity, take_identity
 
 from . import board
@@ -100,6 +101,8 @@ class TrackedConsumer(Consumer):
         stopping.go_on()
         take_identity(self._hostname)
         connections.close_all()
+        if not isinstance(self.environment, GreenletEnvironment):
+            keep_connections()
         super().start()
         self._heart.start()
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection, connections
 
 T = TypeVar("T")
 
@@ -32,6 +32,20 @@ def with_retries(call: Callable[[], T]) -> T:
                 raise
             connection.close()
             time.sleep(PAUSE)
+
+
+def keep_connections() -> None:
+    """Let the connections of a worker's processes and threads outlive a task: making one is a third of a claim.
+
+    Not where a task has a greenlet of its own, and with it connections of its own: those end with it.
+    """
+    for alias in connections:
+        options = connections.settings[alias]
+        if options["ENGINE"] == "django.db.backends.sqlite3":
+            options["CONN_MAX_AGE"] = None  # a file: there is no server that could have closed it
+        elif options["ENGINE"].endswith(".postgresql") and "pool" not in options["OPTIONS"]:
+            # A connection that was cut, or has gone silent, is noticed by the claim, which asks once more.
+            options["CONN_HEALTH_CHECKS"] = False
 
 
 #: Seconds for which the sweep waits for a row that somebody has locked; it comes again.

@@ -20,6 +20,7 @@ from huey.utils import SKIPPED, Error
 import progress
 from tasks import runs
 from tasks.huey import attempt as attempts
+from tasks.huey import consumer as huey_consumer
 from tasks.huey import engine as huey_engine
 from tasks.huey import values
 from tasks.huey.names import instances
@@ -615,6 +616,17 @@ def test_a_redis_that_is_away_when_a_task_ends_costs_no_result(bench, monkeypatc
     result = bench.task(work)()
     bench.huey.execute(bench.huey.dequeue())
     assert (row(result).state, row(result).attempt, row(result).result) == (State.SUCCESS, 1, "good")
+
+
+@pytest.mark.parametrize(("kind", "kept"), [("process", 1), ("thread", 1), ("greenlet", 0)])
+def test_connections_outlive_a_task_where_it_has_none_of_its_own(bench, monkeypatch, kind, kept):
+    calls: list[str] = []
+    monkeypatch.setattr(huey_consumer, "keep_connections", lambda: calls.append("kept"))
+    monkeypatch.setattr(huey_consumer, "take_identity", lambda name: None)
+    monkeypatch.setattr("huey.consumer.Consumer.start", lambda self: None)
+    monkeypatch.setattr("tasks.runs.heart.Heart.start", lambda self: None)
+    bench.huey.create_consumer(worker_type=kind).start()
+    assert len(calls) == kept
 
 
 def test_its_page_leads_to_no_page_of_flower(bench, client):
