@@ -122,7 +122,7 @@ def test_the_doctor_counts_them(kinds, monkeypatch):
     from tasks.runs.waiting import Pulse
 
     worker = Worker("w1", "w1@here", queues=["celery", "reports"], concurrency=1)
-    monkeypatch.setattr(work, "_routed", set)
+    monkeypatch.setattr(work, "engines", list)
     monkeypatch.setattr(work, "pulse", lambda: Pulse(True, [worker]))
     context: Any = Passed()
     found = work.workers(context)
