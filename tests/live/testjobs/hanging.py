@@ -52,6 +52,7 @@ HANGS = {"sleep": hang_in_sleep, "lock": hang_in_a_lock, "socket": hang_in_a_soc
 def hangs(kind: str, gate: str) -> None:
     """Says one word, and hangs."""
     progress.set(message="row 612")
+    time.sleep(0.5)  # it is told: while C holds the interpreter nobody tells anything
     HANGS[kind](Path(gate), "4711-do-not-show")
 
 
