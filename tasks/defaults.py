@@ -23,6 +23,7 @@ DEFAULTS: Mapping[str, object] = {
     "REQUIRE_LOGIN": False,
     "STARTS_PER_MINUTE": 0,
     "KEEP_RUNS": "30d",
+    "DEMO_TASKS": True,
     "LONGEST_COUNTDOWN": None,
     "START_ALL": None,
     "START_WORKER": None,

@@ -54,7 +54,10 @@ import pytest  # noqa: E402
 from django_starter.processes.guard import Guard  # noqa: E402
 from django_starter.processes.valkey import answers_ping, valkey_command  # noqa: E402
 
+from .downloads import DOWNLOADS  # noqa: E402
 from .waiting import wait_until  # noqa: E402
+
+collect_ignore_glob = [] if DOWNLOADS else ["*/test_download*"]
 
 
 @pytest.fixture(scope="session")

@@ -191,7 +191,7 @@ def rooms_known_by(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("room", [room for room in ROOMS if room])
+@pytest.mark.parametrize("room", [room for room in ROOMS if room and (ROOT / "tasks" / room).is_dir()])
 def test_the_rooms_of_tasks_know_each_other_one_way(room):
     files = sorted((ROOT / "tasks" / room).rglob("*.py"))
     assert files
