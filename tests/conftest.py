@@ -27,6 +27,7 @@ OURS = (
 for name in OURS:
     os.environ.pop(name, None)
 os.environ["DEV_DIR"] = str(DEV_DIR)
+os.environ["DEMO_TASKS"] = "1"  # which the tests start
 os.environ["ENV_FILE"] = os.devnull  # nor what a person has put into .env
 os.environ["DJANGO_SETTINGS_MODULE"] = "django_starter.settings"
 if given := os.environ.get("TEST_DATABASE_URL"):  # a PostgreSQL server; SQLite without it
