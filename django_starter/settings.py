@@ -24,6 +24,7 @@ from .environment import (
     redis_url,
     script_name,
     secret_key,
+    server_port,
     text,
     words,
 )
@@ -158,7 +159,7 @@ PROGRESS_SOURCE = "tasks.web.source.RunSource"
 #: Where people find Flower: linked from a run's page, looked at by the strip on every page.
 FLOWER_URL = text(
     "FLOWER_URL",
-    f"http://localhost:{number('FLOWER_PORT', 8054, 1, 65535)}/{text('FLOWER_URL_PREFIX').strip('/')}".rstrip("/"),
+    f"http://localhost:{server_port('FLOWER_PORT')}/{text('FLOWER_URL_PREFIX').strip('/')}".rstrip("/"),
 )
 
 #: Where people are told that something long begins and ends: addresses of https://github.com/caronc/apprise, with
@@ -222,7 +223,7 @@ SAMPLE_SOURCE = flag("SAMPLE_SOURCE", False)
 #: Where reports come from. By default from the sample source of the site that runs on this machine.
 DOWNLOAD_SOURCE_URL = text(
     "DOWNLOAD_SOURCE_URL",
-    f"http://127.0.0.1:{number('PORT', 8001, 1, 65535)}/sample-source/{{seller_id}}/{{day}}.csv",
+    f"http://127.0.0.1:{server_port('PORT')}/sample-source/{{seller_id}}/{{day}}.csv",
 )
 DOWNLOAD_MAX_DAYS = number("DOWNLOAD_MAX_DAYS", 366, 1, 36_600)
 DOWNLOAD_MAX_SELLERS = number("DOWNLOAD_MAX_SELLERS", 100, 1, 10_000)

@@ -40,9 +40,9 @@ The page is at <http://localhost:8001/>. Settings are in `.env` ([.env.example](
 `{name}.accounts.User`, a new task is a function in the `tasks.py` of an app of yours:
 
 ```python
-import progress
 from celery import shared_task
 
+import progress
 from tasks.startable import startable
 
 

@@ -1,4 +1,4 @@
-"""`./start_project.sh`, then what its owner does first: an app of their own from README, the quick tests, the main job."""
+"""`./start_project.sh`, then what comes first: an app of one's own, as README has it; the quick tests; the main job."""
 
 from __future__ import annotations
 

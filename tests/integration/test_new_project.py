@@ -32,7 +32,7 @@ NAMES_REFUSED = {
 
 @pytest.mark.parametrize("name", NAMES_REFUSED.values(), ids=NAMES_REFUSED)
 def test_a_name_that_cannot_be_is_refused_by_name(name, tmp_path):
-    with pytest.raises(Refused, match="^NAME ") as refused:
+    with pytest.raises(Refused, match=r"^NAME ") as refused:
         refuse(Wanted(name, tmp_path / "new"))
     assert repr(name) in str(refused.value)
     assert not (tmp_path / "new").exists()
@@ -42,7 +42,7 @@ def test_a_name_that_cannot_be_is_refused_by_name(name, tmp_path):
 def test_a_folder_that_cannot_be_is_refused_by_name(where, tmp_path):
     (tmp_path / "file").touch()
     folder = {"not empty": tmp_path, "a file": tmp_path / "file", "within this checkout": ROOT / "docs" / "new"}[where]
-    with pytest.raises(Refused, match="^FOLDER "):
+    with pytest.raises(Refused, match=r"^FOLDER "):
         create(Wanted("myshop", folder))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert not (ROOT / "docs" / "new").exists()
@@ -126,10 +126,8 @@ def test_its_database_is_made_with_its_own_users_and_its_pages_answer(project, t
     # A field of one's own, later, in a database that is in use.
     models = project / project.name / "accounts" / "models.py"
     kept = models.read_text()
-    models.write_text(kept + '\n    nickname = models.CharField(max_length=50, default="")\n')
-    models.write_text(
-        models.read_text().replace("from django.contrib", "from django.db import models\nfrom django.contrib")
-    )
+    more = '\n    nickname = models.CharField(max_length=50, default="")\n'
+    models.write_text(kept.replace("from django.contrib", "from django.db import models\nfrom django.contrib") + more)
     run("manage.py", "makemigrations", "accounts", "-n", "nickname")
     run("manage.py", "migrate")
     models.write_text(kept)

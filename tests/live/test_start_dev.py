@@ -17,7 +17,7 @@ from django_starter.processes.ports import free_port
 from django_starter.processes.valkey import answers_ping
 from tests.waiting import wait_until
 
-from .dev_script import DevScript
+from .dev_script import DevScript, command_line
 from .stack import ROOT
 from .visitor import Visitor
 
@@ -83,14 +83,24 @@ def test_everything_answers_and_ctrl_c_ends_everything_though_a_task_runs(start_
     assert not (script.dev_dir / "redis_url").exists()
 
 
-def test_the_death_of_the_web_server_ends_everything(start_dev):
+def test_a_worker_and_a_web_server_that_are_killed_come_back_and_a_line_says_so(start_dev):
     script = start_dev().start().wait_ready()
+    visitor = Visitor(script.url)
+    task_id = visitor.start_task(steps=300, delay=0.1)
+    wait_until(lambda: visitor.task(task_id)["state"] == "STARTED", 20, "the task runs")
 
-    script.process("runserver").kill()
+    # Its parent, and the one that serves, whose parent passes on how it ended.
+    for name, words in (("worker", ("celery", "worker", "-n")), ("web server", ("runserver",)), ("web server", ())):
+        before, said = len(script.output()), f"The {name} died (SIGKILL): it was started again."
+        processes = [one for one in script.processes() if "runserver" in command_line(one)]
+        victim = script.process(*words) if words else max(processes, key=lambda process: process.pid)
+        victim.kill()
+        script.wait_for_line(said, 2, after=before)
+        wait_until(lambda: answers(script), 40, lambda: f"the page is back:\n{script.output()}")
 
-    assert script.wait_exit(BOUND) == 1
-    assert script.processes() == []
-    assert "The web server died (SIGKILL)" in last_line(script)
+    wait_until(lambda: visitor.task(task_id)["lost"] == 1, 40, "the task runs again")
+    visitor.close()
+    assert script.exit_code is None
 
 
 def test_the_death_of_the_worker_ends_everything(start_dev):
