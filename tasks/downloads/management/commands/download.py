@@ -38,8 +38,8 @@ class Command(BaseCommand):
         if why := nobody_here(settings.DOWNLOAD_SOURCE_URL):
             place = "://".join(urlsplit(settings.DOWNLOAD_SOURCE_URL)[:2])
             raise CommandError(
-                f"No server answers at {place}, where the reports come from ({why}). Start it ({settings.TASKS_START_ALL}), "
-                "name its PORT, or set DOWNLOAD_SOURCE_URL."
+                f"No server answers at {place}, where the reports come from ({why}). "
+                f"Start it ({settings.TASKS_START_ALL}), name its PORT, or set DOWNLOAD_SOURCE_URL."
             )
         wanted = form.wanted()
         # The same request has the same id, so what an interrupted one saved is found again.
