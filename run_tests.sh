@@ -6,6 +6,7 @@
 #   ./run_tests.sh faults              only tests/live/faults: what is broken on purpose
 #   ./run_tests.sh hosts               several machines, played by network namespaces; Linux, root, PostgreSQL, Redis, nginx
 #   ./run_tests.sh adopt               docs/ADOPT.md, done literally in fresh projects with the wheel, which pip builds
+#   ./run_tests.sh matrix              quick and the main live tests with every Python and Django that is promised
 #   ./run_tests.sh rabbitmq            what depends on the broker, with a real RabbitMQ, in about half an hour
 #   CELERY=path ./run_tests.sh celery  Celery's own integration tests, from a checkout of celery/celery at that path
 #   ./run_tests.sh tests/unit -k hub   any arguments of pytest: only those tests, without ruff and mypy
@@ -137,6 +138,11 @@ case ${1:-} in
   adopt)
     shift
     exec .venv/bin/python -m pytest -rP --timeout 300 tests/adopt "$@"
+    ;;
+  matrix)
+    shift
+    prepare_browser
+    exec .venv/bin/python -m tests.matrix "$@"
     ;;
   rabbitmq)
     shift

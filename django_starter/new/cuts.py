@@ -9,10 +9,10 @@ from pathlib import Path
 #: Files and folders that are about the starter: how it is measured, adopted and begun with.
 STARTERS = (
     *("benchmarks", "docs/ADOPT.md", "docs/pictures", "docs/screenshots.py", "tests/adopt", "tests/celery_suite"),
-    *("start_project.sh", "django_starter/new", "tests/integration/test_new_project.py"),
+    *("start_project.sh", "django_starter/new", "tests/integration/test_new_project.py", "tests/matrix.py"),
 )
 #: Of ./run_tests.sh, what tests those.
-LANES = ("adopt", "celery")
+LANES = ("adopt", "celery", "matrix")
 #: Of report downloads. Their tests are `tests/**/test_download*.py`, too.
 DOWNLOADS = ("tasks/downloads", "docs/DOWNLOADS.md", "tests/report_source.py", "tests/integration/download_doors.py")
 #: Packages that nothing else needs.
