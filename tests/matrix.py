@@ -1,8 +1,8 @@
 """`./run_tests.sh matrix`: the quick tests and the main live ones, with every Python and Django that is promised.
 
-Each pair has a copy of the checkout with a `.venv` of its own in MATRIX_DIR (`.matrix`), where the pins are ours but for
-Django's. The copy is made anew each time, the `.venv` only when the pins have changed. `./run_tests.sh matrix 3.12-6.1` does
-one pair; Pythons are those on the PATH and those of pyenv.
+Each pair has a copy of the checkout with a `.venv` of its own in MATRIX_DIR (`.matrix`), where the pins are ours but
+for Django's. The copy is made anew each time, the `.venv` only when the pins have changed. `./run_tests.sh matrix
+3.12-6.1` does one pair; Pythons are those on the PATH and those of pyenv.
 """
 
 from __future__ import annotations
