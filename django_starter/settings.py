@@ -30,6 +30,8 @@ from .environment import (
 )
 
 DEBUG = flag("DEBUG", False)
+#: Of the web server on this machine.
+PORT = server_port("PORT")
 ALLOWED_HOSTS = words("ALLOWED_HOSTS", list(THIS_MACHINE))
 #: True as soon as others than this machine can reach the site. Then everything is closed that is not opened by name.
 PRODUCTION = not DEBUG and any(host not in THIS_MACHINE for host in ALLOWED_HOSTS)
@@ -223,7 +225,7 @@ SAMPLE_SOURCE = flag("SAMPLE_SOURCE", False)
 #: Where reports come from. By default from the sample source of the site that runs on this machine.
 DOWNLOAD_SOURCE_URL = text(
     "DOWNLOAD_SOURCE_URL",
-    f"http://127.0.0.1:{server_port('PORT')}/sample-source/{{seller_id}}/{{day}}.csv",
+    f"http://127.0.0.1:{PORT}/sample-source/{{seller_id}}/{{day}}.csv",
 )
 DOWNLOAD_MAX_DAYS = number("DOWNLOAD_MAX_DAYS", 366, 1, 36_600)
 DOWNLOAD_MAX_SELLERS = number("DOWNLOAD_MAX_SELLERS", 100, 1, 10_000)

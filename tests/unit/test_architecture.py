@@ -81,7 +81,7 @@ ENGINES = {"celery", "kombu", "billiard", "amqp", "huey", "django_tasks"}
 #: What stands at the root. A new name here is a decision.
 TOP_LEVEL = {
     *("manage.py", "django_starter", "tasks", "progress", "templates", "start_dev.sh", "start_all_services.sh"),
-    "start_project.sh",
+    *("start_project.sh", "hatch_build.py", "Dockerfile", "compose.yaml", "deploy"),
     *("supervisord.conf", "requirements.txt", "requirements.in", "requirements-dev.txt", "requirements-dev.in"),
     *(
         "tests",
