@@ -1,7 +1,7 @@
 """Builds the wheel of `progress` and `tasks`; with NAMESPACED=1 in the environment both are below one name.
 
 For a project whose own app is called `tasks`, or which has PyPI's `progress`: the import names are then
-`django_starter_tasks.progress` and `.tasks`, the labels of the apps `django_starter_progress` and `django_starter_tasks`,
+`django_starter_tasks.progress` and `.tasks`, the apps' labels `django_starter_progress` and `django_starter_tasks`,
 and so are tables, templates and static files. Nothing else differs: each path that the packages write of themselves is
 rewritten.
 """
@@ -68,7 +68,7 @@ def rewritten(path: Path, text: str, package: str) -> str:
 def in_strings(text: str, own: re.Pattern[str], by: str) -> str:
     """The same text with each path of a module of ours, where a string has one, below the namespace."""
     lines = text.splitlines(keepends=True)
-    numbers = set()
+    numbers: set[int] = set()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and own.search(node.value):
             numbers.update(range(node.lineno - 1, node.end_lineno or node.lineno))

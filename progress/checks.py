@@ -97,6 +97,8 @@ def check_addresses(**_: object) -> list[CheckMessage]:
     try:
         reverse("progress:snapshot", args=["a"])
     except NoReverseMatch:
+        if OWNER in settings.MIDDLEWARE:  # it has an address of its own
+            return [*found, *_check_sockets()]
         found.append(
             Error(
                 "No address leads to progress.urls: a bar could not be shown.",
@@ -106,6 +108,11 @@ def check_addresses(**_: object) -> list[CheckMessage]:
         )
     except (ImportError, ImproperlyConfigured):  # Django's own check says it
         pass
+    return [*found, *_check_sockets()]
+
+
+def _check_sockets() -> list[CheckMessage]:
+    found: list[CheckMessage] = []
     named = getattr(settings, "ASGI_APPLICATION", None)
     if not named:
         project = str(getattr(settings, "ROOT_URLCONF", "project")).partition(".")[0]

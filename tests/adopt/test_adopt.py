@@ -103,9 +103,10 @@ CELERY_BROKER_URL = "{redis}"
 
 #: Each task, and how it ends.
 JOBS = {"tracked": "SUCCESS", "updating": "SUCCESS", "recorded": "SUCCESS", "trying_again": "SUCCESS"}
-SIZES = {"runs": "Progress and runs", "only": "Progress only"}
-#: A size, and what the project's own app is called. The wheel's `tasks` is then hidden by the project's.
-PROJECTS = [("runs", "orders"), ("only", "orders"), ("only", "tasks")]
+SIZES = {"runs": "Progress and runs", "only": "Progress only", "named": "Where a name is taken"}
+#: A size, and what the project's own app is called. The wheel's `tasks` is then hidden by the project's; "named" has PyPI's
+#: `progress` beside ours, too.
+PROJECTS = [("runs", "orders"), ("only", "orders"), ("only", "tasks"), ("named", "tasks")]
 
 
 @dataclass
@@ -116,6 +117,7 @@ class Project:
     env: dict[str, str]
     redis: str
     app: str = "orders"
+    imports: str = "import progress"
     processes: list[Process] = field(default_factory=list)
 
     def manage(self, *command: str) -> str:
@@ -142,7 +144,7 @@ class Project:
     def named(self, text: str) -> str:
         for before in ('["{}"]', '"{}/import.html"', "from {}."):
             text = text.replace(before.format("orders"), before.format(self.app))
-        return text
+        return text.replace("    import progress\n", f"    {self.imports}\n")
 
     def start(self, guard) -> Visitor:
         port = free_port()
@@ -193,10 +195,13 @@ def steps(size) -> list[Block]:
 
 
 @pytest.fixture(scope="module")
-def project(kind, size, steps, site, guard, valkey_server, tmp_path_factory):
+def project(kind, size, steps, request, guard, valkey_server, tmp_path_factory):
     """A fresh project, after the steps."""
     assert answers_ping(valkey_server)
+    site = request.getfixturevalue("namespaced_site" if size == "named" else "site")
     found = Project(tmp_path_factory.mktemp(size) / "shop", environment(site), valkey_server, kind[1])
+    if size == "named":
+        found.imports = "from django_starter_tasks import progress"
     found.create(template_of(section(SIZES[size])), own_settings(size, valkey_server))
     files, lines = follow(steps, found.folder, valkey_server)
     assert (
@@ -261,6 +266,14 @@ def test_who_comes_late_sees_the_end(alice):
     assert watcher.wait_closed() == 1000
 
 
+def test_a_taken_name_stays_whose_it_is(project, size):
+    if size == "named":
+        said = project.manage("-c", "import tasks, progress.bar; print(tasks.__file__, progress.bar.Bar)")
+        assert str(project.folder / "tasks") in said and "of PyPI" in said
+        applied = project.manage("manage.py", "showmigrations", "django_starter_tasks")
+        assert "[X] 0001_initial" in applied and "[ ]" not in applied
+
+
 def test_the_wheel_has_what_is_needed_and_nothing_of_the_site(wheel):
     with zipfile.ZipFile(wheel) as held:
         names = held.namelist()
@@ -297,7 +310,7 @@ FORGOTTEN = {
 }
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", FORGOTTEN)
 def test_each_line_that_is_forgotten_is_named(size, site, tmp_path, valkey_server):
     steps = section(SIZES[size])
     for at, (line, number) in enumerate(FORGOTTEN[size]):
