@@ -109,7 +109,10 @@ class CeleryEngine:
         task = current_app.tasks.get(run.name)
         if task is None:
             raise NotAccepted(f"The task {run.name} does not exist any more.")
-        message = decoded(run)
+        try:
+            message = decoded(run)
+        except TypeError as error:
+            raise NotAccepted(f"The arguments of {run.name} cannot be read any more.") from error
         kept = ("queue", "priority", "time_limit", "soft_time_limit", "serializer", "shadow")
         options = {key: message["options"][key] for key in kept if key in message["options"]}
         return start_of(task, message["args"], message["kwargs"], options)

@@ -104,8 +104,8 @@ CELERY_BROKER_URL = "{redis}"
 #: Each task, and how it ends.
 JOBS = {"tracked": "SUCCESS", "updating": "SUCCESS", "recorded": "SUCCESS", "trying_again": "SUCCESS"}
 SIZES = {"runs": "Progress and runs", "only": "Progress only", "named": "Where a name is taken"}
-#: A size, and what the project's own app is called. The wheel's `tasks` is then hidden by the project's; "named" has PyPI's
-#: `progress` beside ours, too.
+#: A size, and what the project's own app is called. The wheel's `tasks` is then hidden by the project's; "named" has
+#: PyPI's `progress` beside ours, too.
 PROJECTS = [("runs", "orders"), ("only", "orders"), ("only", "tasks"), ("named", "tasks")]
 
 

@@ -1,4 +1,4 @@
-"""A small project with celery-progress, and the way over that docs/ADOPT.md describes: two files, and a bar that is live."""
+"""A small project with celery-progress, and its way over as docs/ADOPT.md describes it: two files, and a live bar."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def project(steps, site, valkey_server, tmp_path_factory):
             text = block.text.replace("redis://127.0.0.1:6379/0", valkey_server)
             path.write_text(f"{path.read_text()}\n{text}")
         elif block.language == "html":
-            (found.folder / "orders/templates/orders/import.html").write_text(f"<h1>Your import</h1>\n{block.text}")
+            (found.folder / "orders/templates/orders/import.html").write_text(f"{BEFORE.splitlines()[0]}\n{block.text}")
     after = texts(found.folder)
     changed = {name: list(difflib.ndiff(before[name], text)) for name, text in after.items() if text != before[name]}
     written = sum(line.startswith("+ ") and bool(line[2:].strip()) for lines in changed.values() for line in lines)
