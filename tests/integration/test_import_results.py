@@ -103,7 +103,7 @@ def test_nothing_is_imported_twice_and_nothing_that_is_there_is_touched():
 def test_celerys_own_question_is_answered():
     import_results([Old(), Old(task_id="bad", status="FAILURE", result=FAILED)])
     assert AsyncResult("old").get(timeout=1) == {"orders": 3}
-    bad = AsyncResult("bad")
+    bad: Any = AsyncResult("bad")
     assert (bad.state, str(bad.result)) == ("FAILURE", "no more orders")
 
 

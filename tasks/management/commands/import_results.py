@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
 
@@ -14,5 +16,5 @@ class Command(BaseCommand):
     def handle(self, *args: object, **options: object) -> None:
         if not apps.is_installed("django_celery_results"):
             raise CommandError("django_celery_results is not among the INSTALLED_APPS: there is nothing to import.")
-        old = apps.get_app_config("django_celery_results").get_model("TaskResult")._default_manager.order_by("pk")
+        old: Any = apps.get_app_config("django_celery_results").get_model("TaskResult")._default_manager.order_by("pk")
         self.stdout.write(f"Imported {import_results(old.iterator(chunk_size=BATCH)):,} results.")
