@@ -1,4 +1,4 @@
-"""Whether the process of this container is well: exits with 0 or 1. `deploy/healthy.py [web|worker|flower]`, stdlib only."""
+"""Whether the process of this container is well: exits with 0 or 1. `deploy/healthy.py [web|worker|flower]`."""
 
 from __future__ import annotations
 

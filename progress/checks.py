@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
@@ -13,6 +14,7 @@ from django.utils.module_loading import import_string
 
 from . import defaults
 from .layer import ProgressChannelLayer
+from .own_address import OwnAddress
 from .redis import is_sentinel
 from .socket import progress_socket
 
@@ -97,7 +99,7 @@ def check_addresses(**_: object) -> list[CheckMessage]:
     try:
         reverse("progress:snapshot", args=["a"])
     except NoReverseMatch:
-        if OWNER in settings.MIDDLEWARE:  # it has an address of its own
+        if any(map(_gives_an_address, settings.MIDDLEWARE)):
             return [*found, *_check_sockets()]
         found.append(
             Error(
@@ -109,6 +111,13 @@ def check_addresses(**_: object) -> list[CheckMessage]:
     except (ImportError, ImproperlyConfigured):  # Django's own check says it
         pass
     return [*found, *_check_sockets()]
+
+
+def _gives_an_address(middleware: str) -> bool:
+    with suppress(ImportError):  # Django says it
+        found = import_string(middleware)
+        return isinstance(found, type) and issubclass(found, OwnAddress)
+    return False
 
 
 def _check_sockets() -> list[CheckMessage]:

@@ -6,11 +6,9 @@ import contextvars
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.urls import NoReverseMatch, reverse
 
-OWN_URLS = "progress.own_urls"
+from progress.own_address import OwnAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +22,7 @@ class Person:
 _owner: contextvars.ContextVar[Callable[[], str] | None] = contextvars.ContextVar("progress_owner", default=None)
 
 
-class OwnerMiddleware:
+class OwnerMiddleware(OwnAddress):
     """While a request is answered, what is started is its caller's. Below Django's AuthenticationMiddleware.
 
     A project that does not include `progress.urls` has them below `/api/tasks/`.
@@ -32,27 +30,14 @@ class OwnerMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
-        self._urls: str | None = None
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if self._urls is None:  # not before the first request: the project's addresses may import all of it
-            self._urls = "" if is_included() else OWN_URLS
-        if self._urls and not hasattr(request, "urlconf"):
-            request.urlconf = self._urls
+        self.give(request)
         token = _owner.set(lambda: _key_of(request))
         try:
             return self.get_response(request)
         finally:
             _owner.reset(token)
-
-
-def is_included() -> bool:
-    """Whether the project's own addresses lead to the snapshot."""
-    try:
-        reverse("progress:snapshot", args=["a"], urlconf=settings.ROOT_URLCONF)
-    except NoReverseMatch:
-        return False
-    return True
 
 
 def current_owner() -> str:

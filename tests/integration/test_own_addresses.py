@@ -31,13 +31,13 @@ urlpatterns = [path("page/", page)]
 handler404 = lost
 
 
-@pytest.fixture
-def project(settings):
+@pytest.fixture(params=[OWNER, "tasks.web.middleware.OwnerMiddleware"])
+def project(settings, request):
     settings.ROOT_URLCONF = __name__
     settings.MIDDLEWARE = [
         "django.contrib.sessions.middleware.SessionMiddleware",
         "django.contrib.auth.middleware.AuthenticationMiddleware",
-        OWNER,
+        request.param,
     ]
     settings.ASGI_APPLICATION = "progress.asgi.application"
     return settings
