@@ -6,6 +6,7 @@ import contextlib
 import re
 import socket
 import sys
+import time
 import zipfile
 from dataclasses import dataclass, field
 from functools import partial
@@ -119,6 +120,7 @@ class Project:
     app: str = "orders"
     imports: str = "import progress"
     processes: list[Process] = field(default_factory=list)
+    began: float = 0.0
 
     def manage(self, *command: str) -> str:
         return run([sys.executable, *command], self.folder, self.env)
@@ -204,6 +206,7 @@ def project(kind, size, steps, request, guard, valkey_server, tmp_path_factory):
         found.imports = "from django_starter_tasks import progress"
     found.create(template_of(section(SIZES[size])), own_settings(size, valkey_server))
     files, lines = follow(steps, found.folder, valkey_server)
+    found.began = time.monotonic()
     said = f"In all {len(files)} file{'s' if len(files) > 1 else ''} and {lines} lines, and one in a template."
     assert said in (ROOT / "docs/ADOPT.md").read_text(), said
     for command in commands(steps) or ["python manage.py migrate", "python manage.py check"]:
@@ -229,10 +232,14 @@ def start(visitor: Visitor, name: str) -> str:
 
 
 @pytest.mark.parametrize("name", JOBS)
-def test_the_bar_moves_to_its_end(alice, name):
+def test_the_bar_moves_to_its_end(alice, project, name):
     task_id = start(alice, name)
     watcher = alice.watch(task_id)
     watcher.wait_final(30)
+    if name == "tracked":
+        print(
+            f"{project.app + ' ' + project.imports}: {time.monotonic() - project.began:.0f} s from the lines to the end of the first bar"
+        )
     assert watcher.state == JOBS[name], watcher.task
     said = [frame.get("percent") for frame in watcher.of_type("update") if frame["state"] == "STARTED"]
     between = sorted({percent for percent in said if percent is not None and 0 < percent < 100})
@@ -287,6 +294,27 @@ def test_the_wheel_has_what_is_needed_and_nothing_of_the_site(wheel):
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert tops == {"progress", "tasks"}
     assert not [name for name in names if name.startswith("tasks/downloads")]
+
+
+#: The row of README for each size of a fresh project.
+ROWS = {"runs": "progress and runs", "only": "progress only"}
+
+
+@pytest.mark.parametrize("size", ROWS)
+def test_readme_has_the_same_steps_and_counts(size, tmp_path):
+    readme = (ROOT / "README.md").read_text()
+    for name in ("settings", "celery"):
+        (tmp_path / "shop").mkdir(exist_ok=True)
+        (tmp_path / "shop" / f"{name}.py").touch()
+    files, lines = follow(section(SIZES[size]), tmp_path, "redis://x")
+    assert f"| {ROWS[size]} | {len(files)} | {lines} | 1 line |" in readme
+    if size == "runs":
+        for block in section(SIZES[size]):
+            if block.language == "python":
+                indented = "".join(f"   {line}".rstrip() + "\n" for line in block.text.splitlines())
+                assert indented in readme
+            elif block.language == "html":
+                assert block.text.strip() in readme
 
 
 #: A line of the document that a person forgets, and what `check` then says.

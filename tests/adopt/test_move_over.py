@@ -59,6 +59,17 @@ INSTALLED_APPS += ["celery_progress"]
 )
 
 
+def test_readme_counts_what_celery_progress_itself_took():
+    words = ("celery_progress", "CELERY_RESULT_BACKEND", "ProgressRecorder", "recorder.", "import include")
+    took = {
+        name: sum(any(word in line for word in words) for line in text.splitlines())
+        for name, text in {"settings": SETTINGS, "urls": URLS, "tasks": TASKS}.items()
+    }
+    template = len(BEFORE.splitlines()) - 1
+    row = f"| celery-progress, polling | {len(took)} | {sum(took.values())} | {template} lines |"
+    assert row in (ROOT / "README.md").read_text(), row
+
+
 def texts(folder: Path) -> dict[str, list[str]]:
     found = (path for path in folder.rglob("*") if path.suffix in (".py", ".html"))
     return {str(path.relative_to(folder)): path.read_text().splitlines() for path in found}
