@@ -237,9 +237,8 @@ def test_the_bar_moves_to_its_end(alice, project, name):
     watcher = alice.watch(task_id)
     watcher.wait_final(30)
     if name == "tracked":
-        print(
-            f"{project.app + ' ' + project.imports}: {time.monotonic() - project.began:.0f} s from the lines to the end of the first bar"
-        )
+        took = time.monotonic() - project.began
+        print(f"{project.app}, {project.imports}: {took:.0f} s from the lines to the end of the first bar")
     assert watcher.state == JOBS[name], watcher.task
     said = [frame.get("percent") for frame in watcher.of_type("update") if frame["state"] == "STARTED"]
     between = sorted({percent for percent in said if percent is not None and 0 < percent < 100})

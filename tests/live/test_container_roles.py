@@ -1,4 +1,4 @@
-"""What a container runs, without a container: each role of `deploy/start.sh` works, is found well, and ends in order."""
+"""What a container runs, without a container: each role of deploy/start.sh works, is found well, and ends in order."""
 
 from __future__ import annotations
 
