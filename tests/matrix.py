@@ -15,8 +15,11 @@ import sys
 import time
 from pathlib import Path
 
-from django_starter.new.project import LEFT, ROOT
-
+ROOT = Path(__file__).resolve().parents[1]
+#: Of a checkout alone: data, keys, history, and what tools keep.
+LEFT = shutil.ignore_patterns(
+    *(".git", ".venv", ".dev", ".env", ".matrix", "__pycache__", ".*_cache", ".hypothesis", "staticfiles"),
+)
 PYTHONS = ("3.11", "3.12", "3.13")
 #: Each Django, and the first Python that it runs on.
 DJANGOS = {"5.2": "3.11", "6.1": "3.12"}
@@ -46,7 +49,7 @@ def copy_checkout(folder: Path, django: str) -> None:
     for path in folder.iterdir() if folder.exists() else ():
         if path.name not in (".venv", ".mypy_cache"):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-    shutil.copytree(ROOT, folder, ignore=lambda *names: LEFT(*names) | {".matrix"}, dirs_exist_ok=True)
+    shutil.copytree(ROOT, folder, ignore=LEFT, dirs_exist_ok=True)
     for name in ("requirements.txt", "requirements-dev.txt"):
         text = (folder / name).read_text()
         # Hashes are those of one version: without them here.

@@ -9,10 +9,10 @@ from pathlib import Path
 #: Files and folders that are about the starter: how it is measured, adopted and begun with.
 STARTERS = (
     *("benchmarks", "docs/ADOPT.md", "docs/pictures", "docs/screenshots.py", "tests/adopt", "tests/celery_suite"),
-    *("start_project.sh", "django_starter/new", "tests/integration/test_new_project.py", "tests/matrix.py"),
+    *("start_project.sh", "django_starter/new", "tests/integration/test_new_project.py"),
 )
 #: Of ./run_tests.sh, what tests those.
-LANES = ("adopt", "celery", "matrix")
+LANES = ("adopt", "celery")
 #: Of report downloads. Their tests are `tests/**/test_download*.py`, too.
 DOWNLOADS = ("tasks/downloads", "docs/DOWNLOADS.md", "tests/report_source.py", "tests/integration/download_doors.py")
 #: Packages that nothing else needs.
@@ -43,6 +43,7 @@ def without_starter(root: Path) -> None:
         change(root / "run_tests.sh", rf"^  {lane}\)\n(?:    .*\n|\n)*?    ;;\n")
         change(root / "run_tests.sh", rf"^#   .*run_tests\.sh {lane}\b.*\n(?:#   {{9,}}.*\n)*")
     change(root / "run_tests.sh", r" --ignore tests/adopt")
+    change(root / "CONTRIBUTING.md", r"^`\./run_tests\.sh adopt`.*\n")
 
 
 def without_downloads(root: Path) -> None:

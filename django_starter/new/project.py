@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 #: Of this checkout alone: history, keys, data, what tools keep.
 LEFT = shutil.ignore_patterns(
-    *(".git", ".venv", ".dev", ".env", "__pycache__", "*.pyc", ".*_cache", ".hypothesis", ".coverage"),
+    *(".git", ".venv", ".dev", ".env", "__pycache__", "*.pyc", ".*_cache", ".hypothesis", ".coverage", ".matrix"),
     *("node_modules", "staticfiles", "media", "dist", "build", "*.egg-info"),
 )
 #: What cannot be a name: these are packages of a checkout already.

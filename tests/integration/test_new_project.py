@@ -139,6 +139,6 @@ def test_its_scripts_are_scripts(project):
         assert os.access(script, os.X_OK)
         subprocess.run([shutil.which("bash") or "bash", "-n", str(script)], check=True)
     lanes = subprocess.run(["./run_tests.sh", "--help"], cwd=project, capture_output=True, text=True, check=True).stdout
-    for lane in ("adopt", "celery", "matrix"):
+    for lane in ("adopt", "celery"):
         assert f"run_tests.sh {lane}" not in lanes
     assert "./run_tests.sh quick" in lanes
