@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db import migrations, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-from django.db.migrations.state import ProjectState
+from django.db.migrations.state import ProjectState, StateApps
 
 NAMES = ("reportfile", "sales", "savedreport", "traffic")
 
@@ -26,7 +24,7 @@ class CreateOrTakeOver(migrations.CreateModel):
             super().database_forwards(app_label, schema_editor, from_state, to_state)
 
 
-def rename_types(apps: Any, schema_editor: BaseDatabaseSchemaEditor) -> None:
+def rename_types(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """What was granted for `tasks.sales` holds for `downloads.sales`."""
     types = apps.get_model("contenttypes", "ContentType").objects.using(schema_editor.connection.alias)
     for name in NAMES:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import cast
 
 from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
 
-from tasks.runs.importing import BATCH, import_results
+from tasks.runs.importing import BATCH, OldResult, import_results
 
 
 class Command(BaseCommand):
@@ -16,5 +17,6 @@ class Command(BaseCommand):
     def handle(self, *args: object, **options: object) -> None:
         if not apps.is_installed("django_celery_results"):
             raise CommandError("django_celery_results is not among the INSTALLED_APPS: there is nothing to import.")
-        old: Any = apps.get_app_config("django_celery_results").get_model("TaskResult")._default_manager.order_by("pk")
-        self.stdout.write(f"Imported {import_results(old.iterator(chunk_size=BATCH)):,} results.")
+        model = apps.get_app_config("django_celery_results").get_model("TaskResult")
+        old = model._default_manager.order_by("pk").iterator(chunk_size=BATCH)
+        self.stdout.write(f"Imported {import_results(cast(Iterable[OldResult], old)):,} results.")
