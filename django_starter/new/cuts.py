@@ -9,7 +9,7 @@ from pathlib import Path
 #: Files and folders that are about the starter: how it is measured, adopted and begun with.
 STARTERS = (
     *("benchmarks", "docs/ADOPT.md", "docs/pictures", "docs/screenshots.py", "tests/adopt", "tests/celery_suite"),
-    *("start_project.sh", "django_starter/new", "tests/integration/test_new_project.py"),
+    *("start_project.sh", "django_starter/new", "tests/unit/test_new_project.py"),
 )
 #: Of ./run_tests.sh, what tests those.
 LANES = ("adopt", "celery")

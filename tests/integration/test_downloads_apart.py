@@ -69,6 +69,7 @@ print("tables", sorted(name for name in connection.introspection.table_names() i
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [False, True], ids=["fresh database", "a database that has them"])
 def test_one_folder_and_one_line_take_them_away(before, tmp_path):
     site = tmp_path / "site"

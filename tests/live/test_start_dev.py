@@ -63,6 +63,8 @@ def test_everything_answers_and_ctrl_c_ends_everything_though_a_task_runs(start_
     redis_url = redis_file.read(script.dev_dir / "redis_url")
     assert answers_ping(redis_url)
     assert redis_url in script.output()
+    ports = [redis_file.read(script.dev_dir / name) for name in ("port", "flower_port")]
+    assert ports == [script.port, script.flower_port]  # for `manage.py doctor` and `download` in another shell
     assert stat.S_IMODE((script.dev_dir / "redis_url").stat().st_mode) == 0o600
     assert "\033[" not in script.output()  # no colours in a file
 
