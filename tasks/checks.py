@@ -8,8 +8,6 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.utils.module_loading import import_string
 
-from progress.defaults import given_in
-
 from . import defaults
 from .celery import install
 from .celery.results import RunBackend
@@ -133,8 +131,7 @@ def check_wiring(**_: object) -> list[CheckMessage]:
                 id="tasks.E018",
             )
         )
-    unknown = sorted(set(given_in("TASKS")) - set(defaults.DEFAULTS))
-    if unknown:
+    if unknown := defaults.unknown():
         found.append(
             Error(
                 f"TASKS has {', '.join(map(repr, unknown))}, which nobody reads.",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import django
 from django.conf import settings
 
 from progress import defaults as progress
@@ -31,9 +32,32 @@ DEFAULTS: Mapping[str, object] = {
 }
 
 
+#: What Django 6 has where the setting is missing.
+IMMEDIATE = {"default": {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend"}}
+
+
+def ours() -> dict[str, object]:
+    """Our part of the dict. Since Django 6 it also names Django's own task backends, each by a dict."""
+    return {name: value for name, value in given_in("TASKS").items() if not isinstance(value, Mapping)}
+
+
+def unknown() -> list[str]:
+    """What the project wrote into the dict and nobody reads."""
+    return sorted((set(ours()) - set(DEFAULTS)) | set(getattr(settings, "TASKS_UNKNOWN", ())))
+
+
+def leave_backends() -> None:
+    """Of the dict leave what is Django's: it takes each entry for a backend."""
+    if django.VERSION < (6,) or not ours():
+        return
+    settings.TASKS_UNKNOWN = unknown()
+    backends = {name: value for name, value in given_in("TASKS").items() if isinstance(value, Mapping)}
+    settings.TASKS = backends or IMMEDIATE
+
+
 def fill() -> None:
     """Set what the project's settings leave out, and before that what `progress` needs."""
-    given = given_in("TASKS")
+    given = ours()
     if "SOURCE" not in given_in("PROGRESS"):
         put("PROGRESS_SOURCE", SOURCE)
     progress.fill()
@@ -56,3 +80,4 @@ def fill() -> None:
     for key, default in DEFAULTS.items():
         if key != "BROKER_URL":
             put(f"TASKS_{key}", given.get(key, found.get(key, default)))
+    leave_backends()
