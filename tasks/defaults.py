@@ -6,6 +6,7 @@ A setting may also be written by itself, with the prefix TASKS_, and then takes 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeGuard
 
 import django
 from django.conf import settings
@@ -32,32 +33,40 @@ DEFAULTS: Mapping[str, object] = {
 }
 
 
+def own() -> dict[str, object]:
+    """What `TASKS` says to this package: Django's own task framework has its backends in a dict of that name."""
+    return {key: value for key, value in given_in("TASKS").items() if not _is_backend(value)}
+
+
+def backends() -> list[str]:
+    """The classes of Django's task backends that `TASKS` names."""
+    return [str(value["BACKEND"]) for value in given_in("TASKS").values() if _is_backend(value)]
+
+
+def _is_backend(value: object) -> TypeGuard[Mapping[str, object]]:
+    return isinstance(value, Mapping) and "BACKEND" in value
+
+
 #: What Django 6 has where the setting is missing.
 IMMEDIATE = {"default": {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend"}}
 
 
-def ours() -> dict[str, object]:
-    """Our part of the dict. Since Django 6 it also names Django's own task backends, each by a dict."""
-    return {name: value for name, value in given_in("TASKS").items() if not isinstance(value, Mapping)}
-
-
 def unknown() -> list[str]:
     """What the project wrote into the dict and nobody reads."""
-    return sorted((set(ours()) - set(DEFAULTS)) | set(getattr(settings, "TASKS_UNKNOWN", ())))
+    return sorted((set(own()) - set(DEFAULTS)) | set(getattr(settings, "TASKS_UNKNOWN", ())))
 
 
 def leave_backends() -> None:
-    """Of the dict leave what is Django's: it takes each entry for a backend."""
-    if django.VERSION < (6,) or not ours():
+    """Since Django 6: of the dict leave what is Django's, which takes each entry for a backend."""
+    if django.VERSION < (6,) or not own():
         return
     settings.TASKS_UNKNOWN = unknown()
-    backends = {name: value for name, value in given_in("TASKS").items() if isinstance(value, Mapping)}
-    settings.TASKS = backends or IMMEDIATE
+    settings.TASKS = {name: value for name, value in given_in("TASKS").items() if _is_backend(value)} or IMMEDIATE
 
 
 def fill() -> None:
     """Set what the project's settings leave out, and before that what `progress` needs."""
-    given = ours()
+    given = own()
     if "SOURCE" not in given_in("PROGRESS"):
         put("PROGRESS_SOURCE", SOURCE)
     progress.fill()

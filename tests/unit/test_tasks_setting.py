@@ -23,7 +23,7 @@ def test_each_finds_its_own_part(written, left, unread, version, settings, monke
     monkeypatch.setattr(django, "VERSION", version)
     settings.TASKS = written
     settings.TASKS_UNKNOWN = []
-    assert defaults.ours() == {name: value for name, value in written.items() if name != "default"}
+    assert defaults.own() == {name: value for name, value in written.items() if name != "default"}
     assert defaults.unknown() == unread
     defaults.leave_backends()
     assert (left if version[0] >= 6 else written) == settings.TASKS
