@@ -165,8 +165,7 @@ FLOWER_URL = text(
     f"http://localhost:{server_port('FLOWER_PORT')}/{text('FLOWER_URL_PREFIX').strip('/')}".rstrip("/"),
 )
 
-#: Where people are told that something long begins and ends: addresses of https://github.com/caronc/apprise, with
-#: spaces between.
+#: Where people are told what begins and ends: addresses of https://github.com/caronc/apprise, with spaces between.
 NOTIFY_URLS = text("NOTIFY_URLS").split()
 
 # --- Celery ---------------------------------------------------------------------------------------------------------
@@ -234,7 +233,6 @@ STORAGES: dict[str, dict[str, object]] = {
 
 # --- report downloads -----------------------------------------------------------------------------------------------
 
-# Unused, and may go, where `tasks.downloads` is not among the INSTALLED_APPS.
 #: True: this site serves reports to try with, at /sample-source/.
 SAMPLE_SOURCE = flag("SAMPLE_SOURCE", False)
 #: Where reports come from. By default from the sample source of the site that runs on this machine.
@@ -245,8 +243,7 @@ DOWNLOAD_SOURCE_URL = text(
 DOWNLOAD_MAX_DAYS = number("DOWNLOAD_MAX_DAYS", 366, 1, 36_600)
 DOWNLOAD_MAX_SELLERS = number("DOWNLOAD_MAX_SELLERS", 100, 1, 10_000)
 DOWNLOAD_KEEP_DAYS = number("DOWNLOAD_KEEP_DAYS", 7, 1, 3_650)
-#: Where a download's files are kept: no address serves them. For S3, with django-storages:
-#: DOWNLOAD_STORAGE=storages.backends.s3.S3Storage and DOWNLOAD_STORAGE_OPTIONS={"bucket_name": "…"}.
+#: Where a download's files are kept: no address serves them. docs/DOWNLOADS.md has S3.
 DOWNLOAD_STORAGE = STORAGES["downloads"] = {
     "BACKEND": text("DOWNLOAD_STORAGE", "django.core.files.storage.FileSystemStorage"),
     "OPTIONS": json_object("DOWNLOAD_STORAGE_OPTIONS")

@@ -15,6 +15,7 @@ import pytest
 from django_starter import redis_file
 from django_starter.processes.ports import free_port
 from django_starter.processes.valkey import answers_ping
+from tests.downloads import DOWNLOADS
 from tests.waiting import wait_until
 
 from .dev_script import DevScript, command_line
@@ -85,6 +86,7 @@ def test_everything_answers_and_ctrl_c_ends_everything_though_a_task_runs(start_
     assert not (script.dev_dir / "redis_url").exists()
 
 
+@pytest.mark.skipif(not DOWNLOADS, reason="this site has no downloads")
 def test_with_huey_a_download_waits_for_huey_s_worker_which_runs_as_well(start_dev):
     script = start_dev(DOWNLOADS_ENGINE="huey").start().wait_ready()
     visitor = Visitor(script.url)
