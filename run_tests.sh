@@ -7,6 +7,7 @@
 #   ./run_tests.sh hosts               several machines, played by network namespaces; Linux, root, PostgreSQL, Redis, nginx
 #   ./run_tests.sh engines             every promise on Celery, Huey and Django's tasks; the last once more with Django 6
 #   ./run_tests.sh adopt               docs/ADOPT.md, done literally in fresh projects with the wheel, which pip builds
+#   ./run_tests.sh matrix              quick and the main live tests with every Python and Django that is promised
 #   ./run_tests.sh rabbitmq            what depends on the broker, with a real RabbitMQ, in about half an hour
 #   CELERY=path ./run_tests.sh celery  Celery's own integration tests, from a checkout of celery/celery at that path
 #   DJANGO_TASKS=path ./run_tests.sh django-tasks  the tests of the backport of Django's task framework, from a checkout
@@ -160,6 +161,11 @@ case ${1:-} in
   adopt)
     shift
     exec .venv/bin/python -m pytest -rP --timeout 300 tests/adopt "$@"
+    ;;
+  matrix)
+    shift
+    prepare_browser
+    exec .venv/bin/python -m tests.matrix "$@"
     ;;
   engines)
     shift

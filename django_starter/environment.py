@@ -76,6 +76,10 @@ DEV_DIR = Path(_value("DEV_DIR") or BASE_DIR / ".dev").resolve()
 #: shells beside them.
 REDIS_URL_FILE = DEV_DIR / "redis_url"
 
+#: They, and the servers themselves, leave their ports here in the same way: {PORT: file}.
+PORT_FILES = {"PORT": DEV_DIR / "port", "FLOWER_PORT": DEV_DIR / "flower_port"}
+PORTS = {"PORT": 8001, "FLOWER_PORT": 8054}
+
 #: Where Redis is when no setting says otherwise.
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 
@@ -132,6 +136,12 @@ def number(name: str, default: int, least: int, most: int) -> int:
     if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
         raise ImproperlyConfigured(f"{name} must be a whole number from {least} to {most}, but got {value!r}.")
     return int(value)
+
+
+def server_port(name: str) -> int:
+    """PORT or FLOWER_PORT: as set, else of the server that runs here, else as usual. Raises ImproperlyConfigured."""
+    left = redis_file.read(PORT_FILES[name])
+    return number(name, int(left) if left.isascii() and left.isdigit() else PORTS[name], 1, 65_535)
 
 
 def words(name: str, default: list[str] | None = None) -> list[str]:

@@ -1,5 +1,7 @@
 """`redis_url` in DEV_DIR: the address of the Redis that a start script found or started, for shells beside it.
 
+`port` and `flower_port` are left and read in the same way.
+
 The file is locked by the process that makes its address true: start_dev.sh, or the embedded Valkey under supervisord.
 The kernel drops the lock however that process ends, so a file that a `kill -9` left behind says nothing. No server
 has to be asked for that, and no process id can be mistaken for one that another program has by now.

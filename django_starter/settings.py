@@ -25,11 +25,14 @@ from .environment import (
     redis_url,
     script_name,
     secret_key,
+    server_port,
     text,
     words,
 )
 
 DEBUG = flag("DEBUG", False)
+#: Of the web server on this machine.
+PORT = server_port("PORT")
 ALLOWED_HOSTS = words("ALLOWED_HOSTS", list(THIS_MACHINE))
 #: True as soon as others than this machine can reach the site. Then everything is closed that is not opened by name.
 PRODUCTION = not DEBUG and any(host not in THIS_MACHINE for host in ALLOWED_HOSTS)
@@ -154,39 +157,16 @@ PROGRESS_PREFIX = REDIS_PREFIX
 #: The object that answers who may watch which task, and what the database says of it.
 PROGRESS_SOURCE = "tasks.web.source.RunSource"
 
-# --- report downloads -----------------------------------------------------------------------------------------------
-
-#: True: this site serves reports to try with, at /sample-source/.
-SAMPLE_SOURCE = flag("SAMPLE_SOURCE", False)
-#: Where reports come from. By default from the sample source of the site that runs on this machine.
-DOWNLOAD_SOURCE_URL = text(
-    "DOWNLOAD_SOURCE_URL",
-    f"http://127.0.0.1:{number('PORT', 8001, 1, 65535)}/sample-source/{{seller_id}}/{{day}}.csv",
-)
-DOWNLOAD_MAX_DAYS = number("DOWNLOAD_MAX_DAYS", 366, 1, 36_600)
-DOWNLOAD_MAX_SELLERS = number("DOWNLOAD_MAX_SELLERS", 100, 1, 10_000)
-DOWNLOAD_KEEP_DAYS = number("DOWNLOAD_KEEP_DAYS", 7, 1, 3_650)
-#: Where people are told that a download begins and ends: addresses of https://github.com/caronc/apprise, with spaces
-#: between.
-NOTIFY_URLS = text("NOTIFY_URLS").split()
-
-#: Where a download's files are kept: STORAGES["downloads"], which no address serves. For S3: DOWNLOAD_STORAGE=
-#: storages.backends.s3.S3Storage (of django-storages) and DOWNLOAD_STORAGE_OPTIONS={"bucket_name": "…"}.
-DOWNLOAD_STORAGE = {
-    "BACKEND": text("DOWNLOAD_STORAGE", "django.core.files.storage.FileSystemStorage"),
-    "OPTIONS": json_object("DOWNLOAD_STORAGE_OPTIONS")
-    or {
-        "location": str(DEV_DIR / "downloads"),
-        "file_permissions_mode": 0o600,
-        "directory_permissions_mode": 0o700,
-    },
-}
+# --- links and messages -----------------------------------------------------------------------------------------------
 
 #: Where people find Flower: linked from a run's page, looked at by the strip on every page.
 FLOWER_URL = text(
     "FLOWER_URL",
-    f"http://localhost:{number('FLOWER_PORT', 8054, 1, 65535)}/{text('FLOWER_URL_PREFIX').strip('/')}".rstrip("/"),
+    f"http://localhost:{server_port('FLOWER_PORT')}/{text('FLOWER_URL_PREFIX').strip('/')}".rstrip("/"),
 )
+
+#: Where people are told what begins and ends: addresses of https://github.com/caronc/apprise, with spaces between.
+NOTIFY_URLS = text("NOTIFY_URLS").split()
 
 # --- Celery ---------------------------------------------------------------------------------------------------------
 
@@ -244,12 +224,34 @@ STATIC_ROOT = DEV_DIR / "staticfiles"
 HASHED_STATIC = flag("HASHED_STATIC", PRODUCTION)
 WHITENOISE_USE_FINDERS = not HASHED_STATIC
 WHITENOISE_AUTOREFRESH = DEBUG
-STORAGES = {
+STORAGES: dict[str, dict[str, object]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
         "BACKEND": "django_starter.static.HashedStorage" if HASHED_STATIC else "django_starter.static.PlainStorage"
     },
-    "downloads": DOWNLOAD_STORAGE,
+}
+
+# --- report downloads -----------------------------------------------------------------------------------------------
+
+#: True: this site serves reports to try with, at /sample-source/.
+SAMPLE_SOURCE = flag("SAMPLE_SOURCE", False)
+#: Where reports come from. By default from the sample source of the site that runs on this machine.
+DOWNLOAD_SOURCE_URL = text(
+    "DOWNLOAD_SOURCE_URL",
+    f"http://127.0.0.1:{PORT}/sample-source/{{seller_id}}/{{day}}.csv",
+)
+DOWNLOAD_MAX_DAYS = number("DOWNLOAD_MAX_DAYS", 366, 1, 36_600)
+DOWNLOAD_MAX_SELLERS = number("DOWNLOAD_MAX_SELLERS", 100, 1, 10_000)
+DOWNLOAD_KEEP_DAYS = number("DOWNLOAD_KEEP_DAYS", 7, 1, 3_650)
+#: Where a download's files are kept: no address serves them. docs/DOWNLOADS.md has S3.
+DOWNLOAD_STORAGE = STORAGES["downloads"] = {
+    "BACKEND": text("DOWNLOAD_STORAGE", "django.core.files.storage.FileSystemStorage"),
+    "OPTIONS": json_object("DOWNLOAD_STORAGE_OPTIONS")
+    or {
+        "location": str(DEV_DIR / "downloads"),
+        "file_permissions_mode": 0o600,
+        "directory_permissions_mode": 0o700,
+    },
 }
 
 # --- who may do what ------------------------------------------------------------------------------------------------
@@ -271,6 +273,8 @@ AXES_VERBOSE = False
 AXES_ENABLE_ADMIN = False  # `manage.py axes_reset_username` opens a login again
 #: Only signed-in users may start and watch tasks; otherwise a viewer is known by the session.
 TASKS_REQUIRE_LOGIN = flag("TASKS_REQUIRE_LOGIN", PRODUCTION)
+#: Start Task offers the tasks that are there to try things with.
+TASKS_DEMO_TASKS = flag("DEMO_TASKS", True)
 #: Tasks that one viewer may start in a minute, and sockets that one may hold in a web process; 0: no limit.
 TASKS_STARTS_PER_MINUTE = number("STARTS_PER_MINUTE", 60 if PRODUCTION else 0, 0, 1_000_000)
 PROGRESS_MAX_SOCKETS = number("SOCKETS_PER_VISITOR", 100 if PRODUCTION else 0, 0, 1_000_000)

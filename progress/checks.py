@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from types import CellType
 
 from django.conf import settings
@@ -13,6 +14,7 @@ from django.utils.module_loading import import_string
 
 from . import defaults
 from .layer import ProgressChannelLayer
+from .own_address import OwnAddress
 from .redis import is_sentinel
 from .socket import progress_socket
 
@@ -97,6 +99,8 @@ def check_addresses(**_: object) -> list[CheckMessage]:
     try:
         reverse("progress:snapshot", args=["a"])
     except NoReverseMatch:
+        if any(map(_gives_an_address, settings.MIDDLEWARE)):
+            return [*found, *_check_sockets()]
         found.append(
             Error(
                 "No address leads to progress.urls: a bar could not be shown.",
@@ -106,6 +110,18 @@ def check_addresses(**_: object) -> list[CheckMessage]:
         )
     except (ImportError, ImproperlyConfigured):  # Django's own check says it
         pass
+    return [*found, *_check_sockets()]
+
+
+def _gives_an_address(middleware: str) -> bool:
+    with suppress(ImportError):  # Django says it
+        found = import_string(middleware)
+        return isinstance(found, type) and issubclass(found, OwnAddress)
+    return False
+
+
+def _check_sockets() -> list[CheckMessage]:
+    found: list[CheckMessage] = []
     named = getattr(settings, "ASGI_APPLICATION", None)
     if not named:
         project = str(getattr(settings, "ROOT_URLCONF", "project")).partition(".")[0]

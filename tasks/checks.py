@@ -131,8 +131,7 @@ def check_wiring(**_: object) -> list[CheckMessage]:
                 id="tasks.E018",
             )
         )
-    unknown = sorted(set(defaults.own()) - set(defaults.DEFAULTS))
-    if unknown:
+    if unknown := defaults.unknown():
         found.append(
             Error(
                 f"TASKS has {', '.join(map(repr, unknown))}, which nobody reads.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeGuard
 
+import django
 from django.conf import settings
 
 from progress import defaults as progress
@@ -24,6 +25,7 @@ DEFAULTS: Mapping[str, object] = {
     "REQUIRE_LOGIN": False,
     "STARTS_PER_MINUTE": 0,
     "KEEP_RUNS": "30d",
+    "DEMO_TASKS": True,
     "LONGEST_COUNTDOWN": None,
     "START_ALL": None,
     "START_WORKER": None,
@@ -43,6 +45,23 @@ def backends() -> list[str]:
 
 def _is_backend(value: object) -> TypeGuard[Mapping[str, object]]:
     return isinstance(value, Mapping) and "BACKEND" in value
+
+
+#: What Django 6 has where the setting is missing.
+IMMEDIATE = {"default": {"BACKEND": "django.tasks.backends.immediate.ImmediateBackend"}}
+
+
+def unknown() -> list[str]:
+    """What the project wrote into the dict and nobody reads."""
+    return sorted((set(own()) - set(DEFAULTS)) | set(getattr(settings, "TASKS_UNKNOWN", ())))
+
+
+def leave_backends() -> None:
+    """Since Django 6: of the dict leave what is Django's, which takes each entry for a backend."""
+    if django.VERSION < (6,) or not own():
+        return
+    settings.TASKS_UNKNOWN = unknown()
+    settings.TASKS = {name: value for name, value in given_in("TASKS").items() if _is_backend(value)} or IMMEDIATE
 
 
 def fill() -> None:
@@ -70,3 +89,4 @@ def fill() -> None:
     for key, default in DEFAULTS.items():
         if key != "BROKER_URL":
             put(f"TASKS_{key}", given.get(key, found.get(key, default)))
+    leave_backends()

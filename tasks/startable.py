@@ -69,6 +69,11 @@ def startable(form: type[forms.Form] = forms.Form) -> Callable[[T], T]:
     return register
 
 
+def unoffered(form: type[forms.Form] = forms.Form) -> Callable[[T], T]:
+    """In place of `startable`, for a task that is not offered after all."""
+    return lambda task: task
+
+
 def startables() -> dict[str, Startable]:
     """What Start Task offers, by name; the first one is what it starts when nobody says which."""
     found: dict[str, Startable] = {}

@@ -13,17 +13,20 @@ from .jobs.import_orders import import_orders
 from .jobs.long_running import long_running
 from .runs import bulk
 from .runs.prune import KEEP_RUNS, parse_age, prune
-from .startable import startable
+from .startable import startable, unoffered
+
+#: TASKS["DEMO_TASKS"]: whether Start Task offers the three tasks to try things with. They can always be called.
+_offered = startable if settings.TASKS_DEMO_TASKS else unoffered
 
 
-@startable(form=LongRunningForm)
+@_offered(form=LongRunningForm)
 @shared_task
 def long_running_task(steps: int = 100, delay: float = 0.1) -> dict[str, float]:
     """Take `steps` steps of `delay` seconds each."""
     return long_running(steps, delay)
 
 
-@startable()
+@_offered()
 @shared_task
 def demo_task() -> str:
     """Show steps, messages, a log and a result within a second."""
@@ -39,7 +42,7 @@ def act_on_runs(self: CeleryTask, action: str, words: dict[str, str], until: str
 bulk.register(lambda action, words, until: act_on_runs.delay(action, dict(words), until).id)
 
 
-@startable(form=ImportOrdersForm)
+@_offered(form=ImportOrdersForm)
 @shared_task
 def import_orders_task(orders: int = 300, delay: float = 0.1) -> dict[str, int]:
     """Import `orders` orders, `delay` seconds each; killed, it goes on where it was."""

@@ -28,6 +28,7 @@ OURS = (
 for name in OURS:
     os.environ.pop(name, None)
 os.environ["DEV_DIR"] = str(DEV_DIR)
+os.environ["DEMO_TASKS"] = "1"  # which the tests start
 os.environ["ENV_FILE"] = os.devnull  # nor what a person has put into .env
 os.environ["DJANGO_SETTINGS_MODULE"] = "django_starter.settings"
 if given := os.environ.get("TEST_DATABASE_URL"):  # a PostgreSQL server; SQLite without it
@@ -55,7 +56,10 @@ import pytest  # noqa: E402
 from django_starter.processes.guard import Guard  # noqa: E402
 from django_starter.processes.valkey import answers_ping, valkey_command  # noqa: E402
 
+from .downloads import DOWNLOADS  # noqa: E402
 from .waiting import wait_until  # noqa: E402
+
+collect_ignore_glob = [] if DOWNLOADS else ["*/test_download*"]
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,6 @@ import signal
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -18,15 +16,24 @@ from types import FrameType
 from django_starter import redis_file
 from django_starter.celery import app
 from django_starter.engines import worker_beside
-from django_starter.environment import BASE_DIR, DEFAULT_REDIS_URL, DEV_DIR, PROJECT, REDIS_URL_FILE, script_name
+from django_starter.environment import (
+    BASE_DIR,
+    DEFAULT_REDIS_URL,
+    DEV_DIR,
+    PORT_FILES,
+    PROJECT,
+    REDIS_URL_FILE,
+    script_name,
+)
 from django_starter.errors import Stopped, Trouble
 from django_starter.processes.flower import flower_prefix
 from django_starter.processes.guard import Guard
-from django_starter.processes.ports import free_port, is_free, port_of
+from django_starter.processes.ports import free_port, http_answers, is_free, port_of
 from django_starter.processes.settings import try_settings
 from django_starter.processes.valkey import VALKEY_FOLDER, answers_ping, shown, valkey_command
 
 from .changes import Changes
+from .deaths import Deaths, how, killed_by
 from .output import Output
 from .service import Service, end
 
@@ -62,6 +69,8 @@ class Supervisor:
         self._worker_is_new = False  # it was started with changed code and has not answered since
         self._asking: threading.Thread | None = None  # whether the worker is there
         self._answered = False
+        self._deaths = Deaths()
+        self._up = False
         self._waiting: list[Service] = []  # they could not run the changed code and wait for the next change
 
     def run(self) -> int:
@@ -125,7 +134,10 @@ class Supervisor:
         # For our children, and for our own ping of the worker.
         os.environ["REDIS_URL"] = url
         self._output.say(f"Redis: {self._redis_text}")
-        redis_file.leave(REDIS_URL_FILE, url)  # for the shells beside this one; it counts while this process lives
+        # For the shells beside this one; they count while this process lives.
+        redis_file.leave(REDIS_URL_FILE, url)
+        for name, port in (("PORT", self._port), ("FLOWER_PORT", self._flower_port)):
+            redis_file.leave(PORT_FILES[name], str(port))
 
     def _start_valkey(self) -> str:
         folder = VALKEY_FOLDER
@@ -205,6 +217,7 @@ class Supervisor:
     def _watch(self) -> None:
         """Until Stopped or Trouble: the web server reloads itself, the worker is reloaded here."""
         self._changes.start()
+        self._up = True
         while True:
             self._pause(0.2)
             if changed := self._changes.take():
@@ -230,7 +243,8 @@ class Supervisor:
         end(self._services, term=TERM, quit=QUIT, hurry=self._hurry.is_set)
         if self._redis:
             end([self._redis], term=REDIS_TERM, quit=0, hurry=self._hurry.is_set)
-        REDIS_URL_FILE.unlink(missing_ok=True)
+        for path in (REDIS_URL_FILE, *PORT_FILES.values()):
+            path.unlink(missing_ok=True)
         self._guard.close()
 
     # --- what they are told with --------------------------------------------------------------------------------
@@ -274,16 +288,26 @@ class Supervisor:
         if self._stop.wait(seconds):
             raise Stopped
         if self._redis and not self._redis.running:
-            raise Trouble(f"The embedded Valkey died ({how(self._redis)}), so everything else was stopped.")
+            raise Trouble(f"The embedded Valkey died ({how(self._redis.exit_code)}), so everything else was stopped.")
         for name, service in self._essential.items():
             if service.running or service in self._waiting:
                 continue
-            if service in self._reloading and (service.exit_code or 0) > 0 and self._changes.age() < CHANGE_TIMEOUT:
+            if (
+                service in self._reloading
+                and not killed_by(service.exit_code or 0)
+                and self._changes.age() < CHANGE_TIMEOUT
+            ):
                 # It ended by itself: code that is half written was saved. That is no reason to end the rest.
                 self._waiting.append(service)
                 self._output.say(f"{name} cannot run the changed code; it tries again at the next change.")
                 continue
-            raise Trouble(f"{name} died ({how(service)}), so everything else was stopped.")
+            if self._up and self._deaths.forgive(name):
+                how_it_died = how(service.exit_code)
+                service.kill()  # what it left behind holds its port
+                service.start()
+                self._output.say(f"{name} died ({how_it_died}): it was started again.")
+                continue
+            raise Trouble(f"{name} died ({how(service.exit_code)}), so everything else was stopped.")
 
     def _worker_answers(self) -> bool:
         """True once the worker has answered a ping over the broker. Asks until then, and never waits.
@@ -311,26 +335,6 @@ class Supervisor:
     def _near(self, path: Path) -> str:
         """`path` as a reader in the repository's root would write it."""
         return str(path.relative_to(BASE_DIR)) if path.is_relative_to(BASE_DIR) else str(path)
-
-
-def http_answers(port: int) -> bool:
-    """True if a web server answers on `port`, whatever it says."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy does not know our localhost
-    try:
-        opener.open(f"http://127.0.0.1:{port}/", timeout=1.5).close()
-    except urllib.error.HTTPError as error:
-        error.close()  # also an answer
-    except OSError:
-        return False
-    return True
-
-
-def how(service: Service) -> str:
-    """How a service ended: "exit code 1", "SIGKILL"."""
-    code = service.exit_code
-    if code is not None and code < 0:
-        return signal.Signals(-code).name
-    return f"exit code {code}"
 
 
 def main() -> int:

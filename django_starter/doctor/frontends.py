@@ -10,7 +10,7 @@ import time
 
 from django.conf import settings
 
-from django_starter.environment import number, text
+from django_starter.environment import server_port, text
 from django_starter.processes.flower import PASSWORD_FILE, USER
 from django_starter.processes.ports import answers, free_port
 from progress.messages import SOCKETS, CloseCode
@@ -31,11 +31,8 @@ RESTART_FLOWER = ".venv/bin/supervisorctl -c supervisord.conf restart services:f
 def ports(_: Context) -> Finding:
     """PORT and FLOWER_PORT are ours, or free."""
     texts = []
-    for name, default, is_ours, path in (
-        ("PORT", 8001, _is_ours, "/health/live"),
-        ("FLOWER_PORT", 8054, _is_flower, "/healthcheck"),
-    ):
-        port = number(name, default, 1, 65_535)
+    for name, is_ours, path in (("PORT", _is_ours, "/health/live"), ("FLOWER_PORT", _is_flower, "/healthcheck")):
+        port = server_port(name)
         here = Site.here()
         if name == "PORT":
             site = Site("http", here.host, port, here.name, here.path)

@@ -62,8 +62,8 @@ def packages(_: Context) -> Finding:
 
 def _requirements(path: Path) -> Iterator[Requirement]:
     """Those lines of the file that are meant for this machine."""
-    for line in path.read_text().splitlines():
-        if text := line.partition("#")[0].strip():
+    for line in path.read_text().replace("\\\n", " ").splitlines():
+        if text := line.partition("#")[0].partition(" --hash")[0].strip():
             requirement = Requirement(text)
             if requirement.marker is None or requirement.marker.evaluate():
                 yield requirement

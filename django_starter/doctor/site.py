@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from django_starter.environment import number, text
+from django_starter.environment import server_port, text
 
 #: Seconds that a server may take to connect, and between two pieces of its answer.
 HTTP_TIMEOUT = 3.0
@@ -39,7 +39,7 @@ class Site:
     @classmethod
     def here(cls) -> Site:
         """The one that BIND and PORT lead to, asked by a name that ALLOWED_HOSTS allows."""
-        host, port = text("BIND", "127.0.0.1").strip("[]"), number("PORT", 8001, 1, 65_535)
+        host, port = text("BIND", "127.0.0.1").strip("[]"), server_port("PORT")
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
         return cls("http", host, port, f"{_allowed_name()}:{port}", settings.FORCE_SCRIPT_NAME or "")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import socket
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -53,6 +55,18 @@ def answers(url: str) -> bool:
             return True
     except OSError:
         return False
+
+
+def http_answers(port: int) -> bool:
+    """True if a web server answers on `port`, whatever it says."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy does not know our localhost
+    try:
+        opener.open(f"http://127.0.0.1:{port}/", timeout=1.5).close()
+    except urllib.error.HTTPError as error:
+        error.close()  # also an answer
+    except OSError:
+        return False
+    return True
 
 
 def port_of(environ: Mapping[str, str], name: str, default: int) -> int:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
-from django_starter.environment import PROJECT, export, flag, number
+from django_starter import redis_file
+from django_starter.environment import PORT_FILES, PROJECT, export, flag, number
 from django_starter.processes.flower import USER, flower_password, flower_prefix
 
 
@@ -22,6 +24,8 @@ def main() -> None:
     if prefix := flower_prefix():
         os.environ["FLOWER_URL_PREFIX"] = prefix
     command = [sys.executable, "-m", "celery", "-A", PROJECT, "flower", "--logging=warning"]
+    with suppress(OSError):
+        os.set_inheritable(redis_file.leave(PORT_FILES["FLOWER_PORT"], os.environ["FLOWER_PORT"]), True)
     os.execv(command[0], command)
 
 

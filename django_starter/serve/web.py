@@ -7,7 +7,8 @@ import resource
 import sys
 from contextlib import suppress
 
-from django_starter.environment import PROJECT, choice, export, number, text
+from django_starter import redis_file
+from django_starter.environment import PORT_FILES, PORTS, PROJECT, choice, export, number, text
 
 APPLICATION = f"{PROJECT}.asgi:application"
 
@@ -75,7 +76,11 @@ def allow_many_files() -> None:
 
 def main() -> None:
     export()
-    command = web_command(choice("ASGI_SERVER", SERVERS), text("BIND", "127.0.0.1"), number("PORT", 8001, 1, 65_535))
+    port = number("PORT", PORTS["PORT"], 1, 65_535)
+    command = web_command(choice("ASGI_SERVER", SERVERS), text("BIND", "127.0.0.1"), port)
+    # For shells beside this one. The server inherits the lock, so the port counts for as long as it lives.
+    with suppress(OSError):  # a folder that cannot be written has no such shells
+        os.set_inheritable(redis_file.leave(PORT_FILES["PORT"], str(port)), True)
     allow_many_files()
     # A thread of a web process comes and goes; the pool keeps what it opened.
     os.environ.setdefault("DATABASE_POOL", str(POOL))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
 
+from progress.own_address import OwnAddress
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -20,13 +22,17 @@ class Person:
 _owner: contextvars.ContextVar[Callable[[], str] | None] = contextvars.ContextVar("progress_owner", default=None)
 
 
-class OwnerMiddleware:
-    """While a request is answered, what is started is its caller's. Below Django's AuthenticationMiddleware."""
+class OwnerMiddleware(OwnAddress):
+    """While a request is answered, what is started is its caller's. Below Django's AuthenticationMiddleware.
+
+    A project that does not include `progress.urls` has them below `/api/tasks/`.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        self.give(request)
         token = _owner.set(lambda: _key_of(request))
         try:
             return self.get_response(request)

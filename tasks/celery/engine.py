@@ -123,7 +123,10 @@ class CeleryEngine:
 
     def again(self, run: TaskRun) -> Start:
         """In the same queue, with the same priority."""
-        message = decoded(run)
+        try:
+            message = decoded(run)
+        except TypeError as error:
+            raise NotAccepted(f"The arguments of {run.name} cannot be read any more.") from error
         task: CeleryTask = current_app.tasks.get(run.name)
         if "carried" in message["options"]:
             task = UnknownTask(run.name, current_app)

@@ -1,4 +1,4 @@
-"""The Django application of report downloads. Its tables are the app `tasks`'s, where they were made."""
+"""The Django application of report downloads."""
 
 from django.apps import AppConfig
 
@@ -7,6 +7,7 @@ class DownloadsConfig(AppConfig):
     name = "tasks.downloads"
     label = "downloads"
     verbose_name = "Report downloads"
+    default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         from tasks.runs.prune import also_prune

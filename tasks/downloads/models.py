@@ -1,4 +1,4 @@
-"""What downloads leave in the database."""
+"""What downloads leave in the database. The app `tasks` made these tables once: they keep their names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Sales(models.Model):
     revenue = models.DecimalField(max_digits=15, decimal_places=4)
 
     class Meta:
-        app_label = "tasks"
+        db_table = "tasks_sales"
         verbose_name_plural = "sales"
         constraints = (models.UniqueConstraint(fields=["seller_id", "day", "product_id"], name="one_sales_row"),)
 
@@ -37,7 +37,7 @@ class Traffic(models.Model):
     pageviews = models.PositiveIntegerField()
 
     class Meta:
-        app_label = "tasks"
+        db_table = "tasks_traffic"
         verbose_name_plural = "traffic"
         constraints = (models.UniqueConstraint(fields=["seller_id", "day", "product_id"], name="one_traffic_row"),)
 
@@ -56,7 +56,7 @@ class SavedReport(models.Model):
     saved_at = models.DateTimeField(db_index=True)
 
     class Meta:
-        app_label = "tasks"
+        db_table = "tasks_savedreport"
         constraints = (models.UniqueConstraint(fields=["run_id", "seller_id", "day"], name="one_report_of_a_run"),)
 
     def __str__(self) -> str:
@@ -74,7 +74,7 @@ class ReportFile(models.Model):
     expires_at = models.DateTimeField(db_index=True)
 
     class Meta:
-        app_label = "tasks"
+        db_table = "tasks_reportfile"
         ordering = ("kind",)
 
     def __str__(self) -> str:

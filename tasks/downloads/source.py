@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -21,6 +22,7 @@ from progress.messages import Level
 
 from .report import BadReport, Report, read
 
+THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 #: Requests at the same time: as many as a polite client makes, and enough to hide a latency of 100 ms.
 AT_ONCE = 8
 #: Reports that are asked for or wait to be saved: while some are saved, no thread has to wait for work.
@@ -112,7 +114,7 @@ class Source:
             limits=httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE),
             headers={"Accept": "text/csv", "User-Agent": "django_starter"},
             # A proxy from the environment does not know our localhost.
-            trust_env=urlsplit(template).hostname not in ("localhost", "127.0.0.1", "::1"),
+            trust_env=urlsplit(template).hostname not in THIS_MACHINE,
         )
 
     def fetch(self, seller_id: str, day: date) -> Fetched:
@@ -227,6 +229,21 @@ def fetch_all(source: Source, todo: Iterable[tuple[str, date]]) -> Generator[Fet
     finally:
         source.stop()
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def nobody_here(template: str) -> str:
+    """Why no server of this machine takes connections at the source's address; "" for one that does, or is elsewhere.
+
+    Asked before a person waits: a server that is started meanwhile is no such fault of a network as is tried again.
+    """
+    parts = urlsplit(template)
+    if parts.hostname not in THIS_MACHINE:
+        return ""
+    try:
+        socket.create_connection((parts.hostname, parts.port or 80), timeout=1).close()
+    except OSError as error:
+        return str(error)
+    return ""
 
 
 def check_template(template: str) -> None:

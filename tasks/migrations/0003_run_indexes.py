@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tasks", "0002_report_downloads"),
+        ("tasks", "0002_one_while_active"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

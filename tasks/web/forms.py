@@ -22,7 +22,7 @@ class StartForm(forms.Form):
     def __init__(self, data: Mapping[str, object] | None = None, *, chosen: str = "") -> None:
         super().__init__(data)
         self._offered = startables()
-        default = next(iter(self._offered))
+        default = next(iter(self._offered), "")
         sent = chosen if data is None else str(data.get("task") or "")
         self.chosen = sent if sent in self._offered else default
         self.parts = {
@@ -37,6 +37,9 @@ class StartForm(forms.Form):
 
     def clean(self) -> dict[str, object]:
         """The arguments of the chosen task, with their errors."""
+        if not self.parts:
+            self.errors["task"] = self.error_class(["No task is offered here: none is @startable."])
+            return {}
         part = self.parts[self.chosen]
         self.errors.update(part.errors)
         for name, field in part.fields.items():

@@ -14,6 +14,7 @@ from django.shortcuts import resolve_url
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from progress.own_address import OwnAddress
 from tasks.runs.owner import Owner, enter, leave
 
 from .requests import wants_json
@@ -21,13 +22,14 @@ from .requests import wants_json
 View: TypeAlias = Callable[..., HttpResponseBase]
 
 
-class OwnerMiddleware:
+class OwnerMiddleware(OwnAddress):
     """While a request is answered, what is started is its owner's: a plain `.delay()` in a view knows its owner."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        self.give(request)
         token = enter(Owner(request.user, request.session))
         try:
             return self.get_response(request)

@@ -25,11 +25,25 @@ def wheel(tmp_path_factory) -> Path:
 def site(wheel, tmp_path_factory) -> Path:
     """A folder for PYTHONPATH with the wheel's packages; what they depend on is in the tests' environment."""
     folder = tmp_path_factory.mktemp("site")
-    run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), str(wheel)],
-        cwd=folder,
-    )
+    install(wheel, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def namespaced_site(tmp_path_factory) -> Path:
+    """The same with both packages below one name, and in their place a package `progress` as PyPI has one."""
+    folder = tmp_path_factory.mktemp("namespaced")
+    install(ROOT, folder, NAMESPACED="1")
+    assert {path.name for path in folder.iterdir() if ".dist-info" not in path.name} == {"django_starter_tasks"}
+    (folder / "progress").mkdir()
+    (folder / "progress" / "__init__.py").touch()
+    (folder / "progress" / "bar.py").write_text('Bar = "the bar of PyPI"\n')
+    return folder
+
+
+def install(what: Path, folder: Path, **more: str) -> None:
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), str(what)]
+    run(command, folder, {**os.environ, **more})
 
 
 def environment(site: Path) -> dict[str, str]:

@@ -288,7 +288,7 @@ def test_where_celery_is_eager_it_is_done_at_once():
 # --- optional ---------------------------------------------------------------------------------------------------------
 
 WITHOUT = """
-import sys
+import importlib.util, sys
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
@@ -300,7 +300,9 @@ import django
 django.setup()
 from django.core.management import call_command
 call_command("check")
-import django_starter.asgi, django_starter.celery, tasks.tasks, tasks.celery.heart, tasks.downloads.tasks
+import django_starter.asgi, django_starter.celery, tasks.tasks, tasks.celery.heart
+if importlib.util.find_spec("tasks.downloads"):
+    import tasks.downloads.tasks
 found = [name for name in sys.modules if name.startswith(("tasks.huey", "tasks.django_tasks", "huey", "django_tasks"))]
 print("found", found)
 """

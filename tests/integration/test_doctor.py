@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.conf import settings as django_settings
-from django.contrib.auth.models import User
+from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
@@ -23,6 +23,8 @@ from tasks.web.access import Viewer
 from tasks.web.source import _viewers
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+User = get_user_model()
 
 
 @pytest.fixture

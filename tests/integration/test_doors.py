@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.core.files.base import ContentFile
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from progress.client_frames import CLIENT_FRAMES
 from progress.routing import websocket_urlpatterns
-from tasks.downloads import files
-from tasks.downloads.models import ReportFile
-from tasks.downloads.tasks import download_reports
 from tasks.models import State, TaskRun
 from tasks.web.feeds import _FEEDS
+from tests.downloads import DOWNLOADS
 
 from .people import signed_in, started
 from .sockets import HOST, Tab, make_hub
@@ -35,15 +32,10 @@ PEOPLE = ("owner", "stranger", "staff", "signed out", "deactivated", "other orig
 
 
 @pytest.fixture(autouse=True)
-def site(settings, tmp_path):
+def site(settings):
     """A site in the open, as ALLOWED_HOSTS makes it, but for https."""
     settings.TASKS_REQUIRE_LOGIN = True
     settings.PRODUCTION = True
-    settings.DOWNLOAD_STORAGE = {}
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "downloads": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": str(tmp_path)}},
-    }
 
 
 class Scene:
@@ -66,40 +58,13 @@ class Scene:
         return str(cookie.value) if cookie else ""
 
     def end(self) -> None:
-        """The run has ended, as a download in which a day is missing."""
-        now = timezone.now()
-        TaskRun.objects.filter(pk=self.run).update(
-            state=State.SUCCESS,
-            finished_at=now,
-            name=download_reports.name,
-            message={
-                "args": [],
-                "kwargs": {
-                    "launcher": "Ann",
-                    "sellers": ["S1"],
-                    "start_date": "2026-01-01",
-                    "end_date": "2026-01-02",
-                },
-                "options": {},
-            },
-            result={"days_failed": 1},
-        )
-
-    def keep_file(self) -> None:
-        """The run has made a file."""
-        name = files.storage().save("one.csv", ContentFile(b"a,b\r\n"))
-        ReportFile.objects.create(
-            run_id=self.run, kind="csv", name=name, filename="one.csv", size=5, expires_at=now_and(days=1)
-        )
+        """The run has ended."""
+        TaskRun.objects.filter(pk=self.run).update(state=State.SUCCESS, finished_at=timezone.now())
 
     def state(self) -> list[Any]:
         """What a request may change."""
         columns = ("pk", "state", "cancel_requested_at", "owner_id")
         return [*TaskRun.objects.order_by("pk").values_list(*columns), get_user_model().objects.count()]
-
-
-def now_and(**more: int) -> Any:
-    return timezone.now() + timedelta(**more)
 
 
 def addresses(resolver: URLResolver, prefix: str = "") -> Iterator[str]:
@@ -111,7 +76,12 @@ def addresses(resolver: URLResolver, prefix: str = "") -> Iterator[str]:
 
 
 Prepare = Callable[[Scene], object]
+#: The doors of report downloads, where the site has them.
+MORE: Any = import_module("tests.integration.download_doors") if DOWNLOADS else None
 RUN = "<task_id:task_id>"
+#: The admin's pages of users, and of those apps that have some.
+USER = get_user_model()._meta.label_lower.replace(".", "/")
+APPS = next(address for address in addresses(get_resolver()) if "app_label" in address)
 NOBODY_MAY = "404 404 404 404 404 404"
 FOR_EVERYBODY = "200 200 200 200 200 200"
 FOR_THE_SIGNED_IN = "200 200 200 302 302 200"
@@ -133,9 +103,7 @@ TABLE: dict[tuple[str, str], str] = {
     ("GET", f"tasks/{RUN}/"): "200 404 200 302 302 200",
     ("POST", f"tasks/{RUN}/cancel/"): "302! 404 302! 302 302 403",
     ("POST", f"tasks/{RUN}/retry/"): "302! 404 302! 302 302 403",
-    ("POST", "downloads/"): "303! 303! 303! 302 302 403",
-    ("POST", f"downloads/{RUN}/missing/"): "302! 404 302! 302 302 403",
-    ("GET", f"downloads/{RUN}/<slug:kind>/"): "200 404 404 302 302 200",
+    **(MORE.TABLE if MORE else {}),
     ("GET", "login/"): FOR_EVERYBODY,
     ("POST", "login/"): "200 200 200 200 200 403",
     ("POST", "logout/"): "302 302 302 302 302 403",
@@ -151,12 +119,12 @@ TABLE: dict[tuple[str, str], str] = {
     ("GET", "admin/autocomplete/"): ADMIN,
     ("GET", "admin/jsi18n/"): "302 302 200 302 302 302",
     ("GET", "admin/r/<path:content_type_id>/<path:object_id>/"): "302 302 404 302 302 302",
-    ("GET", "admin/^(?P<app_label>auth|tasks)/$"): "302 302 404 302 302 302",
+    ("GET", APPS): "302 302 404 302 302 302",
     ("GET", "admin/(?P<url>.*)$"): "302 302 404 302 302 302",
-    ("GET", "admin/auth/user/<id>/password/"): ADMIN,
+    ("GET", f"admin/{USER}/<id>/password/"): ADMIN,
     **{
         ("GET", f"admin/{model}/{page}"): ADMIN
-        for model in ("auth/group", "auth/user", "tasks/taskrun")
+        for model in ("auth/group", USER, "tasks/taskrun")
         for page in (
             *("", "add/"),
             *(f"<path:object_id>/{page}/" for page in ("history", "delete", "change")),
@@ -164,28 +132,27 @@ TABLE: dict[tuple[str, str], str] = {
     },
     **{
         ("GET", f"admin/{model}/<path:object_id>/"): "302 302 302 302 302 302"  # to …/change/
-        for model in ("auth/group", "auth/user", "tasks/taskrun")
+        for model in ("auth/group", USER, "tasks/taskrun")
     },
 }
 
 #: What stands in the place of an address's parts, where it is not the run.
 PARTS = {
-    "<slug:kind>": "csv",
+    **(MORE.PARTS if MORE else {}),
     "<path:content_type_id>": "1",
-    "^(?P<app_label>auth|tasks)/$": "auth/",
+    APPS.removeprefix("admin/"): "auth/",
     "(?P<url>.*)$": "nothing/",
 }
 FORMS: dict[str, dict[str, str]] = {
     "runs/": {"action": "cancel", "confirmed": "1"},
     "schedules/": {"action": "run", "entry": "prune-ended-runs"},
     "tasks/start/": {"steps": "1", "delay": "0"},
-    "downloads/": {"launcher": "Ann", "seller_id": "S1", "start_date": "2026-01-01", "end_date": "2026-01-02"},
+    **(MORE.FORMS if MORE else {}),
     "login/": {"username": "owner", "password": "wrong"},
 }
 PREPARE: dict[str, Prepare] = {
     f"tasks/{RUN}/retry/": Scene.end,
-    f"downloads/{RUN}/missing/": Scene.end,
-    f"downloads/{RUN}/<slug:kind>/": Scene.keep_file,
+    **(MORE.PREPARE if MORE else {}),
 }
 
 
@@ -202,8 +169,8 @@ def test_every_address_has_a_row():
 def test_each_address_answers_each_person_as_the_table_says(method, address):
     scene = Scene()
     PREPARE.get(address, lambda scene: None)(scene)
-    objects = {"group": str(scene.group.pk), "user": str(scene.user.pk)}
-    object_id = next((pk for name, pk in objects.items() if f"auth/{name}/" in address), scene.run)
+    objects = {"auth/group": str(scene.group.pk), USER: str(scene.user.pk)}
+    object_id = next((pk for name, pk in objects.items() if f"{name}/" in address), scene.run)
     parts = {RUN: scene.run, "<path:object_id>": object_id, "<id>": str(scene.user.pk), **PARTS}
     path = address
     for part, value in parts.items():

@@ -16,6 +16,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 import progress
+from django_starter.processes.ports import free_port
 from progress import Cancelled
 from progress.active import activate, deactivate
 from progress.flusher import Flusher
@@ -351,3 +352,12 @@ def test_the_command_goes_on_where_it_was_interrupted(source, monkeypatch, capsy
 def test_the_command_says_what_is_wrong(source, arguments, said):
     with pytest.raises(CommandError, match=said):
         call_command("download", *arguments)
+
+
+def test_the_command_says_at_once_that_there_is_no_server(settings):
+    settings.DOWNLOAD_SOURCE_URL = f"http://127.0.0.1:{free_port()}/sample-source/{{seller_id}}/{{day}}.csv"
+    with pytest.raises(CommandError) as said:
+        call_command("download", FIRST, LAST, "A", "--launcher", "me")
+    for word in (settings.DOWNLOAD_SOURCE_URL.split("/sample")[0], "./start_dev.sh", "PORT", "DOWNLOAD_SOURCE_URL"):
+        assert word in str(said.value)
+    assert not SavedReport.objects.exists()

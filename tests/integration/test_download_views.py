@@ -9,8 +9,9 @@ import io
 import json
 import re
 import threading
+from collections.abc import AsyncGenerator
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.core.files.base import ContentFile
@@ -373,7 +374,7 @@ async def test_a_file_is_closed_whenever_its_client_leaves(monkeypatch, when):
         opened.gate.set()
     elif when == "after the first piece":
         await anext(pieces)
-        await pieces.aclose()  # type: ignore[attr-defined]
+        await cast(AsyncGenerator[bytes], pieces).aclose()
     else:
         assert len(b"".join([piece async for piece in pieces])) == 700_000
     async with asyncio.timeout(5):

@@ -18,6 +18,7 @@ from progress.messages import dumps
 from progress.record import get_record
 from tasks.models import State, TaskRun
 from tasks.web import feeds
+from tests.downloads import of_downloads
 
 from .people import signed_in, started, visitor
 
@@ -216,7 +217,7 @@ def test_the_feed_says_whether_there_are_more(monkeypatch):
 
 # --- what is gone ----------------------------------------------------------------------------------------------------
 
-BUTTONS = ["/tasks/{}/cancel/", "/tasks/{}/retry/", "/downloads/{}/missing/"]
+BUTTONS = ["/tasks/{}/cancel/", "/tasks/{}/retry/", *of_downloads("/downloads/{}/missing/")]
 
 
 @pytest.mark.parametrize("button", BUTTONS)

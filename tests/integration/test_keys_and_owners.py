@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks import runs
-from tasks.downloads.tasks import download_reports
 from tasks.models import TaskRun
 from tasks.tasks import demo_task, long_running_task
 from tasks.web import limits
@@ -26,12 +25,6 @@ pytestmark = pytest.mark.django_db
 demo: Any = demo_task
 long: Any = long_running_task
 PASSWORD = "a long enough one"
-DOWNLOAD = {"launcher": "Ann", "seller_id": "S1", "start_date": "2026-01-01", "end_date": "2026-01-02"}
-
-
-def download(client: Client, body: dict[str, Any], key: str) -> Any:
-    headers = {"Idempotency-Key": key}
-    return client.post("/downloads/", json.dumps(body), content_type="application/json", headers=headers)
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------
@@ -41,10 +34,9 @@ def test_one_key_of_two_tasks_starts_both():
     alice = signed_in("alice")
     one = start(alice, {"task": "long_running_task", "steps": 2}, **{"Idempotency-Key": "k"})
     two = start(alice, {"task": "demo_task"}, **{"Idempotency-Key": "k"})
-    three = download(alice, DOWNLOAD, "k")
-    assert [one.status_code, two.status_code, three.status_code] == [202, 202, 202]
-    names = {TaskRun.objects.get(pk=answer.json()["task_id"]).name for answer in (one, two, three)}
-    assert names == {long_running_task.name, demo_task.name, download_reports.name}
+    assert [one.status_code, two.status_code] == [202, 202]
+    names = {TaskRun.objects.get(pk=answer.json()["task_id"]).name for answer in (one, two)}
+    assert names == {long_running_task.name, demo_task.name}
     again = start(alice, {"task": "demo_task"}, **{"Idempotency-Key": "k"})
     assert again.json()["task_id"] == two.json()["task_id"]
 
@@ -60,16 +52,6 @@ def test_one_key_with_other_arguments_is_409_and_says_so(body, other):
     assert (first.status_code, answer.status_code) == (202, 409)
     assert "other arguments" in answer.json()["errors"]["Idempotency-Key"][0]
     assert start(alice, body, **{"Idempotency-Key": "k"}).json()["task_id"] == first.json()["task_id"]
-    assert TaskRun.objects.count() == 1
-
-
-def test_one_key_with_other_arguments_of_a_download_is_409():
-    alice = signed_in("alice")
-    assert download(alice, DOWNLOAD, "k").status_code == 202
-    answer = download(alice, {**DOWNLOAD, "seller_id": "S2"}, "k")
-    assert answer.status_code == 409
-    assert "other arguments" in answer.json()["errors"]["Idempotency-Key"][0]
-    assert download(alice, DOWNLOAD, "k").status_code == 202
     assert TaskRun.objects.count() == 1
 
 
@@ -156,13 +138,11 @@ def test_keys_go_along_and_those_of_the_user_stay():
     alice = visitor()
     body = {"steps": 2}
     first = start(alice, body, **{"Idempotency-Key": "k"}).json()["task_id"]
-    both = download(alice, DOWNLOAD, "d").json()["task_id"]
     clashes = start(alice, {"task": "demo_task"}, **{"Idempotency-Key": "c"}).json()["task_id"]
     other = signed_in("alice")
     own = start(other, {"task": "demo_task"}, **{"Idempotency-Key": "c"}).json()["task_id"]
     sign_in(alice, "alice")
     assert start(alice, body, **{"Idempotency-Key": "k"}).json()["task_id"] == first
-    assert download(alice, DOWNLOAD, "another").json()["task_id"] == both  # while it is active
     assert start(alice, {"task": "demo_task"}, **{"Idempotency-Key": "c"}).json()["task_id"] == own != clashes
     assert TaskRun.objects.get(pk=clashes).owner == TaskRun.objects.get(pk=own).owner
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from celery import Celery, signals
 from celery.app.trace import build_tracer
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
@@ -24,6 +25,8 @@ from progress.source import NOBODY, Handshake, OpenSocket
 from progress.state import merge
 
 pytestmark = pytest.mark.django_db
+
+User = get_user_model()
 
 app: Any = Celery("plain", broker="memory://", backend="cache+memory://", set_as_current=False)
 

@@ -405,7 +405,7 @@ UNORDERED: dict[str, Callable[[], Any]] = {
     "by a relation": lambda: TaskRun.objects.order_by("owner__username", "pk"),
     "values without the key": lambda: User.objects.order_by("pk").values("username"),
     "a union": lambda: User.objects.order_by("pk").union(User.objects.all()),
-    "raw": lambda: User.objects.raw("SELECT * FROM auth_user"),
+    "raw": lambda: User.objects.raw(f"SELECT * FROM {User._meta.db_table}"),
     "the manager": lambda: User.objects,
 }
 

@@ -13,6 +13,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from django_starter.asgi import application
 from django_starter.readable import UTF8
+from tests.downloads import of_downloads
 
 from .people import signed_in, started, visitor
 
@@ -68,7 +69,7 @@ BODIES: dict[str, tuple[str, bytes]] = {
 }
 
 
-@pytest.mark.parametrize("path", ["/tasks/start/", "/downloads/"])
+@pytest.mark.parametrize("path", ["/tasks/start/", *of_downloads("/downloads/")])
 @pytest.mark.parametrize("accept", [JSON, "text/html"])
 @pytest.mark.parametrize(("kind", "body"), BODIES.values(), ids=BODIES)
 def test_a_body_that_cannot_be_read_is_refused(path, accept, kind, body):
@@ -96,7 +97,8 @@ PARTS_OF_A_FORM = [
 @pytest.mark.parametrize("body", PARTS_OF_A_FORM)
 def test_a_form_of_strange_parts_is_a_form(body):
     assert Client().generic("POST", "/tasks/start/", body, PARTS).status_code in (302, 400)
-    assert Client().generic("POST", "/downloads/", body, PARTS).status_code == 400
+    for path in of_downloads("/downloads/"):
+        assert Client().generic("POST", path, body, PARTS).status_code == 400
 
 
 def addresses(patterns: Any, before: str = "") -> list[str]:

@@ -188,7 +188,7 @@ def staff(stack) -> tuple[str, str]:
     """The name and password of a member of staff."""
     account = ("sarah", "a long password")
     make = f"User.objects.create_user({account[0]!r}, password={account[1]!r}, is_staff=True)"
-    stack.shell(f"from django.contrib.auth.models import User; {make}")
+    stack.shell(f"from django.contrib.auth import get_user_model; User = get_user_model(); {make}")
     return account
 
 

@@ -29,14 +29,14 @@ from .visitor import Visitor
 PASSWORD = "only-for-this-test"
 #: Calls the doctor, and says whether the database holds as much as before.
 CALL_AND_COUNT = """
-from django.contrib.auth.models import User
+from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from tasks.models import TaskRun
 
 def held():
     sessions = Session.objects.exclude(session_key="written-by-health-ready")  # the web server's, one for ever
-    return [rows.count() for rows in (User.objects, sessions, TaskRun.objects)]
+    return [rows.count() for rows in (get_user_model().objects, sessions, TaskRun.objects)]
 
 before = held()
 call_command("doctor")

@@ -15,9 +15,9 @@ from .visitor import Visitor
 #: Makes a user of two runs' visitor, and 53 copies of the second run.
 MAKE_CAROL = """
 import copy, uuid
-from django.contrib.auth.models import User
+from django.contrib.auth import get_user_model
 from tasks.models import TaskRun
-carol = User.objects.create_user({name!r}, password={password!r})
+carol = get_user_model().objects.create_user({name!r}, password={password!r})
 TaskRun.objects.filter(pk__in={runs!r}).update(owner=carol)
 run = TaskRun.objects.defer(None).get(pk={runs!r}[1])  # copied whole
 copies = [copy.copy(run) for _ in range(53)]

@@ -90,7 +90,7 @@ def test_a_page_of_another_origin_may_not_open_a_socket(site, alice, task_id, or
 def accounts(site) -> None:
     """carol, and sarah of the staff."""
     site.shell(
-        "from django.contrib.auth.models import User; "
+        "from django.contrib.auth import get_user_model; User = get_user_model(); "
         "User.objects.create_user('carol', password='a long password'); "
         "User.objects.create_user('sarah', password='a long password', is_staff=True)"
     )
@@ -124,7 +124,8 @@ def test_whoever_is_staff_no_more_sees_and_does_nothing_more_of_others(site, acc
     for watcher in (alone, many):
         watcher.wait_snapshot()
     site.shell(
-        "from django.contrib.auth.models import User; User.objects.filter(username='sarah').update(is_staff=False)"
+        "from django.contrib.auth import get_user_model; "
+        "get_user_model().objects.filter(username='sarah').update(is_staff=False)"
     )
     with contextlib.suppress(ConnectionClosed):  # it may have been noticed meanwhile
         many.send({"type": "cancel", "task_id": task_id})

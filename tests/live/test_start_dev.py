@@ -15,9 +15,10 @@ import pytest
 from django_starter import redis_file
 from django_starter.processes.ports import free_port
 from django_starter.processes.valkey import answers_ping
+from tests.downloads import DOWNLOADS
 from tests.waiting import wait_until
 
-from .dev_script import DevScript
+from .dev_script import DevScript, command_line
 from .stack import ROOT
 from .visitor import Visitor
 
@@ -63,6 +64,8 @@ def test_everything_answers_and_ctrl_c_ends_everything_though_a_task_runs(start_
     redis_url = redis_file.read(script.dev_dir / "redis_url")
     assert answers_ping(redis_url)
     assert redis_url in script.output()
+    ports = [redis_file.read(script.dev_dir / name) for name in ("port", "flower_port")]
+    assert ports == [script.port, script.flower_port]  # for `manage.py doctor` and `download` in another shell
     assert stat.S_IMODE((script.dev_dir / "redis_url").stat().st_mode) == 0o600
     assert "\033[" not in script.output()  # no colours in a file
 
@@ -83,6 +86,7 @@ def test_everything_answers_and_ctrl_c_ends_everything_though_a_task_runs(start_
     assert not (script.dev_dir / "redis_url").exists()
 
 
+@pytest.mark.skipif(not DOWNLOADS, reason="this site has no downloads")
 def test_with_huey_a_download_waits_for_huey_s_worker_which_runs_as_well(start_dev):
     script = start_dev(DOWNLOADS_ENGINE="huey").start().wait_ready()
     visitor = Visitor(script.url)
@@ -102,14 +106,24 @@ def test_with_huey_a_download_waits_for_huey_s_worker_which_runs_as_well(start_d
     assert script.processes() == []
 
 
-def test_the_death_of_the_web_server_ends_everything(start_dev):
+def test_a_worker_and_a_web_server_that_are_killed_come_back_and_a_line_says_so(start_dev):
     script = start_dev().start().wait_ready()
+    visitor = Visitor(script.url)
+    task_id = visitor.start_task(steps=300, delay=0.1)
+    wait_until(lambda: visitor.task(task_id)["state"] == "STARTED", 20, "the task runs")
 
-    script.process("runserver").kill()
+    # Its parent, and the one that serves, whose parent passes on how it ended.
+    for name, words in (("worker", ("celery", "worker", "-n")), ("web server", ("runserver",)), ("web server", ())):
+        before, said = len(script.output()), f"The {name} died (SIGKILL): it was started again."
+        processes = [one for one in script.processes() if "runserver" in command_line(one)]
+        victim = script.process(*words) if words else max(processes, key=lambda process: process.pid)
+        victim.kill()
+        script.wait_for_line(said, 2, after=before)
+        wait_until(lambda: answers(script), 40, lambda: f"the page is back:\n{script.output()}")
 
-    assert script.wait_exit(BOUND) == 1
-    assert script.processes() == []
-    assert "The web server died (SIGKILL)" in last_line(script)
+    wait_until(lambda: visitor.task(task_id)["lost"] == 1, 40, "the task runs again")
+    visitor.close()
+    assert script.exit_code is None
 
 
 def test_the_death_of_the_worker_ends_everything(start_dev):

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from django_starter.dev.deaths import MOST, WITHIN, Deaths, how, killed_by
 from django_starter.errors import Trouble
 from django_starter.processes.ports import free_port, is_free, port_of
 from django_starter.processes.valkey import answers_ping, shown, valkey_command
@@ -49,6 +50,23 @@ def test_the_embedded_server_keeps_what_it_was_given(tmp_path):
 
     for option in ("--bind 127.0.0.1", "--appendonly yes", "--maxmemory-policy noeviction", f"--dir {tmp_path}"):
         assert option in command
+
+
+def test_a_service_may_die_some_times_and_not_again_and_again():
+    now = [0.0]
+    deaths = Deaths(lambda: now[0])
+    assert [deaths.forgive("web") for _ in range(MOST + 1)] == [True] * MOST + [False]
+    assert deaths.forgive("worker")
+    now[0] += WITHIN
+    assert deaths.forgive("web")
+
+
+@pytest.mark.parametrize(
+    ("code", "name"), [(-9, "SIGKILL"), (247, "SIGKILL"), (137, "SIGKILL"), (241, "SIGTERM"), (0, ""), (1, ""), (3, "")]
+)
+def test_how_a_service_ended_is_told_also_when_its_parent_tells_it(code, name):
+    assert (found.name if (found := killed_by(code)) else "") == name
+    assert how(code) == (name or f"exit code {code}")
 
 
 def test_a_server_that_is_not_there_does_not_answer():

@@ -11,7 +11,7 @@ from typing import ClassVar
 import pytest
 from django.core.management.color import color_style
 
-from django_starter.doctor import checklist, frontends, servers
+from django_starter.doctor import checklist, frontends, machine, servers
 from django_starter.doctor.checklist import Check, run_checks
 from django_starter.doctor.context import Context
 from django_starter.doctor.finding import Finding, failed, ok, skipped
@@ -210,3 +210,12 @@ def test_a_socket_that_is_refused(sick, status, detail, hint):
     Sick.says["/ws/progress/a-run/"] = (status, "")
     found = frontends.socket(sick)
     assert (found.status, detail in found.detail, hint in found.hint) == ("failed", True, True), found
+
+
+def test_pins_are_read_with_their_hashes_and_markers(tmp_path):
+    file = tmp_path / "requirements.txt"
+    file.write_text(
+        "# made by a program\namqp==5.4.2 \\\n    --hash=sha256:93 \\\n    --hash=sha256:e6\n"
+        "old==1.0 ; python_version < '3' \\\n    --hash=sha256:00\nplain==2  # why\n"
+    )
+    assert [str(one) for one in machine._requirements(file)] == ["amqp==5.4.2", "plain==2"]

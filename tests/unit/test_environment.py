@@ -140,7 +140,7 @@ def names_in(path: Path) -> set[str]:
 def test_the_example_names_everything_that_is_read_and_nothing_else():
     read = set()
     for path in (ROOT / "django_starter").rglob("*.py"):
-        pattern = r"\b(?:text|flag|number|words|choice|address|json_object)\(\s*\"([A-Z_]+)\""
+        pattern = r"\b(?:text|flag|number|words|choice|address|json_object|server_port)\(\s*\"([A-Z_]+)\""
         read |= set(re.findall(pattern, path.read_text()))
     read -= {"EMBEDDED_VALKEY", "VALKEY_PORT", "DATABASE_POOL", "X"}  # the start script's own
     assert read - names_in(ROOT / ".env.example") == set()

@@ -18,6 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "doctor": {"processes"},
     "management": {"doctor"},
     "postgresql": set(),
+    "new": set(),
 }
 #: A file with more lines has more than one idea.
 MOST_LINES = 350

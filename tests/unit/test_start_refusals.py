@@ -15,6 +15,7 @@ from django_starter.errors import Trouble
 from django_starter.processes.settings import try_settings
 from django_starter.serve.__main__ import refuse_unfit_services
 from django_starter.serve.orphans import end_orphans, orphans
+from tests.downloads import of_downloads
 from tests.live.stack import ROOT
 from tests.waiting import wait_until
 
@@ -29,7 +30,8 @@ SETTINGS = [
         "STARTS_PER_MINUTE=x",
     ),
     *("DATABASE_URL=mysql://x", "DATABASE_URL=postgres://u:p@host:port/x", "REDIS_URL=foo", "REDIS_URL=http://x"),
-    *("BROKER_URL=kafka://x", "DOWNLOAD_STORAGE_OPTIONS={", "DOWNLOAD_MAX_DAYS=0", "SOCKETS_PER_VISITOR=many"),
+    *("BROKER_URL=kafka://x", "SOCKETS_PER_VISITOR=many"),
+    *of_downloads("DOWNLOAD_STORAGE_OPTIONS={", "DOWNLOAD_MAX_DAYS=0"),
     "ALLOWED_HOSTS=tasks.example.com",  # without a SECRET_KEY
 ]
 

@@ -60,7 +60,7 @@ SETTINGS = [
     ("progress.E007", {"CHANNEL_LAYERS": {"default": {"BACKEND": "shop.layers.Nothing"}}}, LAYER),
     ("progress.E008", {"CHANNEL_LAYERS": layer(hosts=["redis://elsewhere/0"])}, "layer_host"),
     ("progress.E008", {"CHANNEL_LAYERS": layer(hosts=[{"address": "redis://elsewhere/0"}])}, "layer_host"),
-    ("progress.E009", {"ROOT_URLCONF": __name__}, 'path("api/tasks/", include("progress.urls"))'),
+    ("progress.E009", {"MIDDLEWARE": [], "ROOT_URLCONF": __name__}, 'path("api/tasks/", include("progress.urls"))'),
     ("progress.E011", {"PROGRESS_SOURCE": defaults.SOURCE}, "progress.live.owner.OwnerMiddleware"),
     ("progress.E010", {"ASGI_APPLICATION": None}, 'ASGI_APPLICATION = "django_starter.asgi.application"'),
     ("progress.E010", {"ASGI_APPLICATION": "shop.asgi.application"}, "with_progress(get_asgi_application())"),

@@ -22,7 +22,7 @@ def test_two_hundred_good_runs_do_not_notice_a_bad_row_of_every_kind(new_stack, 
     stack = new_stack().start(workers=0)
     table = rows(stack)
     make = "User.objects.create_user('sarah', password='a long password', is_staff=True)"
-    stack.shell(f"from django.contrib.auth.models import User; {make}")
+    stack.shell(f"from django.contrib.auth import get_user_model; User = get_user_model(); {make}")
     stack.visitor("sarah").post("/login/", {"username": "sarah", "password": "a long password"})
     good, _ = start_many(stack, GOOD, "counted", seconds=0.05)
     bad = insert(table, stack.visitor().cookie("sessionid"), postgres="DATABASE_URL" in stack.env)

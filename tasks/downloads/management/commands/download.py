@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from progress.terminal import in_terminal
@@ -12,6 +14,7 @@ from tasks.downloads.files import ready, storage
 from tasks.downloads.form import DownloadForm
 from tasks.downloads.job import DownloadFailed, download
 from tasks.downloads.models import SavedReport
+from tasks.downloads.source import nobody_here
 
 
 class Command(BaseCommand):
@@ -33,6 +36,12 @@ class Command(BaseCommand):
         form = DownloadForm({**days, "launcher": launcher, "seller_id": ",".join(sellers)})
         if not form.is_valid():
             raise CommandError(" ".join(sentence for errors in form.errors.values() for sentence in map(str, errors)))
+        if why := nobody_here(settings.DOWNLOAD_SOURCE_URL):
+            place = "://".join(urlsplit(settings.DOWNLOAD_SOURCE_URL)[:2])
+            raise CommandError(
+                f"No server answers at {place}, where the reports come from ({why}). "
+                f"Start it ({settings.TASKS_START_ALL}), name its PORT, or set DOWNLOAD_SOURCE_URL."
+            )
         wanted = form.wanted()
         # The same request has the same id, so what an interrupted one saved is found again.
         asked = json.dumps({**wanted.as_arguments(), "launcher": ""}).encode()

@@ -1,0 +1,8 @@
+"""Users in Django's admin, as Django shows its own."""
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+
+from .models import User
+
+admin.site.register(User, UserAdmin)
