@@ -22,8 +22,10 @@ from .environment import (
     json_object,
     number,
     redis_url,
+    release,
     script_name,
     secret_key,
+    site_url,
     text,
     words,
 )
@@ -169,6 +171,15 @@ DOWNLOAD_KEEP_DAYS = number("DOWNLOAD_KEEP_DAYS", 7, 1, 3_650)
 #: between.
 NOTIFY_URLS = text("NOTIFY_URLS").split()
 
+# --- alerts ---------------------------------------------------------------------------------------------------------
+
+#: Who is told of trouble, once when it begins and once when it is over: addresses of Apprise, with spaces between.
+TASKS_ALERT_URLS = text("ALERT_URLS").split()
+#: Seconds that the oldest of a queue may wait.
+TASKS_ALERT_WAIT = number("ALERT_WAIT", 300, 1, 7 * 24 * 3600)
+#: Where people find the pages, for links in what is told. By default the first origin, or host, that is let in.
+TASKS_SITE_URL = site_url(CSRF_TRUSTED_ORIGINS, ALLOWED_HOSTS, FORCE_SCRIPT_NAME or "", production=PRODUCTION)
+
 #: Where a download's files are kept: STORAGES["downloads"], which no address serves. For S3: DOWNLOAD_STORAGE=
 #: storages.backends.s3.S3Storage (of django-storages) and DOWNLOAD_STORAGE_OPTIONS={"bucket_name": "…"}.
 DOWNLOAD_STORAGE = {
@@ -213,6 +224,9 @@ TASKS_SCHEDULE_RULES: dict[str, dict[str, object]] = {}
 TASKS_START_ALL = "./start_dev.sh"
 TASKS_START_WORKER = f"celery -A {PROJECT} worker -l info"
 TASKS_START_FLOWER = f"celery -A {PROJECT} flower --address=127.0.0.1 --port={{port}}"
+
+#: Stored with what a worker does, so that pages can say what is new since the release.
+TASKS_RELEASE = release()
 
 # --- the rest -------------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from functools import cached_property
 
 from django.contrib.auth import get_user_model
 from django.db import connection
-from django.db.models import Q, QuerySet, TextField
+from django.db.models import Exists, OuterRef, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 from django.utils import timezone
 
@@ -25,8 +25,8 @@ from .bounded import distinct
 SINCE = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
 #: The owner of runs that visitors without an account have started.
 ANONYMOUS = "anonymous"
-#: Characters of a word.
-MAX_WORD = 200
+#: Characters of a word; a fingerprint has as many.
+MAX_WORD = 250
 #: Runs in which a list looks for a word: the newest of all.
 READ = 1_000
 #: Of older ones it finds those whose id begins with the word, and of each name and owner with it so many, the newest.
@@ -47,13 +47,15 @@ class Searched:
 
 @dataclass(frozen=True)
 class Filter:
-    """What the filter says; an empty word is no condition."""
+    """What the filter says; an empty word is no condition. `again`: "no" leaves those that nobody has run again."""
 
     state: str = ""
     task: str = ""
     owner: str = ""
     since: str = ""
     q: str = ""
+    fingerprint: str = ""
+    again: str = ""
 
     @classmethod
     def of(cls, words: Mapping[str, object]) -> Filter:
@@ -90,6 +92,10 @@ class Filter:
         elif self.owner:  # by id: joined with its name, all runs would be read
             owner = get_user_model()._default_manager.filter(username=self.owner).first()
             found = found.none() if owner is None else found.filter(owner_id=owner.pk)
+        if self.fingerprint:
+            found = found.filter(fingerprint=self.fingerprint)
+        if self.again == "no":
+            found = found.filter(~Exists(TaskRun.objects.filter(retry_of=OuterRef("pk"))))
         if self.since in SINCE:
             found = found.filter(accepted_at__gte=(now or timezone.now()) - SINCE[self.since])
         return found

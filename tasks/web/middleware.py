@@ -14,6 +14,7 @@ from django.shortcuts import resolve_url
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from tasks.runs import alerts
 from tasks.runs.owner import Owner, enter, leave
 
 from .requests import wants_json
@@ -26,6 +27,7 @@ class OwnerMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
+        alerts.watch()  # this is a web process: see there
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         token = enter(Owner(request.user, request.session))
