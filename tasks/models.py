@@ -169,6 +169,7 @@ class TaskRun(models.Model):
             models.Index(fields=["finished_at"], name="runs_failed", condition=Q(fingerprint__isnull=False)),
             models.Index(fields=["worker"], name="runs_started", condition=Q(state=State.STARTED)),
             models.Index(fields=["after"], name="runs_held", condition=Q(held=True)),
+            models.Index(fields=["after"], name="runs_after", condition=Q(after__isnull=False)),
             models.Index(fields=["finished_at"], name="runs_unfollowed", condition=Q(unfollowed=True)),
         )
 

@@ -70,6 +70,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="taskrun",
             index=models.Index(
+                condition=models.Q(("after__isnull", False)),
+                fields=["after"],
+                name="runs_after",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="taskrun",
+            index=models.Index(
                 condition=models.Q(("fingerprint__isnull", False)),
                 fields=["fingerprint", "finished_at"],
                 name="runs_failed_alike",

@@ -94,9 +94,10 @@ class Alerts:
             elif name not in last or last[name] < now - OVER_AFTER:
                 verdicts[key] = False
         late = [one for one in everything if one.last >= now - NEW_WITHIN and one.fingerprint not in apart]
+        grown = failures.growing([group.fingerprint for group in late[:GROUPS]], now)
         for group in late[:GROUPS]:
             new = group.first >= now - NEW_WITHIN and f"{NEW}:{group.fingerprint}" not in before
-            grows = f"{GROWS}:{group.fingerprint}" not in before and failures.grows(group.fingerprint, now)
+            grows = f"{GROWS}:{group.fingerprint}" not in before and group.fingerprint in grown
             if not new and not grows:
                 continue
             failures.number([group])

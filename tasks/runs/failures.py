@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from django.db import connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from tasks.models import IgnoredFailure, Release, TaskRun
 
-from .bounded import Count, count
-from .search import Filter
+from .alike import counted, first_and_last
+from .bounded import Count
 from .state import shown_error
 
-#: Groups that are looked at.
-MOST = 1_000
 #: Of each group that is shown, so many of its newest runs say which workers, tasks and releases it is of.
-NEWEST = 100
-#: A group grows that has twice as many in these minutes as in those before, and at least so many; counted up to.
-GROWS_WITHIN, GROWN_LEAST, GROWN = timedelta(minutes=10), 10, 1_000
-
-#: Each group by one step of the index, and of each the first and the last, by a step each.
-_GROUPS = """
-WITH RECURSIVE groups(name) AS (
-  SELECT (SELECT MIN(fingerprint) FROM tasks_taskrun WHERE fingerprint IS NOT NULL)
-  UNION ALL
-  SELECT (SELECT MIN(fingerprint) FROM tasks_taskrun WHERE fingerprint > groups.name)
-  FROM groups WHERE groups.name IS NOT NULL
-)
-SELECT groups.name,
-  (SELECT MIN(finished_at) FROM tasks_taskrun WHERE fingerprint = groups.name),
-  (SELECT MAX(finished_at) FROM tasks_taskrun WHERE fingerprint = groups.name)
-FROM groups WHERE groups.name IS NOT NULL LIMIT %s
-"""
+NEWEST = 50
+#: A group grows that has twice as many in these minutes as in those before, and at least so many.
+GROWS_WITHIN, GROWN_LEAST = timedelta(minutes=10), 10
 
 
 @dataclass
@@ -47,7 +30,6 @@ class Group:
     first: datetime
     last: datetime
     number: Count = field(default_factory=lambda: Count(0))
-    again: Count = field(default_factory=lambda: Count(0))
     tasks: list[str] = field(default_factory=list)
     workers: list[tuple[str, int]] = field(default_factory=list)
     releases: list[str] = field(default_factory=list)
@@ -71,10 +53,7 @@ class Group:
 
 def groups() -> list[Group]:
     """All groups, the one that failed last first."""
-    with connection.cursor() as cursor:
-        cursor.execute(_GROUPS, [MOST])
-        rows = cursor.fetchall()
-    found = [Group(name, _moment(first), _moment(last)) for name, first, last in rows]
+    found = [Group(*one) for one in first_and_last()]
     return sorted(found, key=lambda group: group.last, reverse=True)
 
 
@@ -84,38 +63,35 @@ def runs_of(fingerprint: str, since: datetime | None = None) -> QuerySet[TaskRun
     return found if since is None else found.filter(finished_at__gte=since)
 
 
-def number(found: Iterable[Group], since: datetime | None = None) -> None:
+def number(found: Sequence[Group], since: datetime | None = None) -> None:
     """Count each group, as far as one counts."""
+    numbers = counted([group.fingerprint for group in found], since)
     for group in found:
-        group.number = count(runs_of(group.fingerprint, since))
+        group.number = numbers[group.fingerprint]
 
 
 def describe(found: Iterable[Group]) -> None:
     """Say of each group what its newest runs have in common."""
+    columns = ("pk", "name", "worker", "release")
+    newest: dict[str, Group] = {}
     for group in found:
-        newest = list(
-            runs_of(group.fingerprint)
-            .order_by("-finished_at")
-            .only("pk", "name", "worker", "release", "error")[:NEWEST]
-        )
-        if not newest:  # pruned in this moment
+        runs = list(runs_of(group.fingerprint).order_by("-finished_at").values_list(*columns)[:NEWEST])
+        if not runs:  # pruned in this moment
             continue
-        group.newest = newest[0].pk
-        group.message = (shown_error(newest[0].error) or {"message": ""})["message"]
-        group.tasks = [name for name, _ in Counter(run.name for run in newest).most_common(3)]
-        group.workers = Counter(host_of(run.worker) for run in newest if run.worker).most_common(3)
-        group.releases = list(dict.fromkeys(run.release for run in newest if run.release))[:3]
-        group.again = count(Filter(fingerprint=group.fingerprint, again="no").find())
+        group.newest = runs[0][0]
+        newest[group.newest] = group
+        group.tasks = [name for name, _ in Counter(name for _, name, _, _ in runs).most_common(3)]
+        group.workers = Counter(host_of(worker) for *_, worker, _ in runs if worker).most_common(3)
+        group.releases = list(dict.fromkeys(release for *_, release in runs if release))[:3]
+    for pk, error in TaskRun.objects.filter(pk__in=newest).values_list("pk", "error"):
+        newest[pk].message = (shown_error(error) or {"message": ""})["message"]
 
 
-def grows(fingerprint: str, now: datetime) -> bool:
-    """True if there were far more of it in the last minutes than in those before."""
+def growing(fingerprints: Sequence[str], now: datetime) -> set[str]:
+    """Those of which there were far more in the last minutes than in those before."""
     middle = now - GROWS_WITHIN
-    late = count(runs_of(fingerprint, middle), GROWN).number
-    return (
-        late >= GROWN_LEAST
-        and late >= 2 * count(runs_of(fingerprint, middle - GROWS_WITHIN).filter(finished_at__lt=middle), GROWN).number
-    )
+    late, before = counted(fingerprints, middle), counted(fingerprints, middle - GROWS_WITHIN, middle)
+    return {one for one in fingerprints if late[one].number >= max(GROWN_LEAST, 2 * before[one].number)}
 
 
 def host_of(worker: str) -> str:
@@ -136,10 +112,3 @@ def ignore(fingerprint: str, by: str) -> None:
 def watch(fingerprint: str) -> None:
     """Ignore it no more."""
     IgnoredFailure.objects.filter(fingerprint=fingerprint).delete()
-
-
-def _moment(value: datetime | str) -> datetime:
-    """A time as the database gives it to who does not ask through a model: SQLite's is a text in UTC."""
-    if isinstance(value, str):
-        value = datetime.fromisoformat(value)
-    return value if value.tzinfo else value.replace(tzinfo=UTC)

@@ -211,6 +211,7 @@ def _look(now: datetime) -> Now:
     alive, release = pulse(), current()
     spans, usual = _ended.spans(now), _ended.usual(now)
     shown = _groups(now)
+    grown = failures.growing([group.fingerprint for group in shown], now)
     queues = queues_now(now, alive)
     sentences = _waits(queues, alive, now)
     found = trouble(spans, usual)
@@ -226,7 +227,7 @@ def _look(now: datetime) -> Now:
         sentences or [_calm(spans)],
         release.name if release else "",
         release.since if release else None,
-        [(group, group.is_new(release), failures.grows(group.fingerprint, now)) for group in shown],
+        [(group, group.is_new(release), group.fingerprint in grown) for group in shown],
         queues,
         _workers(alive, now),
     )

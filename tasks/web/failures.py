@@ -16,7 +16,8 @@ from django.views.decorators.http import require_http_methods
 
 from progress.messages import ID_PATTERN
 from tasks.models import Release
-from tasks.runs.failures import MOST, Group, describe, groups, ignore, ignored, number, runs_of, watch
+from tasks.runs.alike import MOST
+from tasks.runs.failures import Group, describe, groups, ignore, ignored, number, runs_of, watch
 from tasks.runs.releases import current
 from tasks.runs.search import SINCE
 

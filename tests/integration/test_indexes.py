@@ -36,6 +36,8 @@ pytestmark = pytest.mark.django_db
 PAGES = (
     *("", "page=2", "page=201", "state=FAILURE", "state=PENDING", "task=t1", "owner=somebody", "owner=anonymous"),
     *("fingerprint=Error1 in save (shop/orders.py)&again=no", "fingerprint=Error1 in save (shop/orders.py)&since=hour"),
+    *("q=error:Error1", "q=error:Error1 args:SKU-1", "q=args:SKU-1", "q=queue:celery worker:w", "q=error:Error2 text"),
+    *("sort=oldest", "sort=ended", "sort=took", "sort=waited", "sort=took&state=FAILURE&task=t1"),
     *("since=hour", "since=week", "q=a", "q=somebody", "q=nobody-has-this", "state=FAILURE&task=t1&since=week"),
 )
 
@@ -119,6 +121,7 @@ def questions(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], Any]]:
         "home of staff": page(staff, "/"),
         "an owner's list": lambda: mine(Viewer(user_id=1)),
         "a visitor's list": lambda: mine(Viewer(session_key="s")),
+        "a run's page": page(staff, "/tasks/SUCCESS-1/"),
         "failures": page(staff, "/runs/failures/"),
         "failures since the release, the most first": page(staff, "/runs/failures/?since=release&sort=most"),
         "now": lambda: now._look(timezone.now()),

@@ -23,7 +23,7 @@ export function change(old, fresh) {
 }
 
 /** In the viewer's zone; the day stays where it is not today. */
-function localTimes(within) {
+export function localTimes(within) {
   for (const time of within.querySelectorAll("time")) {
     const moment = new Date(time.dateTime);
     const today = moment.toDateString() === new Date().toDateString();
