@@ -63,6 +63,12 @@ def runs_of(fingerprint: str, since: datetime | None = None) -> QuerySet[TaskRun
     return found if since is None else found.filter(finished_at__gte=since)
 
 
+def _newest_of(fingerprint: str) -> QuerySet[TaskRun]:
+    """In the order of the one index that has it: asked for equality, PostgreSQL would look through that of all."""
+    found = TaskRun.objects.filter(fingerprint__gte=fingerprint, fingerprint__lte=fingerprint)
+    return found.order_by("-fingerprint", "-finished_at")
+
+
 def number(found: Sequence[Group], since: datetime | None = None) -> None:
     """Count each group, as far as one counts."""
     numbers = counted([group.fingerprint for group in found], since)
@@ -75,7 +81,7 @@ def describe(found: Iterable[Group]) -> None:
     columns = ("pk", "name", "worker", "release")
     newest: dict[str, Group] = {}
     for group in found:
-        runs = list(runs_of(group.fingerprint).order_by("-finished_at").values_list(*columns)[:NEWEST])
+        runs = list(_newest_of(group.fingerprint).values_list(*columns)[:NEWEST])
         if not runs:  # pruned in this moment
             continue
         group.newest = runs[0][0]

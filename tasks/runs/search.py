@@ -46,14 +46,12 @@ SINCE = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta
 ANONYMOUS = "anonymous"
 #: Characters of a word; a fingerprint has as many.
 MAX_WORD = 250
-#: Runs in which a list looks for a word: the newest of all.
+#: Runs in which a list looks for a word, the newest of all; or through a place, or sorts them: the newest that match.
 READ = 1_000
 #: Of older ones it finds those whose id begins with the word, and of each name and owner with it so many, the newest.
 NEWEST = 300
 #: Names and owners that one search may find.
 NAMES = 10
-#: Runs, the newest that match, among which a place is looked through, and which are sorted by how long they took.
-READ_PLACES = 5_000
 #: How a list may be sorted; all but the first two: of its newest runs.
 SORTS = ("", "oldest", "ended", "took", "waited")
 #: What is loaded of the repetitions.
@@ -110,10 +108,10 @@ class Filter:
         if not loose and not words.text:
             return None
         newest = _of_errors(self._without_word(True, None), self._errors)
-        ids = list(newest.values_list("pk", flat=True)[: READ_PLACES + 1])
-        found = _in_places(TaskRun.objects.order_by().filter(pk__in=ids[:READ_PLACES]), loose)
+        ids = list(newest.values_list("pk", flat=True)[: READ + 1])
+        found = _in_places(TaskRun.objects.order_by().filter(pk__in=ids[:READ]), loose)
         found = _with_word(found, words.text) if words.text else found
-        return Searched(set(found.values_list("pk", flat=True)), len(ids) > READ_PLACES)
+        return Searched(set(found.values_list("pk", flat=True)), len(ids) > READ)
 
     @cached_property
     def _errors(self) -> list[str] | None:
