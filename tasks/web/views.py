@@ -42,7 +42,7 @@ def home(request: HttpRequest) -> HttpResponse:
     """Start Task, Download reports, and the viewer's own runs, newest first."""
     owner = current_owner()
     if owner is not None:
-        with suppress(DatabaseError):  # a page can be read without: who starts something needs it
+        with suppress(DatabaseError):  # a page can be read without: whoever starts something needs it
             owner.remember()  # a session from the first page on: a second tab sees what this one starts
     return home_page(request, form=StartForm(chosen=request.GET.get("task", "")))
 
@@ -188,7 +188,7 @@ def _page_number(request: HttpRequest) -> int:
 
 
 def find_run(request: HttpRequest, task_id: str) -> TaskRun | None:
-    """The run, if there is one that the visitor may see."""
+    """The run, if there is one that the viewer may see."""
     return visible_runs(viewer_of(request)).filter(pk=task_id).first()
 
 
