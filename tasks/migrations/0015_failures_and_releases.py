@@ -1,15 +1,15 @@
 """The release and the fingerprint of a run; releases, ignored groups of failures, and alerts."""
 
-from typing import Any
-
+from django.apps.registry import Apps
 from django.conf import settings
 from django.db import migrations, models
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.models import CharField, F, Value
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce, Concat, Left
 
 
-def group_old_failures(apps: Any, schema_editor: Any) -> None:
+def group_old_failures(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Their place is not known any more: they are grouped by their type and their task, as what has no place is."""
     runs = apps.get_model("tasks", "TaskRun").objects.using(schema_editor.connection.alias)
     told = Cast(KeyTextTransform("type", "error"), CharField(max_length=250))
