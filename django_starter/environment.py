@@ -166,7 +166,7 @@ def release() -> str:
     """RELEASE, else the commit of the checkout, else nothing. Raises ImproperlyConfigured where it is too long."""
     value = text("RELEASE") or commit(BASE_DIR)
     if len(value) > RELEASE_LENGTH:
-        raise ImproperlyConfigured(f"RELEASE may have {RELEASE_LENGTH} characters, but has {len(value)}.")
+        raise ImproperlyConfigured(f"RELEASE must have at most {RELEASE_LENGTH} characters, but has {len(value)}.")
     return value
 
 

@@ -24,7 +24,6 @@ MAX_TYPE, MAX_FILE, MAX_FUNCTION = 40, 120, 60
 IN = " in "
 
 _FRAME = re.compile(r'^[\s|]*File "(.+?)", line \d+, in (.+)$', re.MULTILINE)
-_BEGIN = "Traceback (most recent call last):"
 _OURS = Path(__file__).resolve().parents[2]
 #: Code around a task, which is in nearly every traceback.
 _AROUND = tuple(f"{_OURS}/{room}/" for room in ("progress", "tasks/celery", "tasks/runs", "tasks/resume", "tasks/web"))
@@ -49,7 +48,7 @@ def place_of(traceback: str, message: str = "") -> str:
     """
     end = traceback.rfind(message) if message else -1
     text = traceback[:end] if end > 0 else traceback
-    frames: list[tuple[str, str]] = _FRAME.findall(text[max(text.rfind(_BEGIN), 0) :])
+    frames: list[tuple[str, str]] = _FRAME.findall(text)
     for file, function in reversed(frames):
         if is_own(file):
             return plain(f"{function.strip()[:MAX_FUNCTION]} ({_short(file)[-MAX_FILE:]})")
