@@ -120,7 +120,7 @@ class Alerts:
         for key in before:
             kind, _, name = key.partition(":")
             oldest = queues[name].oldest if name in queues else None
-            served = alive.reachable and (alive.serves(name) if name else _anybody(alive))
+            served = alive.serves(name) if name else _anybody(alive)  # nobody is seen while Redis is away
             if (kind == WAITS and (oldest is None or now - oldest <= bound / 2)) or (
                 kind == NO_WORKER and (served or (name and oldest is None))
             ):
