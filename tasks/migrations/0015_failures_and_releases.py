@@ -20,7 +20,7 @@ def group_old_failures(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> N
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tasks", "0013_schedules"),
+        ("tasks", "0012_engine"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

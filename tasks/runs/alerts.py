@@ -21,7 +21,6 @@ from django.utils import timezone
 from tasks.models import Alert
 
 from . import failures
-from .engine import get_engine
 from .incident import span_text
 from .notify import Messenger
 from .now import queues_now
@@ -119,8 +118,9 @@ class Alerts:
         bound = timedelta(seconds=settings.TASKS_ALERT_WAIT)
         for key in before:
             kind, _, name = key.partition(":")
-            oldest = queues[name].oldest if name in queues else None
-            served = alive.serves(name) if name else _anybody(alive)  # nobody is seen while Redis is away
+            queue = queues.get(name)
+            oldest = queue.oldest if queue else None
+            served = bool(queue and queue.workers) if name else _anybody(alive)  # nobody is seen while Redis is away
             if (kind == WAITS and (oldest is None or now - oldest <= bound / 2)) or (
                 kind == NO_WORKER and (served or (name and oldest is None))
             ):
@@ -135,7 +135,7 @@ class Alerts:
                 continue
             wait = now - queue.oldest
             if queue.workers == 0 and wait > NOBODY_FOR and _anybody(alive):
-                body = f"{queue.waiting} wait. Start one: {get_engine().start_command(queue.name)}."
+                body = f"{queue.waiting} wait. Start one: {queue.command}."
                 yield Trouble(f"{NO_WORKER}:{queue.name}", f"No worker takes from {queue.name}", body, "/runs/now/")
             if wait > bound:
                 body = f"{queue.waiting} wait, the oldest for {span_text(wait)}; the queue {queue.trend}."

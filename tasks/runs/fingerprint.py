@@ -26,7 +26,7 @@ IN = " in "
 _FRAME = re.compile(r'^[\s|]*File "(.+?)", line \d+, in (.+)$', re.MULTILINE)
 _OURS = Path(__file__).resolve().parents[2]
 #: Code around a task, which is in nearly every traceback.
-_AROUND = tuple(f"{_OURS}/{room}/" for room in ("progress", "tasks/celery", "tasks/runs", "tasks/resume", "tasks/web"))
+_AROUND = tuple(f"{_OURS}/{room}/" for room in ("progress", "tasks/celery", "tasks/huey", "tasks/runs", "tasks/resume"))
 
 
 def fingerprint_of(state: str, error: TaskError | None, traceback: str) -> str | Combinable | None:

@@ -14,12 +14,12 @@ from django.db.models import Min, QuerySet
 from django.utils import timezone
 
 from progress.types import JSON
-from tasks.models import State, TaskRun
+from tasks.models import CELERY, State, TaskRun
 
 from . import failures
 from .beats import Worker
 from .bounded import COUNTED, Count, count, distinct
-from .engine import get_engine
+from .engine import engines
 from .incident import Sentence, Span, in_words, percent, share_of, span_text, trouble
 from .releases import current
 from .state import iso
@@ -41,14 +41,25 @@ FAILURES_READ = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A queue: `oldest` since when its oldest waits, `came` and `went` a minute."""
+    """A queue of an engine: `oldest` since when its oldest waits, `came` and `went` a minute."""
 
-    name: str
+    engine: str
+    queue: str
     waiting: Count
     oldest: datetime | None
     came: float
     went: float
     workers: int | None
+
+    @property
+    def name(self) -> str:
+        """Its name, with that of its engine where that is not the usual one."""
+        return self.queue if self.engine == CELERY else f"{self.queue} ({self.engine})"
+
+    @property
+    def command(self) -> str:
+        """What starts a worker for it; "" where its engine is not set up here."""
+        return next((one.start_command(self.queue) for one in engines() if one.name == self.engine), "")
 
     @property
     def trend(self) -> str:
@@ -251,8 +262,8 @@ def _waits(queues: Sequence[Queue], alive: Pulse, now: datetime) -> list[Sentenc
     for queue in sorted(queues, key=lambda queue: queue.oldest or now):
         long = queue.oldest is not None and now - queue.oldest > timedelta(seconds=settings.TASKS_ALERT_WAIT)
         if queue.workers == 0 and queue.waiting.number:
-            command = get_engine().start_command(queue.name)
-            said.append(Sentence(f"No worker takes from {queue.name}, and {queue.waiting} wait. Start one: {command}"))
+            text = f"No worker takes from {queue.name}, and {queue.waiting} wait. Start one: {queue.command}"
+            said.append(Sentence(text))
         elif long and queue.oldest is not None and alive.broker:
             oldest = span_text(now - queue.oldest)
             said.append(Sentence(f"{queue.name} {queue.trend}: {queue.waiting} wait, the oldest for {oldest}."))
@@ -271,25 +282,29 @@ def _groups(now: datetime) -> list[failures.Group]:
 
 def queues_now(now: datetime, alive: Pulse) -> list[Queue]:
     """Each queue in which something waits, or from which a worker takes."""
-    names = distinct(TaskRun.objects.filter(finished_at=None, held=False), "queue")
-    names += sorted({name for one in alive.workers if one.alive for name in one.queues} - set(names))
+    waiting = TaskRun.objects.filter(finished_at=None, held=False)
+    queues = distinct(waiting, "queue")
+    names = [(engine, name) for name in queues for engine in distinct(waiting.filter(queue=name), "engine")]
+    served = {(one.engine, name) for one in alive.workers if one.alive for name in one.queues}
+    names += sorted(served - set(names))
     came = _flow(TaskRun.objects.filter(accepted_at__gte=now - FLOW), "accepted_at", now)
     went = _flow(TaskRun.objects.filter(finished_at__gte=now - FLOW), "finished_at", now)
     most = max(1_000, COUNTED // max(len(names), 1))
     found = []
-    for name in names:
-        waiting = TaskRun.objects.filter(due(now), queue=name).order_by("accepted_at").annotate(begin=due_at())
-        told = waiting[: most + 1].aggregate(number=CountOf("pk"), oldest=Min("begin"))
+    for engine, name in names:
+        mine = TaskRun.objects.filter(due(now), engine=engine, queue=name).order_by("accepted_at")
+        told = mine.annotate(begin=due_at())[: most + 1].aggregate(number=CountOf("pk"), oldest=Min("begin"))
         number = Count(min(told["number"], most), told["number"] > most)
-        workers = sum(one.alive and name in one.queues for one in alive.workers) if alive.reachable else None
-        found.append(Queue(name, number, told["oldest"], came.get(name, 0.0), went.get(name, 0.0), workers))
+        workers = sum(one.serves(name, engine) for one in alive.workers) if alive.reachable else None
+        key = (engine, name)
+        found.append(Queue(engine, name, number, told["oldest"], came.get(key, 0.0), went.get(key, 0.0), workers))
     return found
 
 
-def _flow(found: QuerySet[TaskRun], column: str, now: datetime) -> dict[str, float]:
+def _flow(found: QuerySet[TaskRun], column: str, now: datetime) -> dict[tuple[str, str], float]:
     """How many a minute of each queue, by the newest."""
     newest = found.order_by(f"-{column}")
-    queues = list(newest.values_list("queue", flat=True)[:FLOW_READ])
+    queues = list(newest.values_list("engine", "queue")[:FLOW_READ])
     minutes = FLOW.total_seconds() / 60
     if len(queues) == FLOW_READ:
         oldest = newest.values_list(column, flat=True)[FLOW_READ - 1 : FLOW_READ].first()
