@@ -7,6 +7,7 @@ import os
 import platform
 import signal
 
+from django.conf import settings
 from django.db import connections
 from huey.consumer import Consumer, Worker
 
