@@ -48,6 +48,7 @@ def fill(rows: int, waiting: int) -> None:
         "name": "'app.tasks.task_' || (n % 10)",
         "worker": "''",
         "lost": "0",
+        "tries": "1",
         "max_attempts": "3",
         "traceback": "''",
         "held": "FALSE" if postgres else "0",
@@ -59,6 +60,7 @@ def fill(rows: int, waiting: int) -> None:
         "id": "'ended-' || n",
         "state": "CASE WHEN n % 50 = 0 THEN 'FAILURE' WHEN n % 101 = 0 THEN 'REVOKED' ELSE 'SUCCESS' END",
         "attempt": "1",
+        "fingerprint": "CASE WHEN n % 50 = 0 THEN 'Error' || (n / 50 % 40) || ' in save (shop/orders.py)' END",
         **dict.fromkeys(("accepted_at", "sent_at", "started_at", "finished_at"), ago.format(f"(60 + n * {every})")),
     }
     new = same | {
@@ -80,10 +82,14 @@ def questions(rows: int) -> dict[str, Callable[[], Any]]:
     from django.contrib.auth import get_user_model
     from django.test import Client
     from django.urls import reverse
+    from django.utils import timezone
 
     from django_starter.metrics import from_database
     from tasks.models import TaskRun
-    from tasks.runs import prune
+    from tasks.runs import alerts, prune
+    from tasks.runs import now as now_of
+    from tasks.runs.notify import Messenger
+    from tasks.runs.waiting import Pulse
     from tasks.web.access import Viewer
     from tasks.web.feeds import mine
 
@@ -98,6 +104,14 @@ def questions(rows: int) -> dict[str, Callable[[], Any]]:
 
         return get
 
+    def now() -> None:
+        now_of._last = (float("-inf"), None)
+        page(staff, reverse("now"))()
+
+    def now_at_first() -> None:
+        now_of._ended = now_of._Ended()
+        now()
+
     def prune_slice() -> None:
         age = timedelta(days=29, hours=23)
         before = TaskRun.objects.count() if rows < 10_000 else 0
@@ -109,12 +123,19 @@ def questions(rows: int) -> dict[str, Callable[[], Any]]:
         "home page": page(anybody, "/"),
         "a run's page": page(staff, reverse("run", args=["ended-1000"])),
         "metrics": lambda: list(from_database()),
+        "failures": page(staff, reverse("failures")),
+        "failures of a week, the most first": page(staff, f"{reverse('failures')}?since=week&sort=most"),
+        "now": now,
+        "now, asked for the first time": now_at_first,
+        "a look for alerts": lambda: alerts.Alerts(lambda: Messenger([])).compare(timezone.now(), Pulse(True, [])),
         "prune: a slice": prune_slice,
         "admin list": page(staff, "/admin/tasks/taskrun/"),
     }
     for words in (
         *("", "page=2", "page=200", "state=FAILURE", "state=PENDING", "task=app.tasks.task_3", "owner=user2"),
         *("owner=anonymous", "since=hour", "since=week", "q=ended-77", "q=task_4", "q=nobody-has-this", "q=user3"),
+        *("q=error:Error7", "q=error:Error7+args:SKU-1", "q=args:SKU-1", "q=queue:celery", "sort=oldest", "sort=took"),
+        *("fingerprint=Error7+in+save+(shop/orders.py)", "fingerprint=Error7+in+save+(shop/orders.py)&again=no"),
         *("state=FAILURE&task=app.tasks.task_0", "state=SUCCESS&owner=user2&since=week"),
     ):
         asked[f"/runs/?{words}"] = page(staff, f"/runs/?{words}")

@@ -94,6 +94,9 @@ OWN_WORDS = frozenset(("admin", "api", "downloads", "health", "login", "logout",
 #: Characters, and different ones, of a SECRET_KEY that cannot be guessed: those of Django's own `check --deploy`.
 KEY_LENGTH, KEY_VARIETY = 50, 5
 
+#: Characters of RELEASE, and those that are shown of a commit.
+RELEASE_LENGTH, COMMIT_LENGTH = 64, 7
+
 DATABASE_SCHEMES = ("sqlite", "postgres", "postgresql")
 #: A machine that is gone says nothing; without these libpq waits for it for two hours. Seconds, the last in ms.
 POSTGRESQL_OPTIONS: dict[str, object] = {
@@ -169,6 +172,42 @@ def choice(name: str, choices: tuple[str, ...]) -> str:
     return value
 
 
+def release() -> str:
+    """RELEASE, else the commit of the checkout, else nothing. Raises ImproperlyConfigured where it is too long."""
+    value = text("RELEASE") or commit(BASE_DIR)
+    if len(value) > RELEASE_LENGTH:
+        raise ImproperlyConfigured(f"RELEASE must have at most {RELEASE_LENGTH} characters, but has {len(value)}.")
+    return value
+
+
+def commit(folder: Path) -> str:
+    """The first characters of the commit that is checked out in `folder`; nothing where there is none to be read."""
+    try:
+        git = folder / ".git"
+        if git.is_file():  # a further work tree
+            git = folder / git.read_text().removeprefix("gitdir:").strip()
+        head = (git / "HEAD").read_text().strip()
+        if head.startswith("ref: "):
+            head = _commit_of(git, head.removeprefix("ref: "))
+    except (OSError, ValueError):
+        return ""
+    return head[:COMMIT_LENGTH] if re.fullmatch(r"[0-9a-f]{40,64}", head) else ""
+
+
+def _commit_of(git: Path, ref: str) -> str:
+    common = git / "commondir"
+    folders = [git, *([git / common.read_text().strip()] if common.is_file() else [])]
+    for folder in folders:
+        if (folder / ref).is_file():
+            return (folder / ref).read_text().strip()
+    for folder in folders:
+        packed = folder / "packed-refs"
+        for line in packed.read_text().splitlines() if packed.is_file() else ():
+            if line.endswith(f" {ref}"):
+                return line.partition(" ")[0]
+    return ""
+
+
 def address(name: str, schemes: tuple[str, ...], default: str = "") -> str:
     """A URL of one of `schemes`. Raises ImproperlyConfigured for anything else; the message shows no password."""
     value = text(name, default)
@@ -205,6 +244,16 @@ def script_name() -> str | None:
     if value.split("/")[1] in OWN_WORDS:
         raise ImproperlyConfigured(f"FORCE_SCRIPT_NAME may not begin with a word of the site's own, but got {value!r}.")
     return value
+
+
+def site_url(origins: list[str], hosts: list[str], path: str, *, production: bool) -> str:
+    """SITE_URL, else the first of the origins or hosts that are let in, with the site's path; no "/" at its end."""
+    if value := address("SITE_URL", ("http", "https")):
+        return value.rstrip("/")
+    named = [one for one in origins if "*" not in one]
+    host = next((host for host in hosts if not host.startswith(("*", "."))), THIS_MACHINE[0])
+    local = f"http://{host}:{number('PORT', 8001, 1, 65535)}"
+    return (named[0] if named else f"https://{host}" if production else local) + path
 
 
 def redis_url() -> str:

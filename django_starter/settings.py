@@ -23,9 +23,11 @@ from .environment import (
     json_object,
     number,
     redis_url,
+    release,
     script_name,
     secret_key,
     server_port,
+    site_url,
     text,
     words,
 )
@@ -157,6 +159,15 @@ PROGRESS_PREFIX = REDIS_PREFIX
 #: The object that answers who may watch which task, and what the database says of it.
 PROGRESS_SOURCE = "tasks.web.source.RunSource"
 
+# --- alerts ---------------------------------------------------------------------------------------------------------
+
+#: Who is told of trouble, once when it begins and once when it is over: addresses of Apprise, with spaces between.
+TASKS_ALERT_URLS = text("ALERT_URLS").split()
+#: Seconds that the oldest of a queue may wait.
+TASKS_ALERT_WAIT = number("ALERT_WAIT", 300, 1, 7 * 24 * 3600)
+#: Where people find the pages, for links in what is told. By default the first origin, or host, that is let in.
+TASKS_SITE_URL = site_url(CSRF_TRUSTED_ORIGINS, ALLOWED_HOSTS, FORCE_SCRIPT_NAME or "", production=PRODUCTION)
+
 # --- links and messages -----------------------------------------------------------------------------------------------
 
 #: Where people find Flower: linked from a run's page, looked at by the strip on every page.
@@ -208,6 +219,9 @@ TASKS_START_ALL = "./start_dev.sh"
 TASKS_START_WORKER = f"celery -A {PROJECT} worker -l info"
 TASKS_START_HUEY = "python manage.py run_huey"
 TASKS_START_FLOWER = f"celery -A {PROJECT} flower --address=127.0.0.1 --port={{port}}"
+
+#: Stored with what a worker does, so that pages can say what is new since the release.
+TASKS_RELEASE = release()
 
 # --- the rest -------------------------------------------------------------------------------------------------------
 

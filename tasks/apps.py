@@ -27,6 +27,7 @@ class TasksConfig(AppConfig):
         from .celery.beat_tables import BeatTables
         from .celery.engine import CeleryEngine
         from .celery.schedules import CelerySource
+        from .runs import alerts, releases
         from .runs.prune import also_prune
         from .runs.sweep import also_sweep
         from .schedules import entry, firing
@@ -40,7 +41,10 @@ class TasksConfig(AppConfig):
         entry.register(CelerySource())
         if apps.is_installed("django_celery_beat"):
             entry.register(BeatTables(import_module("django_celery_beat.models")))
+        also_sweep(releases.say)
+        also_sweep(alerts.Alerts().look)
         also_sweep(firing.Firing().look)
+        also_prune(alerts.forget)
         also_prune(firing.forget)
         # Web processes, too, must know every app's tasks: to offer those that are startable, and to send them.
         autodiscover_modules("tasks")

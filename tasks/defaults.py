@@ -5,6 +5,7 @@ A setting may also be written by itself, with the prefix TASKS_, and then takes 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TypeGuard
 
@@ -19,13 +20,17 @@ from .celery.brokers import broker_at
 SOURCE = "tasks.web.source.RunSource"
 
 #: Each key of the dict, and what it is where nothing is said. LONGEST_COUNTDOWN follows from the broker, the commands
-#: from the project's name.
+#: from the project's name, RELEASE from the environment.
 DEFAULTS: Mapping[str, object] = {
     "BROKER_URL": None,
     "REQUIRE_LOGIN": False,
     "STARTS_PER_MINUTE": 0,
     "KEEP_RUNS": "30d",
     "DEMO_TASKS": True,
+    "RELEASE": "",
+    "ALERT_URLS": (),
+    "ALERT_WAIT": 300,
+    "SITE_URL": "",
     "LONGEST_COUNTDOWN": None,
     "START_ALL": None,
     "START_WORKER": None,
@@ -81,6 +86,7 @@ def fill() -> None:
     project = str(getattr(settings, "ROOT_URLCONF", "")).partition(".")[0]
     worker = f"celery -A {project} worker -l info"
     found = {
+        "RELEASE": os.environ.get("RELEASE", "")[:64],
         "LONGEST_COUNTDOWN": settings.BROKER.longest_countdown,
         "START_ALL": worker,
         "START_WORKER": worker,

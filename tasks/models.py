@@ -84,11 +84,14 @@ class TaskRun(models.Model):
     )
     max_attempts = models.PositiveIntegerField(default=3, help_text="A worker may die in it this many times.")
     worker = models.CharField(max_length=200, blank=True)
+    # Defaults in the database as well: old code goes on inserting during a deploy.
+    release = models.CharField(
+        max_length=64, blank=True, default="", db_default="", help_text="The release of its newest attempt."
+    )
     attempts = models.JSONField(
         default=list, db_default=[], blank=True, help_text="Who worked on it, where its engine's users ask."
     )
     lost = models.PositiveIntegerField(default=0, help_text="How many workers died in it.")
-    # A default in the database as well: old code goes on inserting during a deploy.
     in_vain = models.PositiveIntegerField(
         default=0, db_default=0, help_text="How many of them without having moved its checkpoint."
     )
@@ -112,6 +115,9 @@ class TaskRun(models.Model):
     result = models.JSONField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
     traceback = models.TextField(blank=True, help_text="For staff only.")
+    fingerprint = models.CharField(
+        max_length=250, null=True, blank=True, help_text="Of a failure: its type, and where in one's own code."
+    )
     progress = models.JSONField(default=dict, blank=True, help_text="The last numbers: the changing part of the state.")
 
     checkpoint = models.JSONField(
@@ -166,8 +172,13 @@ class TaskRun(models.Model):
             models.Index(fields=["parent_id"], name="runs_of_parent", condition=Q(parent_id__isnull=False)),
             models.Index(fields=["group_id"], name="runs_of_group", condition=Q(group_id__isnull=False)),
             models.Index(fields=["finished_at"], name="runs_ended", condition=Q(finished_at__isnull=False)),
+            models.Index(
+                fields=["fingerprint", "finished_at"], name="runs_failed_alike", condition=Q(fingerprint__isnull=False)
+            ),
+            models.Index(fields=["finished_at"], name="runs_failed", condition=Q(fingerprint__isnull=False)),
             models.Index(fields=["worker"], name="runs_started", condition=Q(state=State.STARTED)),
             models.Index(fields=["after"], name="runs_held", condition=Q(held=True)),
+            models.Index(fields=["after"], name="runs_after", condition=Q(after__isnull=False)),
             models.Index(fields=["finished_at"], name="runs_unfollowed", condition=Q(unfollowed=True)),
         )
 
@@ -286,3 +297,36 @@ class Schedule(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Release(models.Model):
+    """A release, by its name, and since when workers of it run: the newest one is the current one."""
+
+    name = models.CharField(max_length=64, unique=True)
+    since = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class IgnoredFailure(models.Model):
+    """A group of failures, by its fingerprint, that nobody wants to see or hear of."""
+
+    fingerprint = models.CharField(max_length=250, unique=True)
+    at = models.DateTimeField()
+    by = models.CharField(max_length=150)
+
+    def __str__(self) -> str:
+        return self.fingerprint
+
+
+class Alert(models.Model):
+    """Something that ALERT_URLS were told of, by what it is of: told once when it began, and once when it was over."""
+
+    key = models.CharField(max_length=400, unique=True)
+    title = models.CharField(max_length=400)
+    is_open = models.BooleanField(default=True)
+    changed_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.title

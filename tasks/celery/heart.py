@@ -128,4 +128,5 @@ def _describe(worker: Worker, pool: CeleryPool) -> beats.Worker:
         concurrency=worker.concurrency,
         active=sorted(pool.active()),
         reserved=sorted(pool.reserved()),
+        release=settings.TASKS_RELEASE,
     )

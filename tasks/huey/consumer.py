@@ -7,6 +7,7 @@ import os
 import platform
 import signal
 
+from django.conf import settings
 from django.db import connections
 from huey.consumer import Consumer, GreenletEnvironment, Worker
 
@@ -150,6 +151,7 @@ class TrackedConsumer(Consumer):
             id=identity(),
             hostname=self._hostname,
             engine=NAME,
+            release=settings.TASKS_RELEASE,
             queues=[] if pool.is_ending() else [queue_name(self.huey)],
             concurrency=self.workers,
             active=active,

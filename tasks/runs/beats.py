@@ -65,6 +65,7 @@ class Said(TypedDict, total=False):
     concurrency: int
     active: list[str]
     reserved: list[str]
+    release: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Worker:
     active: list[str] = field(default_factory=list)
     reserved: list[str] = field(default_factory=list)
     silent_for: float = 0.0
+    release: str = ""
     engine: str = CELERY
 
     def serves(self, queue: str, engine: str) -> bool:

@@ -24,6 +24,7 @@ from tasks.models import CLAIMABLE, Attempt, State, TaskRun
 from . import attempts, barrier, counts, deaths
 from .attempts import Left
 from .engine import get_engine
+from .fingerprint import fingerprint_of
 from .message import MAX_TRACEBACK, plain, sayable
 from .returning import update_returning
 from .sending import send
@@ -61,6 +62,7 @@ def claim(
         state=State.STARTED,
         attempt=F("attempt") + 1,
         worker=worker,
+        release=settings.TASKS_RELEASE,
         started_at=now,
         next_retry_at=None,
         error=None,
@@ -83,7 +85,7 @@ def begin_again(wanted: TaskRun) -> bool:
     names += ["tries", "max_tries", "held", "after", "accepted_at", "freed_at"]
     values: dict[str, object] = {name: getattr(wanted, name) for name in names}
     values |= {"state": State.PENDING, "worker": "", "lost": 0, "in_vain": 0, "unfollowed": False}
-    values |= {"progress": {}, "traceback": ""}
+    values |= {"progress": {}, "traceback": "", "release": "", "fingerprint": None}
     empty = ["sent_at", "started_at", "finished_at", "next_retry_at", "cancel_requested_at", "result", "error"]
     values |= dict.fromkeys([*empty, "checkpoint", "checkpoint_at"])
     return bool(TaskRun.objects.filter(pk=wanted.pk, state__in=(State.SUCCESS, State.FAILURE)).update(**values))
@@ -110,22 +112,18 @@ def end(
     """Record the end of a run, once, and free or end what waits for it. None: somebody else holds it; nothing written.
 
     Who ends it is named by the number of its `attempt`; or by the `worker` that holds it, which may also end one that
-    waits; by neither, whoever has not ended may be. `others` are further columns. `quietly`: viewers are told by the
-    caller. `alone`: see `is_alone`; then it is one statement. `left`: how its attempt was ended from outside.
+    waits; by neither, whoever has not ended may be. `others` are columns that go before. `quietly`: viewers are told by
+    the caller. `alone`: see `is_alone`; then it is one statement. `left`: how its attempt was ended from outside.
     """
-    waiting = Q(state__in=CLAIMABLE)
-    if attempt is not None:
-        mine = Q(state=State.STARTED, attempt=attempt)
-    elif worker is not None:
-        mine = Q(state=State.STARTED, worker=worker) | waiting
-    else:
-        mine = Q(state=State.STARTED) | waiting
+    holder = Q(state=State.STARTED) if worker is None else Q(state=State.STARTED, worker=worker)
+    mine = holder | Q(state__in=CLAIMABLE) if attempt is None else Q(state=State.STARTED, attempt=attempt)
     values: dict[str, object] = {
         "state": state,
         "finished_at": timezone.now(),
         "result": result,
         "error": error and sayable(cast(JSON, error)),
         "traceback": plain(traceback[-MAX_TRACEBACK:]),
+        "fingerprint": fingerprint_of(state, error, traceback),
         "next_retry_at": None,
         "held": False,
         "unfollowed": True,
@@ -203,7 +201,7 @@ def _end_held(which: Q, ended: TaskRun) -> None:
     """End the held runs that wait for one which ended badly, as that one ended."""
     held = TaskRun.objects.filter(which, held=True, state=State.PENDING)
     for pk in list(held.values_list("pk", flat=True)):
-        end(pk, str(ended.state), error=ended.error)
+        end(pk, str(ended.state), error=ended.error, others={"fingerprint": ended.fingerprint})
 
 
 def end_cancelled(task_id: str) -> bool:

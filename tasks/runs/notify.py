@@ -1,4 +1,4 @@
-"""Tells people outside what happens: Discord, Slack, e-mail, whatever NOTIFY_URLS names."""
+"""Tells people outside what happens: Discord, Slack, e-mail, whatever NOTIFY_URLS and ALERT_URLS name."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ WAIT = 15.0
 
 
 class Messenger:
-    """Sends messages in threads beside the work. `problems` says, one sentence each, which could not be sent."""
+    """Sends messages in threads beside the work, to the addresses of the setting `name`.
 
-    def __init__(self, urls: Sequence[str]) -> None:
+    `problems` says, one sentence each, which could not be sent.
+    """
+
+    def __init__(self, urls: Sequence[str], name: str = "NOTIFY_URLS") -> None:
         self._urls = list(urls)
+        self._name = name
         self._threads: list[threading.Thread] = []
         self.problems: list[str] = []
 
@@ -48,9 +52,9 @@ class Messenger:
             for number, url in enumerate(self._urls, 1):
                 one = apprise.Apprise()
                 if not one.add(url):
-                    self.problems.append(f"Number {number} of NOTIFY_URLS is no address that Apprise knows.")
+                    self.problems.append(f"Number {number} of {self._name} is no address that Apprise knows.")
                 elif not one.notify(title=title, body=body):
-                    self.problems.append(f"Number {number} of NOTIFY_URLS ({url.partition(':')[0]}) was not reached.")
+                    self.problems.append(f"Number {number} of {self._name} ({url.partition(':')[0]}) was not reached.")
         except Exception as error:  # telling never hurts doing
             logger.warning("A notification failed.", exc_info=True)
             self.problems.append(f"{type(error).__name__}: {error}"[:200])

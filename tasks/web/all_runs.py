@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import user_passes_test
@@ -21,7 +22,8 @@ from django.views.decorators.http import require_http_methods
 
 from tasks.models import CLAIMABLE, State, TaskRun
 from tasks.runs.bounded import COUNTED, Count, count, distinct
-from tasks.runs.search import SINCE, Filter, repeated, said_repeated
+from tasks.runs.failures import host_of
+from tasks.runs.search import SINCE, SORTS, Filter, in_order, repeated, said_repeated
 from tasks.runs.silence import CannotSay
 from tasks.runs.state import listed, live_states
 from tasks.runs.waiting import due, due_at, explain
@@ -51,11 +53,15 @@ def all_runs(request: HttpRequest) -> HttpResponse:
     total = counts.get(wanted.state, Count(0)) if wanted.state in State.values else everything
     pages = min(max(1, -(-total.number // PAGE)), COUNTED // PAGE)
     page = min(page_number(request), pages + 1)
-    rows = shown(listed(wanted.look()).select_related("owner")[(page - 1) * PAGE : page * PAGE])
+    sort = request.GET.get("sort", "")
+    ordered = in_order(wanted.look(), sort)
+    rows = shown(listed(ordered).select_related("owner")[(page - 1) * PAGE : page * PAGE])
     context = {
         "wanted": wanted,
         "unknown": unknown,
-        "rows": list(zip(rows, live_states(rows, explain(rows)), map(took, rows), _repeats(rows), strict=True)),
+        "rows": _rows(rows),
+        "sort": sort if sort in SORTS else "",
+        "sorts": [(one, address(request, sort=one, page="")) for one in SORTS],
         "counts": [(state, counts.get(state.value, Count(0))) for state in State],
         "total": total,
         "everything": everything,
@@ -64,6 +70,7 @@ def all_runs(request: HttpRequest) -> HttpResponse:
         "before": address(request, page=page - 1) if page > 1 else "",
         "after": address(request, page=page + 1) if page < pages else "",
         "by_state": address(request, state="", page=""),
+        "by_all": address(request, fingerprint="", again="", page=""),
         "names": distinct(TaskRun.objects.all(), "name"),
         "since": SINCE,
         "hour": _hour.look(),
@@ -77,6 +84,21 @@ def known(wanted: Filter) -> tuple[Filter, bool]:
         return wanted, bool(wanted.quiet and wanted.silent is None)
     except CannotSay:
         return replace(wanted, quiet=""), True
+
+
+def _rows(rows: list[TaskRun]) -> list[dict[str, object]]:
+    return [
+        {
+            "row": row,
+            "run": state,
+            "took": took(row),
+            "waited": waited(row),
+            "repeated": again,
+            "host": host_of(row.worker),
+            "alike": urlencode({"fingerprint": row.fingerprint}) if row.fingerprint else "",
+        }
+        for row, state, again in zip(rows, live_states(rows, explain(rows)), _repeats(rows), strict=True)
+    ]
 
 
 def _repeats(rows: list[TaskRun]) -> list[tuple[str, str] | None]:
@@ -94,7 +116,7 @@ def _counts(wanted: Filter) -> tuple[dict[str, Count], Count]:
         return by_state, Count(sum(one.number for one in by_state.values()), more)
     states = Counter(found.values_list("state", flat=True)[: COUNTED + 1])
     number = sum(states.values())
-    more = number > COUNTED or wanted.searched.more
+    more = number > COUNTED or (wanted.searched is not None and wanted.searched.more)
     return {state: Count(of, more) for state, of in states.items()}, Count(min(number, COUNTED), more)
 
 
@@ -102,7 +124,20 @@ def took(run: TaskRun) -> str:
     """How long its newest attempt has run; between two attempts none does."""
     if run.started_at is None or run.state in CLAIMABLE:
         return ""
-    spent = ((run.finished_at or timezone.now()) - run.started_at).total_seconds()
+    return _length((run.finished_at or timezone.now()) - run.started_at)
+
+
+def waited(run: TaskRun) -> str:
+    """From when it could begin till it did; of one that waits for something else, or began again, nothing is said."""
+    if run.held or run.attempt > 1 or (run.started_at is None and run.state not in CLAIMABLE):
+        return ""
+    due = max(moment for moment in (run.accepted_at, run.eta, run.freed_at) if moment)
+    wait = (run.started_at or timezone.now()) - due
+    return _length(wait) if wait >= timedelta() else ""
+
+
+def _length(length: timedelta) -> str:
+    spent = length.total_seconds()
     return f"{spent:.1f} s" if spent < 60 else f"{spent // 60:.0f} min {spent % 60:02.0f} s"
 
 

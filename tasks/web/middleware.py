@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from progress.own_address import OwnAddress
+from tasks.runs import alerts
 from tasks.runs.owner import Owner, enter, leave
 
 from .requests import wants_json
@@ -27,6 +28,7 @@ class OwnerMiddleware(OwnAddress):
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
+        alerts.watch()  # this is a web process: see there
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         self.give(request)

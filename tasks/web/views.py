@@ -96,7 +96,7 @@ def run(request: HttpRequest, task_id: str) -> HttpResponse:
         "result_json": None if found.result is None else _json(readable(found.result, found.engine)),
         "traceback": found.traceback if viewer_of(request).is_staff else "",
         "log": live_log(found),
-        "before": shown(TaskRun.objects.filter(pk=found.retry_of).only("pk")),
+        "before": shown(TaskRun.objects.filter(pk=found.retry_of or "").only("pk")),
         "again": shown(TaskRun.objects.filter(retry_of=found.pk).order_by("accepted_at").only("pk")),
         "repeated": said_repeated(last) if (last := repeated([found]).get(found.pk)) else "",
         "family": family_of(found, visible_runs(viewer_of(request))),

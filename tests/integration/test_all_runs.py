@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Any, cast
+from urllib.parse import urlencode
 
 import pytest
 from django.test import Client
@@ -15,6 +16,7 @@ from tasks.celery.start import start_of
 from tasks.models import State, TaskRun
 from tasks.runs import counts
 from tasks.runs.bulk import act_on_all
+from tasks.runs.search import Filter
 from tasks.tasks import act_on_runs, demo_task, long_running_task
 from tasks.web import all_runs
 
@@ -74,6 +76,112 @@ def test_a_search_finds_a_run_by_what_it_was_given_and_what_it_said(staff, name)
 def test_a_search_for_nothing_that_is_there_finds_nothing(staff):
     made(State.FAILURE, error=ERROR)
     assert listed(staff, "q=haystack") == set()
+
+
+SAVE, LOAD = "KeyError in save (shop/orders.py)", "ValueError in load (shop/stock.py)"
+#: What is typed → which of the runs are found.
+PLACES = {
+    "error:KeyError": {"key", "key too"},
+    "error:keyerror": {"key", "key too"},
+    "error:orders.py": {"key", "key too"},
+    "error:KeyError args:SKU-1": {"key"},
+    "args:SKU-1": {"key", "value"},
+    "args:SKU-1 error:ValueError": {"value"},
+    "args:Zürich": {"done"},
+    'args:"two words"': {"done"},
+    "queue:mail": {"done"},
+    "queue:mai": set(),
+    "worker:w7": {"key too"},
+    "error:KeyError worker:w7 args:SKU-2": {"key too"},
+    "error:KeyError shelf": {"key"},
+    "error:KeyError error:save": {"key", "key too"},
+    "error:OSError": set(),
+    "error:%": set(),
+}
+
+
+@pytest.mark.parametrize("typed", PLACES)
+@pytest.mark.parametrize("read", [1_000, 2])
+def test_a_word_with_a_place_is_looked_for_there(staff, monkeypatch, typed, read):
+    shelf = {"type": "KeyError", "message": "the shelf"}
+    message: dict[str, Any] = {"args": ["SKU-1"], "kwargs": {}, "options": {"note": "elsewhere"}}
+    values: dict[str, dict[str, Any]] = {
+        "key": {"state": State.FAILURE, "fingerprint": SAVE, "message": message, "error": shelf},
+        "key too": {"state": State.FAILURE, "fingerprint": SAVE, "message": {**message, "args": ["SKU-2"]}},
+        "value": {"state": State.FAILURE, "fingerprint": LOAD, "message": message},
+        "done": {"state": State.SUCCESS, "queue": "mail", "message": {**message, "args": ["Zürich", "two words"]}},
+    }
+    values["key too"]["worker"] = "w7:9:abc"
+    names = {made(**one).pk: name for name, one in values.items()}
+    monkeypatch.setattr("tasks.runs.search.READ", read)
+    found = {names[pk] for pk in listed(staff, urlencode({"q": typed}))}
+    if read == 1_000 or "error:" in typed:
+        assert found == PLACES[typed]
+    else:
+        assert found <= PLACES[typed]
+    asked = Filter(q=typed)
+    assert {names[pk] for pk in asked.find().values_list("pk", flat=True)} == PLACES[typed], "what is done to all"
+
+
+def test_a_list_is_of_one_group_and_says_so(staff):
+    run, other = made(State.FAILURE, fingerprint=SAVE), made(State.FAILURE, fingerprint=LOAD)
+    page = staff.get(f"/runs/?{urlencode({'fingerprint': SAVE})}").content
+    assert f"Only {SAVE}" in text(page)
+    assert run.pk in page.decode() and other.pk not in page.decode()
+
+
+# --- sorted -----------------------------------------------------------------------------------------------------------
+
+
+def order(staff: Client, query: str) -> list[str]:
+    return re.findall(r'<tr data-run="([^"]+)"', staff.get(f"/runs/?{query}").content.decode())
+
+
+def test_a_list_is_sorted_by_what_its_columns_say(staff):
+    now = timezone.now()
+
+    def ago(**seconds: int) -> dict[str, Any]:
+        return {f"{name}_at": now - timedelta(seconds=value) for name, value in seconds.items()}
+
+    names = {
+        made(State.SUCCESS, attempt=1, **ago(accepted=900, started=890, finished=10)).pk: "long",
+        made(State.SUCCESS, attempt=1, **ago(accepted=800, started=200, finished=195)).pk: "late",
+        made(State.SUCCESS, attempt=1, **ago(accepted=700, started=699, finished=5)).pk: "middle",
+        made(State.PENDING, **ago(accepted=100)).pk: "waits",
+    }
+    orders = {
+        "": ["waits", "middle", "late", "long"],
+        "oldest": ["long", "late", "middle", "waits"],
+        "ended": ["middle", "long", "late", "waits"],
+        "took": ["long", "middle", "late", "waits"],
+        "waited": ["late", "waits", "long", "middle"],
+        "nonsense": ["waits", "middle", "late", "long"],
+    }
+    assert {sort: [names[pk] for pk in order(staff, f"sort={sort}")] for sort in orders} == orders
+    assert [names[pk] for pk in order(staff, "sort=took&state=SUCCESS")] == ["long", "middle", "late"]
+    page = staff.get("/runs/?sort=took&state=SUCCESS").content.decode()
+    assert re.search(r'aria-sort="descending"><a href="[^"]*sort=took', page)
+    assert 'name="sort" value="took"' in page, "a filter keeps it"
+
+
+def test_a_row_says_its_worker_queue_error_and_how_long_it_took_and_waited(staff):
+    now = timezone.now()
+    times = {"accepted_at": now - timedelta(seconds=90), "started_at": now - timedelta(seconds=20), "finished_at": now}
+    where = {"worker": "w7:9:abc", "queue": "mail", "error": ERROR, "fingerprint": SAVE}
+    made(State.FAILURE, attempt=1, **where, **times)
+    page = staff.get("/runs/").content.decode()
+    cells = [text(cell.encode()).strip() for cell in re.findall(r"<td.*?</td>", page, re.DOTALL)]
+    wanted = ["mail", "w7", "20.0 s", "1 min 10 s"]
+    assert [one for one in cells if one in wanted] == wanted
+    assert any(one.startswith("ShelfError : the") for one in cells)
+
+
+def test_what_waits_for_something_else_waits_for_no_worker():
+    waits = made(held=True)
+    assert all_runs.waited(waits) == ""
+    assert all_runs.waited(made(eta=timezone.now() + timedelta(hours=1))) == ""
+    assert all_runs.waited(made(State.RETRY, attempt=2)) == ""
+    assert all_runs.waited(made(accepted_at=timezone.now() - timedelta(minutes=2))).startswith("2 min")
 
 
 # --- repeated ---------------------------------------------------------------------------------------------------------

@@ -19,10 +19,12 @@ from django.utils import timezone
 
 from django_starter.metrics import from_database
 from tasks import runs
-from tasks.models import CELERY, State, TaskRun
-from tasks.runs import beats, prune
+from tasks.models import CELERY, Release, State, TaskRun
+from tasks.runs import alerts, beats, now, prune
 from tasks.runs.engine import get_engine
+from tasks.runs.notify import Messenger
 from tasks.runs.sweep import Sweep
+from tasks.runs.waiting import Pulse
 from tasks.runs.worker import identity
 from tasks.web import all_runs
 from tasks.web.access import Viewer
@@ -33,6 +35,9 @@ pytestmark = pytest.mark.django_db
 
 PAGES = (
     *("", "page=2", "page=201", "state=FAILURE", "state=PENDING", "task=t1", "owner=somebody", "owner=anonymous"),
+    *("fingerprint=Error1 in save (shop/orders.py)&again=no", "fingerprint=Error1 in save (shop/orders.py)&since=hour"),
+    *("q=error:Error1", "q=error:Error1 args:SKU-1", "q=args:SKU-1", "q=queue:celery worker:w", "q=error:Error2 text"),
+    *("sort=oldest", "sort=ended", "sort=took", "sort=waited", "sort=took&state=FAILURE&task=t1"),
     *("since=hour", "since=week", "q=a", "q=somebody", "q=nobody-has-this", "state=FAILURE&task=t1&since=week"),
 )
 
@@ -41,7 +46,7 @@ PAGES = (
 def some_runs() -> TaskRun:
     """A few of each kind, with an owner."""
     person: Any = get_user_model().objects.create(username="somebody", is_staff=True, is_superuser=True)
-    now = timezone.now()
+    moment = timezone.now()
     rows = [
         TaskRun(
             id=f"{state}-{number}",
@@ -51,16 +56,18 @@ def some_runs() -> TaskRun:
             session_key="" if number % 2 else "s",
             state=state,
             attempt=int(state != State.PENDING),
-            accepted_at=now - timedelta(seconds=number),
-            sent_at=now,
-            finished_at=now if state in (State.SUCCESS, State.FAILURE, State.REVOKED) else None,
-            cancel_requested_at=now if state == State.REVOKED else None,
+            accepted_at=moment - timedelta(seconds=number),
+            sent_at=moment,
+            finished_at=moment if state in (State.SUCCESS, State.FAILURE, State.REVOKED) else None,
+            cancel_requested_at=moment if state == State.REVOKED else None,
             worker=identity() if state == State.STARTED else "",
+            fingerprint=f"Error{number % 3} in save (shop/orders.py)" if state == State.FAILURE else None,
         )
         for state in State.values
         for number in range(20)
     ]
     TaskRun.objects.bulk_create(rows)
+    Release.objects.create(name="a1b2c3d", since=moment - timedelta(minutes=5))
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE tasks_taskrun")
@@ -114,6 +121,11 @@ def questions(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], Any]]:
         "home of staff": page(staff, "/"),
         "an owner's list": lambda: mine(Viewer(user_id=1)),
         "a visitor's list": lambda: mine(Viewer(session_key="s")),
+        "a run's page": page(staff, "/tasks/SUCCESS-1/"),
+        "failures": page(staff, "/runs/failures/"),
+        "failures since the release, the most first": page(staff, "/runs/failures/?since=release&sort=most"),
+        "now": lambda: now._look(timezone.now()),
+        "alerts": lambda: alerts.Alerts(lambda: Messenger([])).compare(timezone.now(), Pulse(True, [])),
         "admin": page(staff, "/admin/tasks/taskrun/"),
         "admin by state": page(staff, "/admin/tasks/taskrun/?state__exact=FAILURE"),
         "admin search": page(staff, "/admin/tasks/taskrun/?q=t1"),

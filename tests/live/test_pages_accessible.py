@@ -29,6 +29,8 @@ PAGES = {
     "a run that failed": "sarah /tasks/{failed}/",
     "a run that finished, with its log": "alice /tasks/{finished}/",
     "all runs": "sarah /runs/",
+    "failures": "sarah /runs/failures/",
+    "now": "sarah /runs/now/",
     "schedules": "sarah /schedules/",
     "log in": "bob /login/",
     "not found": "bob /nothing/",

@@ -58,7 +58,9 @@ def test_staff_logs_in_and_finds_runs_by_state_owner_and_word_page_by_page(stack
     expect(page.get_by_text("55 runs, page 1 of 2")).to_be_visible()
     expect(rows(page)).to_have_count(50)
     expect(page.get_by_role("link", name="newer")).to_have_count(0)
-    page.get_by_role("link", name="older").click()
+    older = page.get_by_role("link", name="older")
+    expect(older).to_have_attribute("href", re.compile("owner=carol"))  # the filter acts without a new page
+    older.click()
     expect(page.get_by_text("page 2 of 2")).to_be_visible()
     expect(rows(page)).to_have_count(5)
     expect(rows(page).last).to_contain_text("RuntimeError: the shelf fell down")
@@ -132,6 +134,59 @@ def test_all_that_match_are_cancelled_by_a_run_with_a_bar(stack, staff, person):
     expect(page.get_by_text(re.compile(r"\d+ cancelled"))).to_be_visible()
     wait_until(lambda: {erin.task(one)["state"] for one in naps} == {"REVOKED"}, 30, "all are cancelled")
     erin.close()
+
+
+def test_what_fails_is_found_and_run_again_within_three_clicks(stack, staff, person):
+    frank = Visitor(stack.url, "frank")
+    failed = [frank.start_job("fail", message=f"the ladder fell on {number}") for number in range(3)]
+    for task_id in failed:
+        stack_wait(frank, task_id, "FAILURE")
+    page = person(stack, account=staff).open("/runs/")
+    page.get_by_role("link", name="Now").click()
+    expect(page.get_by_role("region", name="In words")).to_contain_text(re.compile("fail since|All is well"))
+    expect(page.get_by_role("region", name="Workers", exact=True).last).to_contain_text("idle")
+    page.get_by_role("link", name="Failures", exact=True).click()
+    group = page.get_by_role("article").filter(has_text="the ladder fell on")
+    expect(group).to_have_count(1)
+    late = frank.start_job("fail", message="the last ladder")
+    expect(group.or_(page.get_by_role("article").filter(has_text="the last ladder"))).to_have_count(1)
+    expect(page.get_by_role("article").filter(has_text="the last ladder")).to_have_count(1)  # nobody has reloaded it
+    page.get_by_role("article").filter(has_text="the last ladder").get_by_role("button", name="again").click()
+    page.get_by_role("button", name=re.compile(r"Start \d+ runs again")).click()
+    expect(page.get_by_role("progressbar", name="Progress of act_on_runs")).to_have_attribute("aria-valuenow", "100")
+
+    page.goto("/runs/failures/")
+    page.get_by_role("combobox", name="Since").select_option("hour")  # acts at once
+    expect(page).to_have_url(re.compile("since=hour"))
+    page.get_by_role("button", name="Ignore").first.click()
+    expect(page.get_by_role("status")).to_contain_text("is ignored.")
+    page.get_by_label("Ignored ones").check()
+    page.get_by_role("button", name="Watch").first.click()
+    expect(page.get_by_role("status")).to_contain_text("is watched again.")
+    assert late
+    frank.close()
+
+
+def test_a_list_is_searched_by_places_sorted_and_come_back_to(stack, staff, person):
+    grace = Visitor(stack.url, "grace")
+    found = grace.start_job("fail", message="a needle in it")
+    other = grace.start_job("echo", "a needle in it")
+    stack_wait(grace, found, "FAILURE")
+    stack_wait(grace, other, "SUCCESS")
+    page = person(stack, account=staff).open("/runs/")
+    page.get_by_label("Search").fill('error:RuntimeError args:"a needle"')
+    page.get_by_label("Search").press("Enter")
+    expect(rows(page)).to_have_count(1)
+    expect(row(page, found)).to_contain_text("RuntimeError: a needle in it")
+    page.get_by_role("link", name="Took").click()
+    expect(page.get_by_role("columnheader", name="Took")).to_have_attribute("aria-sort", "descending")
+    expect(rows(page)).to_have_count(1)
+    row(page, found).get_by_role("link", name="fail").click()
+    expect(page.get_by_role("region", name="Traceback")).to_be_visible()
+    page.go_back()
+    expect(rows(page)).to_have_count(1)  # the list that one came from
+    expect(page.get_by_label("Search")).to_have_value('error:RuntimeError args:"a needle"')
+    grace.close()
 
 
 def test_to_others_there_is_no_list_of_all_runs(stack, carol, person):

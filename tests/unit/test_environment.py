@@ -64,6 +64,11 @@ def test_what_is_empty_is_not_set(monkeypatch, value):
         ("BROKER_URL", "amqp://one;two"),
         ("BROKER_URL", "amqp://one;amqps://two"),
         ("REDIS_URL", "amqp://rabbit"),
+        ("RELEASE", "x" * 65),
+        ("ALERT_WAIT", "0"),
+        ("ALERT_WAIT", "5m"),
+        ("SITE_URL", "tasks.example.com"),
+        ("SITE_URL", "ftp://tasks.example.com"),
     ],
 )
 def test_nonsense_is_refused_and_named(name, value):
@@ -72,6 +77,38 @@ def test_nonsense_is_refused_and_named(name, value):
     last = done.stderr.strip().splitlines()[-1]
     assert name in last
     assert "must" in last
+
+
+def test_alerts_have_addresses_a_wait_and_links_to_the_site():
+    code = "print(s.TASKS_ALERT_URLS, s.TASKS_ALERT_WAIT, s.TASKS_RELEASE, s.TASKS_SITE_URL)"
+    done = settings(
+        code, ALERT_URLS=" json://a  mailto://b ", ALERT_WAIT="60", RELEASE="7.1", SITE_URL="https://a.b/c/"
+    )
+    assert done.stdout.strip() == "['json://a', 'mailto://b'] 60 7.1 https://a.b/c", done.stderr
+
+
+#: Origins, hosts, the site's path and whether others reach it → where links lead.
+SITES = {
+    "an origin": (["https://tasks.example.com"], ["tasks.example.com"], "", True, "https://tasks.example.com"),
+    "a pattern is no address": (
+        ["https://*.example.com"],
+        [".example.com", "a.example.com"],
+        "",
+        True,
+        "https://a.example.com",
+    ),
+    "a host": ([], ["tasks.example.com"], "/app", True, "https://tasks.example.com/app"),
+    "this machine": ([], ["localhost", "127.0.0.1"], "", False, "http://localhost:8001"),
+    "any host": ([], ["*"], "", False, "http://localhost:8001"),
+}
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_links_lead_to_the_first_that_is_let_in(monkeypatch, name):
+    for one in ("SITE_URL", "PORT"):
+        monkeypatch.delenv(one, raising=False)
+    origins, hosts, path, production, address = SITES[name]
+    assert environment.site_url(origins, hosts, path, production=production) == address
 
 
 def test_a_refused_address_does_not_show_its_password():
