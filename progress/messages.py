@@ -61,10 +61,14 @@ class Step(TypedDict):
 
 
 class Waiting(TypedDict, total=False):
-    """Why a task waits, and the sentence that says what to do. `cancel`: it runs on, and cannot be ended by force."""
+    """Why a task waits, and the sentence that says what to do. `cancel`: it runs on, and cannot be ended by force.
+
+    `command`, where one helps, is the end of the sentence.
+    """
 
     reason: Literal["queued", "no_worker", "broker_down", "retry", "cancel"]
     hint: str
+    command: str
     position: int | None
     next_retry_at: str | None
 

@@ -38,6 +38,12 @@ def parts_of(found: Sequence[TaskRun]) -> dict[str, Parts]:
     return counted
 
 
+def roots(found: QuerySet[TaskRun]) -> QuerySet[TaskRun]:
+    """`found` without those that are folded under the run that has started them."""
+    above = TaskRun.objects.filter(pk=OuterRef("parent_id"))
+    return found.filter(Q(parent_id=None) | Q(parent_id=F("pk")) | ~Exists(above))
+
+
 def family_of(run: TaskRun, visible: QuerySet[TaskRun]) -> Family:
     """The runs around `run`, of those that are `visible` and have an address."""
     visible = visible.filter(pk__regex=f"^{ID_PATTERN.pattern}$")

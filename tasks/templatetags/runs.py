@@ -94,7 +94,9 @@ def what_runs(context: template.Context) -> dict[str, object]:
     """The strip of every page; where a login is required, it is for those who are in."""
     if settings.TASKS_REQUIRE_LOGIN and not getattr(context.get("user"), "is_authenticated", False):
         return {}
-    return {"parts": status(), "flower_url": flower_url()}
+    parts = status()
+    wrong = any(isinstance(part, dict) and not part["ok"] for part in parts.values())
+    return {"parts": parts, "wrong": wrong, "flower_url": flower_url()}
 
 
 @register.filter

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from contextlib import suppress
 
 from django.contrib import messages
 from django.db import DatabaseError
-from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -23,14 +21,14 @@ from tasks.runs.family import family_of
 from tasks.runs.owner import current_owner
 from tasks.runs.repeating import BEGINNINGS
 from tasks.runs.search import repeated, said_repeated
-from tasks.runs.state import listed, live_log, live_states, public_state, readable
+from tasks.runs.state import live_log, live_states, public_state, readable
 from tasks.runs.waiting import explain
 
-from .access import own_runs, shown, viewer_of, visible_runs
-from .feeds import HOME_RUNS
+from .access import shown, viewer_of, visible_runs
 from .forms import StartForm
+from .home import home_page
 from .limits import limit_starts
-from .panels import additions, home_forms
+from .panels import additions
 from .requests import BadBody, idempotency_key, key_reused, read_body, read_choice, refuse, wants_json
 from .services import flower_url
 
@@ -39,12 +37,12 @@ from .services import flower_url
 @never_cache
 @ensure_csrf_cookie
 def home(request: HttpRequest) -> HttpResponse:
-    """Start Task, Download reports, and the viewer's own runs, newest first."""
+    """The viewer's own runs, Start Task, and the forms that apps have added."""
     owner = current_owner()
     if owner is not None:
         with suppress(DatabaseError):  # a page can be read without: who starts something needs it
             owner.remember()  # a session from the first page on: a second tab sees what this one starts
-    return home_page(request, form=StartForm(chosen=request.GET.get("task", "")))
+    return home_page(request)
 
 
 @require_POST
@@ -152,39 +150,6 @@ def retry_run(request: HttpRequest, task_id: str) -> HttpResponse:
     if wants_json(request):
         return JsonResponse(addresses(request, again), status=202)
     return redirect("run", task_id=again.pk)
-
-
-def home_page(
-    request: HttpRequest, *, form: StartForm | None = None, sent: Mapping[str, Form] | None = None, status: int = 200
-) -> HttpResponse:
-    """The home page, with what was typed into one of its forms (`form`, or those `sent` by name) and is wrong there."""
-    page = _page_number(request)
-    mine = list(listed(own_runs(viewer_of(request)))[(page - 1) * HOME_RUNS : page * HOME_RUNS + 1])
-    more, mine = len(mine) > HOME_RUNS, shown(mine[:HOME_RUNS])
-    added = additions([one.pk for one in mine])
-    rows: list[dict[str, object]] = [
-        {**state, "url": reverse("run", args=[state["id"]]), "additions": added.of(state["id"])}
-        for state in live_states(mine, explain(mine))
-    ]
-    context = {
-        "form": form or StartForm(),
-        "home_forms": [
-            {"title": one.title, "action": reverse(one.url_name), "button": one.button, "form": filled}
-            for one in home_forms()
-            for filled in [(sent or {}).get(one.name) or one.make(request)]
-        ],
-        "runs": rows,
-        "no_additions": additions([]).of(""),
-        "page": page,
-        "more": more,
-        "shown": HOME_RUNS,
-    }
-    return render(request, "tasks/home.html", context, status=status)
-
-
-def _page_number(request: HttpRequest) -> int:
-    text = request.GET.get("page", "")
-    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 8 else 1
 
 
 def find_run(request: HttpRequest, task_id: str) -> TaskRun | None:

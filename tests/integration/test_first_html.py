@@ -64,7 +64,7 @@ def part(page: str, name: str) -> str:
 def test_the_tag_shows_the_numbers_of_now(valkey):
     alice = visitor()
     page = shown(alice, running(alice))
-    told = {"state": "STARTED", "message": "from shop 3", "percent": "70 %", "count": "42 / 60 rows"}
+    told = {"state": "running", "message": "from shop 3", "percent": "70 %", "count": "42 / 60 rows"}
     told |= {"rate": "9.8 rows/s", "eta": "25 s left"}
     assert {name: part(page, name) for name in told} == told
     assert re.fullmatch(r"\d+ d \d+ h", part(page, "elapsed"))

@@ -6,13 +6,7 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.waiting import wait_until
 
-from .pages import newest, runs, value, wait_moving
-
-
-def start(page: Page, steps: int, delay: float = 0.02) -> None:
-    page.get_by_label("Steps").fill(str(steps))
-    page.get_by_role("spinbutton", name="Delay").fill(str(delay))
-    page.get_by_role("button", name="Start Task").click()
+from .pages import fill, newest, runs, start, value, wait_moving
 
 
 def test_a_click_starts_a_run_that_two_tabs_show_alike_and_a_reload_finds_again(stack, person):
@@ -22,7 +16,7 @@ def test_a_click_starts_a_run_that_two_tabs_show_alike_and_a_reload_finds_again(
     start(first, steps=2000, delay=0.02)
     for tab in (first, second):
         expect(newest(tab).get_by_role("link", name="long_running_task")).to_be_visible()
-        expect(newest(tab).get_by_text("STARTED")).to_be_visible()
+        expect(newest(tab).get_by_text("running", exact=True)).to_be_visible()
         expect(tab.get_by_text("No runs yet.")).to_be_hidden()
     reached = wait_moving(newest(second))
     first.reload()
@@ -30,14 +24,14 @@ def test_a_click_starts_a_run_that_two_tabs_show_alike_and_a_reload_finds_again(
     wait_moving(newest(first), above=reached)
     newest(second).get_by_role("button", name="Cancel").click()
     for tab in (first, second):
-        expect(newest(tab).get_by_text("REVOKED")).to_be_visible()
+        expect(newest(tab).get_by_text("cancelled", exact=True)).to_be_visible()
         expect(newest(tab).get_by_text("The task was cancelled.")).to_be_visible()
         expect(newest(tab).get_by_role("status")).to_have_text("long_running_task was cancelled.")
 
     start(first, steps=20, delay=0.02)
     for tab in (first, second):
         expect(runs(tab)).to_have_count(2)
-        expect(newest(tab).get_by_text("SUCCESS")).to_be_visible()
+        expect(newest(tab).get_by_text("done", exact=True)).to_be_visible()
         expect(newest(tab).get_by_text("20 / 20 steps")).to_be_visible()
         assert value(newest(tab)) == 100
 
@@ -45,11 +39,12 @@ def test_a_click_starts_a_run_that_two_tabs_show_alike_and_a_reload_finds_again(
 def test_a_second_click_and_a_lost_answer_start_nothing_twice(stack, person):
     alice = person(stack)
     page = alice.open()
-    page.get_by_label("Steps").fill("2000")
+    dialog = fill(page, 2000)
+    send = dialog.get_by_role("button", name="Start")
     held: list[Route] = []
     page.route("**/tasks/start/", lambda route: held.append(route))
-    page.get_by_role("button", name="Start Task").dblclick()
-    page.get_by_role("button", name="Start Task").click(force=True)
+    send.dblclick()
+    send.click(force=True)
     wait_until(lambda: page.wait_for_timeout(20) or held, 10, "the start is sent")
 
     alice.cut = True
@@ -58,13 +53,13 @@ def test_a_second_click_and_a_lost_answer_start_nothing_twice(stack, person):
     expect(page.get_by_role("alert").get_by_text("The server cannot be reached.")).to_be_visible()
     assert len(held) == 1
     page.unroute_all()
-    page.get_by_role("button", name="Start Task").click()
+    send.click()
     expect(page.get_by_role("alert").get_by_text("The server cannot be reached.")).to_be_hidden()
-    expect(newest(page).get_by_text("STARTED")).to_be_visible()
+    expect(newest(page).get_by_text("running", exact=True)).to_be_visible()
     page.reload()
     expect(runs(page)).to_have_count(1)
     newest(page).get_by_role("button", name="Cancel").click()
-    expect(newest(page).get_by_text("REVOKED")).to_be_visible()
+    expect(newest(page).get_by_text("cancelled", exact=True)).to_be_visible()
 
 
 def test_everything_is_reached_by_keyboard(stack, person):
@@ -72,25 +67,27 @@ def test_everything_is_reached_by_keyboard(stack, person):
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     expect(page.get_by_role("link", name="Skip to the content")).to_be_in_viewport()
+    tab_to(page, page.get_by_role("button", name="Start…"))
+    page.keyboard.press("Enter")
     tab_to(page, page.get_by_label("Steps"))
     page.keyboard.type("2000")
-    tab_to(page, page.get_by_role("button", name="Start Task"))
+    tab_to(page, page.get_by_role("dialog").get_by_role("button", name="Start"))
     page.keyboard.press("Enter")
     run = newest(page)
     wait_moving(run)
     tab_to(page, run.get_by_role("button", name="Cancel"))
     page.keyboard.press("Enter")
-    expect(run.get_by_text("REVOKED")).to_be_visible()
+    expect(run.get_by_text("cancelled", exact=True)).to_be_visible()
     expect(run.get_by_text("The task was cancelled.")).to_be_visible()
     tab_to(page, run.get_by_role("button", name="Run again"))
     page.keyboard.press("Enter")
     expect(runs(page)).to_have_count(2)
-    expect(newest(page).get_by_text("STARTED")).to_be_visible()
+    expect(newest(page).get_by_text("running", exact=True)).to_be_visible()
     tab_to(page, newest(page).get_by_role("link", name="long_running_task"), back=True)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="long_running_task")).to_be_visible()
     page.get_by_role("button", name="Cancel").press("Enter")
-    expect(page.get_by_text("REVOKED")).to_be_visible()
+    expect(page.get_by_text("cancelled", exact=True)).to_be_visible()
 
 
 def tab_to(page: Page, target: Locator, *, back: bool = False) -> None:
@@ -105,8 +102,7 @@ def tab_to(page: Page, target: Locator, *, back: bool = False) -> None:
 def test_a_wrong_value_is_named_at_its_field_and_what_was_typed_stays(stack, person):
     alice = person(stack)
     page = alice.open()
-    page.get_by_label("Steps").fill("0")
-    page.get_by_role("button", name="Start Task").click()
+    start(page, 0)
     field = page.get_by_label("Steps")
     expect(field).to_have_accessible_description("1 to 10,000 steps must be a whole number from 1 to 10,000.")
     expect(field).to_have_attribute("aria-invalid", "true")
@@ -118,7 +114,7 @@ def test_a_wrong_value_is_named_at_its_field_and_what_was_typed_stays(stack, per
     expect(field).to_be_hidden()
     page.get_by_label("Shop").fill("ab")
     page.get_by_label("Count").fill("51")
-    page.get_by_role("button", name="Start Task").click()
+    page.get_by_role("dialog").get_by_role("button", name="Start").click()
     expect(page.get_by_text("Ensure this value has at least 3 characters")).to_be_visible()
     expect(page.get_by_text("Ensure this value is less than or equal to 50.")).to_be_visible()
     expect(page.get_by_label("Shop")).to_be_focused()
@@ -147,7 +143,7 @@ def test_without_javascript_the_page_is_right_and_can_be_refreshed(stack, person
 
     def ended() -> bool:
         page.get_by_role("link", name="Refresh").click()
-        return newest(page).get_by_text("SUCCESS").is_visible()
+        return newest(page).get_by_text("done", exact=True).is_visible()
 
     wait_until(ended, 20, "a refresh shows the end", every=0.3)
     assert value(newest(page)) == 100

@@ -20,7 +20,7 @@ def test_a_run_is_told_from_its_start_to_its_end(stack, person, tmp_path):
     log = page.get_by_role("list", name="Log")
     expect(bar).to_have_attribute("aria-valuenow", "33.3")
     expect(numbers).to_contain_text("20 / 60")
-    expect(page.get_by_text("STARTED", exact=True)).to_be_visible()
+    expect(page.get_by_text("running", exact=True)).to_be_visible()
     expect(page.get_by_role("img", name="Rate over time")).to_be_visible()
     expect(log.get_by_role("listitem")).to_have_count(10)
     expect(page.get_by_role("region", name="Arguments")).to_contain_text(str(tmp_path))
@@ -36,7 +36,7 @@ def test_a_run_is_told_from_its_start_to_its_end(stack, person, tmp_path):
     (tmp_path / "go-3").touch()
 
     expect(bar).to_have_attribute("aria-valuenow", "100")
-    expect(page.get_by_text("SUCCESS")).to_be_visible()
+    expect(page.get_by_text("done", exact=True)).to_be_visible()
     expect(page).to_have_title(re.compile("^✓ stages"))
     expect(page.locator("link[rel=icon]")).to_have_attribute("href", re.compile("favicon-done"))
     expect(page.get_by_role("status").filter(has_text="stages finished.")).to_be_attached()
@@ -53,7 +53,7 @@ def test_a_run_is_cancelled_and_run_again(stack, person):
     page = alice.open(f"/tasks/{alice.visitor.start_task(steps=2000, delay=0.02)}/")
     wait_moving(page)
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("REVOKED")).to_be_visible()
+    expect(page.get_by_text("cancelled", exact=True)).to_be_visible()
     expect(page.get_by_text("The task was cancelled.")).to_be_visible()
     expect(page).to_have_title(re.compile("^■"))
     before = page.url
@@ -71,7 +71,7 @@ def test_a_run_is_cancelled_and_run_again(stack, person):
 def test_steps_are_listed_with_their_durations(stack, person):
     alice = person(stack)
     page = alice.open(f"/tasks/{alice.visitor.start_task(task='demo_task')}/")
-    expect(page.get_by_text("SUCCESS")).to_be_visible()
+    expect(page.get_by_text("done", exact=True)).to_be_visible()
     steps = page.get_by_role("region", name="Steps").get_by_role("listitem")
     expect(steps).to_have_text([re.compile(rf"{name}\s*\d\.\d\ss") for name in ("Prepare", "Work", "Tidy up")])
 
@@ -80,7 +80,7 @@ def test_a_failure_is_told_to_its_owner_and_its_traceback_to_staff_alone(stack, 
     alice, sarah, bob = person(stack), person(stack, account=staff), person(stack)
     task_id = alice.visitor.start_job("fail", message="the disk is full")
     page = alice.open(f"/tasks/{task_id}/")
-    expect(page.get_by_text("FAILURE")).to_be_visible()
+    expect(page.get_by_text("failed", exact=True)).to_be_visible()
     expect(page.get_by_text("RuntimeError: the disk is full")).to_be_visible()
     expect(page).to_have_title(re.compile("^✗ fail"))
     page.reload()

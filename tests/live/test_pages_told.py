@@ -71,7 +71,7 @@ def test_a_retry_is_told_as_a_try_and_its_times_are_its_own(stack, person, tmp_p
 def test_a_run_that_failed_before_it_told_anything_has_no_number_and_no_green_end(stack, person):
     alice = person(stack)
     page = alice.open(f"/tasks/{alice.visitor.start_job('fail', message='at once')}/")
-    expect(page.get_by_text("FAILURE")).to_be_visible()
+    expect(page.get_by_text("failed", exact=True)).to_be_visible()
     for _ in ("live", "reloaded"):
         assert page.get_by_role("progressbar", name="Progress of fail").get_attribute("aria-valuenow") is None
         expect(page.locator("[part=percent]")).to_have_text("")
@@ -79,7 +79,7 @@ def test_a_run_that_failed_before_it_told_anything_has_no_number_and_no_green_en
         colours = [one.evaluate("one => getComputedStyle(one).borderTopColor") for one in path.all()]
         assert colours[0] == colours[1] == colours[2] != colours[3], colours
         page.reload()
-        expect(page.get_by_text("FAILURE")).to_be_visible()
+        expect(page.get_by_text("failed", exact=True)).to_be_visible()
 
 
 def test_the_parts_of_a_chord_are_told_after_its_parent_has_ended(stack, person, tmp_path):

@@ -35,9 +35,12 @@ function queuedAt(task) {
 
 const of = (count, most) => (most && count <= most ? `${count} of ${most}` : `${count}`);
 
+const WORDS = { PENDING: "waiting", STARTED: "running", RETRY: "trying again", SUCCESS: "done", FAILURE: "failed", REVOKED: "cancelled" };
+
 export const TEXT = {
   name: (task) => task.name.split(".").pop(),
-  state: (task) => (isPartial(task) ? `done, ${task.missing} missing` : task.state),
+  args: (task) => task.args_text,
+  state: (task) => (isPartial(task) ? `done, ${task.missing} missing` : WORDS[task.state]),
   attempt: ({ attempt, tries, max_tries, lost, max_attempts, resumed_from: far }) => {
     const at = far && reached(far);
     const said = attempt ? `try ${of(tries ?? 1, max_tries)} · worker lost ${of(lost ?? 0, max_attempts)}` : "";

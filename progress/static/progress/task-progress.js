@@ -210,6 +210,7 @@ class TaskProgress extends HTMLElement {
     this.#move(share);
     const clock = Date.now();
     for (const name in TEXT) this.#write(name, TEXT[name], task, clock);
+    this.#parts.get("state")?.setAttribute("title", task.state);
     if (task.result_omitted && this.#result) Object.assign(task, { result: this.#result.value, result_omitted: false });
     for (const name in BLOCK) {
       if (name === "result" && task.result_omitted) continue; // what the page was rendered with stays

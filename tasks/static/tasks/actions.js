@@ -49,3 +49,12 @@ document.addEventListener("end", ({ target }) => {
 document.addEventListener("end", async (event) => {
   if (event.target.querySelector("[data-files]")?.dataset.of === event.detail.name) (await import("./files.js")).refresh(event);
 });
+
+// there is no clipboard without https, except on localhost
+for (const button of navigator.clipboard ? document.querySelectorAll("[data-copy]") : []) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    button.textContent = "Copied";
+  });
+}

@@ -25,15 +25,6 @@ run.addEventListener("end", ({ detail: task }) => {
 bell.hidden = run.hasAttribute("ended") || globalThis.Notification?.permission !== "default";
 bell.addEventListener("click", async () => (bell.hidden = (await Notification.requestPermission()) !== "default"));
 
-// there is no clipboard without https, except on localhost
-for (const button of navigator.clipboard ? document.querySelectorAll("[data-copy]") : []) {
-  button.hidden = false;
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-    button.textContent = "Copied";
-  });
-}
-
 // it was deleted, or is not theirs any more: a number in the title would say that it goes on
 run.addEventListener("connection", ({ target, detail }) => {
   if (detail === "gone" && target.task) document.title = `– ${TEXT.name(target.task)} ·${site}`;
