@@ -51,13 +51,17 @@ class CloseCode:
 
 
 class Step(TypedDict):
-    """One `progress.step(...)`: `depth` counts from 0, `seconds` is null while it runs, `percent` is its own."""
+    """One `progress.step(...)`: `depth` counts from 0, `seconds` is null while it runs, `percent` is its own.
+
+    `began`: seconds since 1970; null where an older worker has told it.
+    """
 
     name: str
     state: Literal["running", "done", "failed"]
     seconds: float | None
     depth: int
     percent: float | None
+    began: float | None
 
 
 class Waiting(TypedDict, total=False):

@@ -26,6 +26,7 @@ from tasks.runs.waiting import explain
 
 from .access import shown, viewer_of, visible_runs
 from .forms import StartForm
+from .frames import frames_of
 from .home import home_page
 from .limits import limit_starts
 from .panels import additions
@@ -87,7 +88,7 @@ def run(request: HttpRequest, task_id: str) -> HttpResponse:
         "args_json": _json(readable([*found.args])),
         "kwargs_json": _json(readable({**found.kwargs})),
         "result_json": None if found.result is None else _json(readable(found.result)),
-        "traceback": found.traceback if viewer_of(request).is_staff else "",
+        "frames": frames_of(found.traceback) if found.traceback and viewer_of(request).is_staff else [],
         "log": live_log(found),
         "before": shown(TaskRun.objects.filter(pk=found.retry_of).only("pk")),
         "again": shown(TaskRun.objects.filter(retry_of=found.pk).order_by("accepted_at").only("pk")),

@@ -94,6 +94,11 @@ def newest(page: Page) -> Locator:
     return runs(page).first
 
 
+def axis(page: Page) -> Locator:
+    """The rows of a run's time."""
+    return page.get_by_role("list", name="Time").get_by_role("listitem")
+
+
 def value(within: Page | Locator) -> float:
     """What the bar says; -1 where it does not know how far the task is."""
     return float(within.get_by_role("progressbar").get_attribute("aria-valuenow") or -1)

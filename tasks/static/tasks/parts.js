@@ -26,5 +26,7 @@ function later(ms = EVERY) {
   timer = open ? setTimeout(refresh, ms) : 0;
 }
 
-document.addEventListener("end", () => later(SOON));
+export const soon = () => later(SOON);
+
+document.addEventListener("end", soon);
 later();

@@ -1,4 +1,4 @@
-// One run's end: in the title, the icon and, where it is allowed, a notification; its buttons without a reload.
+// One run's end: in the title, the icon and a notification; its buttons without a reload.
 
 import { TEXT, announcement, isPartial } from "../progress/part-texts.js";
 import { enhanceActions } from "./actions.js";
@@ -15,20 +15,26 @@ function show(task) {
 }
 
 run.addEventListener("progress", ({ detail: task }) => show(task));
-if (run.task) show(run.task); // heard before this file was loaded: the next news may be far away
+if (run.task) show(run.task); // the next news may be far away
 
 run.addEventListener("end", ({ detail: task }) => {
   bell.hidden = true;
+  if (task.state === "SUCCESS") document.querySelector("[name=tab][value=result]").checked = true;
   if (document.hidden && globalThis.Notification?.permission === "granted") new Notification(announcement(task), { tag: task.id });
 });
 
 bell.hidden = run.hasAttribute("ended") || globalThis.Notification?.permission !== "default";
 bell.addEventListener("click", async () => (bell.hidden = (await Notification.requestPermission()) !== "default"));
 
-// it was deleted, or is not theirs any more: a number in the title would say that it goes on
+// a number in the title would say that it goes on
 run.addEventListener("connection", ({ target, detail }) => {
   if (detail === "gone" && target.task) document.title = `– ${TEXT.name(target.task)} ·${site}`;
   bell.hidden ||= detail === "gone" || detail === "signed-out";
 });
+
+// what the server alone knows
+const refresh = () => import("./parts.js");
+if (document.querySelector("[data-open]")) refresh();
+run.addEventListener("end", async () => (await refresh()).soon());
 
 enhanceActions((_, url) => location.assign(url));

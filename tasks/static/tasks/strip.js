@@ -26,9 +26,7 @@ function write(name, { ok, text, hint }) {
   part.hidden = false;
   part.querySelector("b").textContent = text;
   if (hint) part.querySelector("code").textContent = hint;
-  const wrong = Boolean(strip.querySelector("[data-ok=false]"));
-  strip.toggleAttribute("data-wrong", wrong);
-  strip.querySelector("button").ariaLabel = `What is running: ${wrong ? "not all" : "all"} up`;
+  strip.toggleAttribute("data-wrong", strip.querySelector("[data-ok=false]"));
 }
 
 document.addEventListener("visibilitychange", watch);
