@@ -28,7 +28,7 @@ document.querySelectorAll("form.start").forEach((form) => {
     mark(form, true);
     show(form, problem, {});
     try {
-      const { status, body } = await post(form.action, new FormData(form), { "Idempotency-Key": key });
+      const { status, body, wait } = await post(form.action, new FormData(form), { "Idempotency-Key": key });
       if (status === 400 && body?.errors) show(form, problem, body.errors);
       else if (body?.task_id) {
         key = newKey();
@@ -36,6 +36,11 @@ document.querySelectorAll("form.start").forEach((form) => {
         form.closest("dialog")?.close();
         add(body.task_id);
       } else problem.textContent = sentence(status, body);
+      if (status === 429 && wait) {
+        const place = document.createElement("b");
+        problem.append(" ", place);
+        (await import("./wait.js")).countDown(place, wait);
+      }
     } catch {
       problem.textContent = `The server cannot be reached. Check that it runs, then press ${button.textContent} again: it starts once only.`;
     }
@@ -94,6 +99,7 @@ function add(id) {
 }
 
 enhanceActions(add);
+addEventListener("keydown", (event) => import("./keys.js").then(({ press }) => press(event)));
 
 // what was started elsewhere
 let before = null; // what the news said first: of a page of failed runs, those that it does not show

@@ -1,8 +1,10 @@
-/** {status, body}, body null where it is not JSON. Throws where the server cannot be reached. */
+/** {status, body, wait}, body null where it is not JSON. Throws where the server cannot be reached. */
 export async function post(url, data, headers = {}) {
-  const response = await fetch(url, { method: "POST", body: data, headers: { Accept: "application/json", ...headers } });
+  const send = () => fetch(url, { method: "POST", body: data, headers: { Accept: "application/json", ...headers } });
+  let response = await send();
+  if (response.status === 403 && (await (await import("./expired.js")).renew(data))) response = await send();
   const body = await response.json().catch(() => null);
-  return { status: response.status, body };
+  return { status: response.status, body, wait: Number(response.headers.get("Retry-After")) };
 }
 
 export function sentence(status, body) {

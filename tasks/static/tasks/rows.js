@@ -22,6 +22,23 @@ export function arrive(id) {
   waiting.prepend(row);
 }
 
+// All rows are one stop of Tab: only what is in one of them is reached by it, the one that was visited last.
+let visited = null;
+
+function rove() {
+  if (!visited?.isConnected) visited = rows()[0];
+  for (const row of rows())
+    for (const element of row.querySelectorAll("a, button")) element.tabIndex = row === visited ? 0 : -1;
+}
+
+document.addEventListener("focusin", ({ target }) => {
+  const row = target.closest("#runs [data-run]");
+  if (row && row !== visited) (visited = row), rove();
+});
+const moves = new MutationObserver(rove);
+for (const list of [running, waiting, ended]) moves.observe(list, { childList: true });
+rove();
+
 /** One whose parts have not all ended still runs. */
 function listOf(row, { state }) {
   if (state === "STARTED" || row.querySelector("[data-open]")) return running;

@@ -38,3 +38,4 @@ if (document.querySelector("[data-open]")) refresh();
 run.addEventListener("end", async () => (await refresh()).soon());
 
 enhanceActions((_, url) => location.assign(url));
+addEventListener("keydown", (event) => import("./keys.js").then(({ press }) => press(event)));

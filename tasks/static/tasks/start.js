@@ -66,7 +66,7 @@ function writeSame(form, same) {
   const body = json({ task: form.elements.task.value, ...Object.fromEntries(given) });
   same.querySelector("#as-curl").textContent = [
     `curl -s -o /dev/null -c jar ${shell(home)}`,
-    `curl -b jar -H "X-CSRFToken: $(awk '/csrftoken/ {print $7}' jar)" -H 'Content-Type: application/json' -H 'Accept: application/json' -d ${shell(body)} ${shell(url)}`,
+    `curl -s -b jar -H "X-CSRFToken: $(awk '/csrftoken/ {print $7}' jar)" -H 'Content-Type: application/json' -H 'Accept: application/json' -d ${shell(body)} ${shell(url)}`,
   ].join("\n");
   const [, module, name] = /^(.*)\.([^.]*)$/.exec(path) ?? [];
   same.querySelector("#as-python").textContent = [
