@@ -43,7 +43,7 @@ def test_without_a_worker_the_page_says_so_with_the_command_and_goes_on_when_one
     start(page, 10, 0.02)
     expect(newest(page).get_by_text("waiting", exact=True)).to_be_visible()
     expect(page.get_by_text("No worker is running")).to_have_count(2)  # the row's own is hidden
-    expect(page.locator("#banner")).to_have_text(re.compile(f"No worker is running. Start one: {WORKER}"))
+    expect(page.locator("#banner")).to_have_text(re.compile(rf"No worker is running. Start one:\s+{WORKER}\s+Copy"))
     expect(newest(page).locator("[part=waiting]")).to_be_hidden()
     expect(part(page, "Queue")).to_contain_text("1 waiting")
     system.start_worker()

@@ -49,7 +49,7 @@ def test_a_task_is_started_and_watched_below_the_path(system, page, way, server)
     page.on("response", hear)
     page.goto(f"{system.url}/app/")
     expect(page.locator("[data-part=socket]")).to_contain_text("live")
-    start(page, 40, 0.05)
+    start(page, 100, 0.05)
     run = page.locator("#runs task-progress").first
     expect(run).to_have_attribute("connection", "live")
     run.locator("a.run-name").click()

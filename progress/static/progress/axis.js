@@ -5,7 +5,6 @@ import { clock, duration } from "./format.js";
 import { WORDS } from "./part-texts.js";
 import { isFinal } from "./view-state.js";
 
-const MARKS = 50;
 const ms = (time) => (time ? +new Date(time) : null);
 const keyOf = ({ name, from }) => `${name} ${from}`;
 
@@ -50,10 +49,10 @@ export default class Axis {
     this.view = view;
     const { list } = this;
     const rows = rowsOf(view.task);
-    const now = Math.ceil(Date.now() / 1000) * 1000; // it grows by the second
+    const now = Math.ceil(Date.now() / 1000) * 1000;
     this.from = Math.min(...rows.map(({ from }) => from));
     this.to = Math.max(this.from + 1, ...rows.map(({ to }) => to ?? now));
-    const marks = view.log.filter(({ level }) => level === "warning" || level === "error").slice(-MARKS);
+    const marks = view.log.filter(({ level }) => level === "warning" || level === "error").slice(-50);
     const said = JSON.stringify([rows, this.to, marks.length, this.#chosen]);
     if (said === this.#said) return;
     if (!this.#said) list.replaceChildren(); // the page's rows

@@ -4,21 +4,21 @@
 import { clock, number } from "./format.js";
 import { LOG_LIMIT } from "./view-state.js";
 
-const NEAR_END = 8; // px: zoomed pages round
-const HAND = 1_000; // ms: wheels and fingers let a scroll run on
-const CALM = 5; // frames without a change
+const NEAR_END = 8; // px
+const HAND = 1_000; // ms
+const CALM = 5;
 const HANDS = ["wheel", "touchmove", "keydown", "pointerdown", "pointermove"];
 
 export default class Log {
-  #lines = []; // what is painted
+  #lines = [];
   #follow = true;
   #life = new AbortController();
   #size;
-  #top = 0; // where it was scrolled to when last looked at
-  #end = 0; // and where its end was
+  #top = 0;
+  #end = 0;
   #frame = 0;
-  #hand = -HAND; // when the reader touched it last
-  #span; // the lines of which time are shown: {from, to} in ms
+  #hand = -HAND;
+  #span; // shown: {from, to} in ms
   #isShown = null;
 
   constructor(list) {
@@ -43,7 +43,6 @@ export default class Log {
     for (const name of HANDS) list.addEventListener(name, () => (this.#hand = performance.now()), { passive: true, signal });
     list.addEventListener("scroll", () => this.#scrolled(), { signal });
     list.addEventListener("keydown", ({ key }) => key === "End" && this.#set(true), { signal }); // the end moves on the way there
-    // lines that wrap otherwise are of another height
     this.#size = new ResizeObserver(() => this.#set(this.#follow));
     this.#size.observe(list);
     for (const one of list.parentElement.querySelectorAll("[data-log][hidden], [hidden]:has(> [data-log])")) one.hidden = false;

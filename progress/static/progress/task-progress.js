@@ -9,7 +9,7 @@ import { isFinal, isHeld } from "./view-state.js";
 // Parts that are more than a text, loaded where a page has them.
 const LISTS = { log: () => import("./log.js"), steps: () => import("./steps.js"), axis: () => import("./axis.js"), plot: () => import("./plot.js") };
 const isOver = (status) => status === "gone" || status === "signed-out";
-const isMoving = (task) => task?.state === "STARTED" && task.current > 0; // there is a rate to see
+const isMoving = (task) => task?.state === "STARTED" && task.current > 0;
 const hasPart = (node) => node.nodeType === Node.ELEMENT_NODE && (node.matches("[part]") || node.querySelector("[part]"));
 
 class TaskProgress extends HTMLElement {
@@ -20,10 +20,10 @@ class TaskProgress extends HTMLElement {
   #view = null;
   #status = null;
   #about = null; // the attributes' values that it follows
-  #began = null; // when it was first seen to run: updates do not carry started_at
+  #began = null; // updates do not carry started_at
   #connection = null;
   #stop = null;
-  #result = null; // {value} of one that was too large for a frame
+  #result = null; // {value} of one too large for a frame
   #due = false;
   #observer = new MutationObserver((records) => {
     if (records.some(({ addedNodes, removedNodes }) => [...addedNodes, ...removedNodes].some(hasPart))) this.#findSoon();
@@ -37,8 +37,7 @@ class TaskProgress extends HTMLElement {
     this.#followSoon();
   }
 
-  // moveBefore() changes nothing
-  connectedMoveCallback() {}
+  connectedMoveCallback() {} // moved: nothing changes
 
   attributeChangedCallback(name, before, now) {
     if (before === now) return;
@@ -46,7 +45,6 @@ class TaskProgress extends HTMLElement {
     else if (now !== this.#status) this.#morphed();
   }
 
-  /** The task's public state as last heard, or null. */
   get task() {
     return isHeld(this.#view) ? this.#view.task : null;
   }

@@ -43,7 +43,7 @@ function say(form, text) {
 // Cancel goes away with the end: the keyboard moves on to what comes instead.
 document.addEventListener("end", ({ target }) => {
   if (!document.activeElement?.closest(".when-running") || !target.contains(document.activeElement)) return;
-  requestAnimationFrame(() => target.querySelector(".when-ended:not([hidden]) button")?.focus()); // after it is painted
+  requestAnimationFrame(() => target.querySelector(".when-ended:not([hidden]) button")?.focus());
 });
 
 document.addEventListener("end", async (event) => {

@@ -14,11 +14,9 @@ const unheard = new Set(); // started here, not in the news yet
 document.querySelectorAll("form.start").forEach((form) => {
   const button = form.querySelector("button");
   const problem = form.querySelector("[role=alert]");
-  const choice = form.elements.task;
-  if (choice) (choice.onchange = () => choose(form, choice.value))();
   // one key for one filling-in: sent again after a lost answer, it is the same start
   let key = newKey();
-  form.addEventListener("input", () => (key = newKey()));
+  form.addEventListener("input", () => ((key = newKey()), (form.typed = true)));
   form.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
   });
@@ -26,12 +24,15 @@ document.querySelectorAll("form.start").forEach((form) => {
     event.preventDefault();
     if (isBusy(form)) return;
     mark(form, true);
-    show(form, problem, {});
+    problem.textContent = "";
+    problem.hidden = true;
     try {
       const { status, body, wait } = await post(form.action, new FormData(form), { "Idempotency-Key": key });
+      const { show } = await import("./start.js");
       if (status === 400 && body?.errors) show(form, problem, body.errors);
       else if (body?.task_id) {
         key = newKey();
+        show(form, problem, {});
         form.dispatchEvent(new Event("started"));
         form.closest("dialog")?.close();
         add(body.task_id);
@@ -54,7 +55,7 @@ for (const button of document.querySelectorAll("[data-dialog]")) {
   const open = async () => {
     dialog.close(); // what was opened without script is not over the page
     dialog.showModal();
-    if (dialog.querySelector("[data-same]")) (await import("./start.js")).prepare(dialog);
+    (await import("./start.js")).prepare(dialog);
   };
   button.form.addEventListener("submit", (event) => (event.preventDefault(), open()));
   if (dialog.open) open();
@@ -63,28 +64,6 @@ for (const button of document.querySelectorAll("[data-dialog]")) {
 // crypto.randomUUID exists on https and localhost only
 function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-/** Only the fields of the chosen task are shown and sent. */
-function choose(form, task) {
-  for (const part of form.querySelectorAll("fieldset")) part.hidden = part.disabled = part.dataset.task !== task;
-}
-
-/** Each sentence beside its field; what has no field below the form. */
-function show(form, problem, errors) {
-  const rest = { ...errors };
-  for (const place of form.querySelectorAll(".field-error")) {
-    const input = document.getElementById(place.id.replace("_error", ""));
-    if (input.matches(":disabled")) continue;
-    const text = (errors[input.name] ?? []).join(" ");
-    delete rest[input.name];
-    place.textContent = text;
-    place.hidden = !text;
-    input.setAttribute("aria-invalid", Boolean(text));
-    input.setAttribute("aria-describedby", `${input.id}_helptext ${place.id}`);
-  }
-  problem.textContent = Object.values(rest).flat().join(" ");
-  form.querySelector("[aria-invalid=true]:enabled")?.focus();
 }
 
 /** A run that was started here comes into view. */

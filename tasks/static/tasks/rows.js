@@ -87,28 +87,13 @@ document.addEventListener("progress", ({ target, detail: { state, waiting: why }
 
 // how the parts stand is told beside the runs
 document.addEventListener("parts", ({ target }) => {
-  soon(target.closest("task-progress"));
-  const fold = target.parentElement.querySelector(".fold[aria-expanded=true]");
-  if (fold) unfold(fold);
+  const element = target.closest("task-progress");
+  soon(element);
+  const fold = element.querySelector(".fold[aria-expanded=true]");
+  if (fold) import("./fold.js").then(({ unfold }) => unfold(fold));
 });
 
 document.addEventListener("click", ({ target }) => {
   const fold = target.closest(".fold");
-  if (!fold) return;
-  const open = fold.getAttribute("aria-expanded") !== "true";
-  fold.setAttribute("aria-expanded", open);
-  if (open) unfold(fold);
-  else fold.closest("[data-run]").querySelector(".children")?.remove();
+  if (fold) import("./fold.js").then(({ toggle }) => toggle(fold));
 });
-
-/** The parts, as the run's own page lists them. */
-async function unfold(fold) {
-  const row = fold.closest("[data-run]");
-  const answer = await fetch(row.querySelector(".run-name").href).catch(() => null);
-  const list = answer?.ok && new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("parts");
-  if (!list || fold.getAttribute("aria-expanded") !== "true") return;
-  list.removeAttribute("id");
-  list.className = "children";
-  row.querySelector(".children")?.remove();
-  row.append(list);
-}

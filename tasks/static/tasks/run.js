@@ -1,6 +1,6 @@
 // One run's end: in the title, the icon and a notification; its buttons without a reload.
 
-import { TEXT, announcement, isPartial } from "../progress/part-texts.js";
+import { TEXT, isPartial } from "../progress/part-texts.js";
 import { enhanceActions } from "./actions.js";
 
 const run = document.querySelector("task-progress");
@@ -20,11 +20,11 @@ if (run.task) show(run.task); // the next news may be far away
 run.addEventListener("end", ({ detail: task }) => {
   bell.hidden = true;
   if (task.state === "SUCCESS") document.querySelector("[name=tab][value=result]").checked = true;
-  if (document.hidden && globalThis.Notification?.permission === "granted") new Notification(announcement(task), { tag: task.id });
+  if (document.hidden) import("./notify.js").then(({ notify }) => notify(task));
 });
 
 bell.hidden = run.hasAttribute("ended") || globalThis.Notification?.permission !== "default";
-bell.addEventListener("click", async () => (bell.hidden = (await Notification.requestPermission()) !== "default"));
+bell.onclick = async () => (bell.hidden = (await Notification.requestPermission()) !== "default");
 
 // a number in the title would say that it goes on
 run.addEventListener("connection", ({ target, detail }) => {

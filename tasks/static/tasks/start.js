@@ -1,4 +1,5 @@
-// What the dialog of a start does besides sending it: tasks by a filter, what was typed last, the same start as a script.
+// What the dialog of a start does besides sending it: the fields of the chosen task, a filter, what was typed last, what is
+// wrong, and the same start as a script.
 
 const KEY = "start "; // of localStorage; a task's name follows
 
@@ -12,17 +13,42 @@ const ready = new WeakSet();
 export function prepare(dialog) {
   const form = dialog.querySelector("form.start");
   const same = dialog.querySelector("[data-same]");
+  if (!same) return;
   const write = () => writeSame(form, same);
   if (!ready.has(dialog)) {
     ready.add(dialog);
     filter(dialog.querySelector("#find-task"), form.elements.task);
     form.addEventListener("input", write);
-    form.elements.task.addEventListener("change", () => (recall(form), write()));
+    form.elements.task.addEventListener("change", () => (choose(form), recall(form), write()));
+    choose(form);
     form.addEventListener("started", () => remember(form));
     same.hidden = false;
-    if (!form.querySelector("[aria-invalid=true], .field-error:not([hidden])")) recall(form);
+    if (!form.typed && !form.querySelector(".field-error:not([hidden])")) recall(form);
   }
   write();
+}
+
+/** Only the fields of the chosen task are shown and sent. */
+function choose(form) {
+  const task = form.elements.task.value;
+  for (const part of form.querySelectorAll("fieldset")) part.hidden = part.disabled = part.dataset.task !== task;
+}
+
+/** Each sentence beside its field; what has no field below the form. */
+export function show(form, problem, errors) {
+  const rest = { ...errors };
+  for (const place of form.querySelectorAll(".field-error")) {
+    const input = document.getElementById(place.id.replace("_error", ""));
+    if (input.matches(":disabled")) continue;
+    const text = (errors[input.name] ?? []).join(" ");
+    delete rest[input.name];
+    place.textContent = text;
+    place.hidden = !text;
+    input.setAttribute("aria-invalid", Boolean(text));
+    input.setAttribute("aria-describedby", `${input.id}_helptext ${place.id}`);
+  }
+  problem.textContent = Object.values(rest).flat().join(" ");
+  form.querySelector("[aria-invalid=true]:enabled")?.focus();
 }
 
 function filter(input, choice) {
