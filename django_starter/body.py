@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from progress.types import Application, Event, Receive, Scope, Send
 
 #: Digits of a length that may be one: Python makes no number of thousands of them.
 MOST_DIGITS = 18
-
-#: The dictionaries of ASGI, as its specification has them.
-Scope = dict[str, Any]
-Event = Mapping[str, Any]
-Receive = Callable[[], Awaitable[Event]]
-Send = Callable[[Event], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def limit_body(application: Application, most: int) -> Application:

@@ -90,7 +90,7 @@ def check_open_doors(**_: object) -> list[CheckMessage]:
     for name in ("REDIS_URL", "BROKER_URL"):
         parts = urlsplit(getattr(settings, name).split(";")[0])
         if parts.hostname not in (None, "localhost", "127.0.0.1", "::1") and not parts.password:
-            warn(6, f"{name} names {parts.hostname} without a password.", "Who reaches that server runs our tasks.")
+            warn(6, f"{name} names {parts.hostname} without a password.", "Whoever reaches that server runs our tasks.")
     return found
 
 

@@ -1,4 +1,4 @@
-"""What django-axes asks of this project: where a login comes from, and what those read who have to wait."""
+"""What django-axes asks of this project: where a login comes from, and what those who have to wait read."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ MOST_WAITING = 100_000
 @never_cache
 @login_not_required
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus' text format; 404 for visitors who may not see it."""
+    """Prometheus' text format; 404 for whoever may not see it."""
     if not may_see(request):
         raise Http404
     registry = CollectorRegistry(auto_describe=False)

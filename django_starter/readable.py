@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import IO, Any
+from typing import IO
 
 from django.core.exceptions import RequestDataTooBig
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
@@ -92,7 +92,7 @@ class Handler(ASGIHandler):
     """Django's, for which headers that it cannot make a request of are a bad request as well."""
 
     def create_request(
-        self, scope: Mapping[str, Any], body_file: IO[bytes]
+        self, scope: Mapping[str, object], body_file: IO[bytes]
     ) -> tuple[ASGIRequest, None] | tuple[None, HttpResponseBase]:
         """A request, or the answer to one that is none."""
         try:

@@ -242,7 +242,7 @@ STORAGES = {
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "home"
-#: After so many wrong passwords for one account, or from one address, there is a pause; a right one begins anew.
+#: After this many wrong passwords for one account, or from one address, there is a pause; a right one begins anew.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AXES_LOCKOUT_PARAMETERS = ["username", "ip_address"]
 AXES_FAILURE_LIMIT = 10
@@ -254,9 +254,9 @@ AXES_CLIENT_IP_CALLABLE = "django_starter.lockout.address"
 AXES_DISABLE_ACCESS_LOG = True  # a row for each login, for ever
 AXES_VERBOSE = False
 AXES_ENABLE_ADMIN = False  # `manage.py axes_reset_username` opens a login again
-#: Only visitors who are signed in may start and watch tasks; otherwise a visitor is known by the session.
+#: Only signed-in users may start and watch tasks; otherwise a viewer is known by the session.
 TASKS_REQUIRE_LOGIN = flag("TASKS_REQUIRE_LOGIN", PRODUCTION)
-#: Tasks that one visitor may start in a minute, and sockets that one may hold in a web process; 0: no limit.
+#: Tasks that one viewer may start in a minute, and sockets that one may hold in a web process; 0: no limit.
 TASKS_STARTS_PER_MINUTE = number("STARTS_PER_MINUTE", 60 if PRODUCTION else 0, 0, 1_000_000)
 PROGRESS_MAX_SOCKETS = number("SOCKETS_PER_VISITOR", 100 if PRODUCTION else 0, 0, 1_000_000)
 #: A request for /metrics has to bring it: `Authorization: Bearer …`. Without one, only this machine may ask.
@@ -269,7 +269,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 
 #: The site is reached over https, which a proxy in front ends.
 HTTPS = flag("HTTPS", PRODUCTION)
-#: Proxies of ours between the visitor and this server: so much of X-Forwarded-For is believed.
+#: Proxies of ours between the visitor and this server: this much of X-Forwarded-For is believed.
 PROXIES = number("PROXIES", 1 if HTTPS else 0, 0, 9)
 PROGRESS_PROXIES = PROXIES
 if HTTPS:

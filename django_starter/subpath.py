@@ -11,7 +11,7 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from .body import Application, Receive, Scope, Send
+from progress.types import Application, Receive, Scope, Send
 
 
 def below_its_path(application: Application) -> Application:

@@ -35,7 +35,7 @@ class Batch(Generic[Q, A]):
 
     async def _run(self) -> None:
         try:
-            # Whose asker has gone meanwhile is not asked: in an outage those would be nearly all.
+            # A question whose asker has gone meanwhile is not asked: in an outage those would be nearly all.
             while waiting := [(question, future) for question, future in self._asked if not future.done()]:
                 batch, self._asked = waiting[:MAX_BATCH], waiting[MAX_BATCH:]
                 try:

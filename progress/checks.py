@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from types import CellType
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
@@ -162,7 +162,7 @@ def leads_to(application: object, wanted: object) -> bool:
     return False
 
 
-def _within(one: Any) -> list[object]:
+def _within(one: object) -> list[object]:
     if isinstance(one, Mapping):
         return list(one.values())
     if isinstance(one, (list, tuple)):
@@ -175,7 +175,7 @@ def _within(one: Any) -> list[object]:
     return [*held, *(attributes.values() if isinstance(attributes, dict) and not _is_module(one) else ())]
 
 
-def _is_filled(cell: Any) -> bool:
+def _is_filled(cell: CellType) -> bool:
     try:
         return cell.cell_contents is not None
     except ValueError:

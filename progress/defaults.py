@@ -1,12 +1,12 @@
 """`PROGRESS = {"REDIS_URL": …}`: all that this package is told, with defaults for all but the address of Redis.
 
-A setting may also be written by itself, with the prefix PROGRESS_, and then counts before the dict.
+A setting may also be written by itself, with the prefix PROGRESS_, and then takes precedence over the dict.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 from django.conf import settings
 
@@ -39,15 +39,29 @@ def fill() -> None:
         settings.CHANNEL_LAYERS = {"default": layer()}
 
 
-def layer() -> dict[str, Any]:
+class LayerConfig(TypedDict):
+    """What the channel layer is made with."""
+
+    hosts: list[dict[str, object]]
+    prefix: str
+
+
+class Layer(TypedDict):
+    """An entry of CHANNEL_LAYERS."""
+
+    BACKEND: str
+    CONFIG: LayerConfig
+
+
+def layer() -> Layer:
     """The channel layer on the server of the live records."""
     from .redis import layer_host
 
-    config = {"hosts": [layer_host(settings.PROGRESS_REDIS_URL)], "prefix": settings.PROGRESS_PREFIX}
+    config: LayerConfig = {"hosts": [layer_host(settings.PROGRESS_REDIS_URL)], "prefix": settings.PROGRESS_PREFIX}
     return {"BACKEND": LAYER, "CONFIG": config}
 
 
-def given_in(name: str) -> dict[str, Any]:
+def given_in(name: str) -> dict[str, object]:
     """The dict of that name in the settings; empty where there is none, or what is there is no dict."""
     found = getattr(settings, name, None)
     return dict(found) if isinstance(found, Mapping) else {}

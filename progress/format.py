@@ -50,7 +50,7 @@ def rate(per_second: object, unit: str = "") -> str:
 
 
 def percent(value: object) -> str:
-    """41 %: of the whole only, 100 % is said."""
+    """41 %; 100 % is said of the whole only."""
     known = _known(value)
     return "" if known is None else f"{_digits(math.floor(known + 1e-9), 0)}{SPACE}%"
 
@@ -70,7 +70,7 @@ def duration(seconds: object) -> str:
     return _pair(minutes, 60, ("h", "min"), 2) if minutes < 1440 else _pair(hours, 24, ("d", "h"), 1)
 
 
-#: Below so many seconds: the unit, its seconds, and in steps of how many.
+#: Below this many seconds: the unit, its seconds, and in steps of how many.
 _COARSER = (
     (10, "s", 1, 1),
     (57.5, "s", 1, 5),

@@ -24,7 +24,7 @@ class Held:
 class Since:
     """What a reader already holds, and whether it wants the log.
 
-    `claimed`: a client says so, who may say anything. It is never believed beyond what the record holds.
+    `claimed`: a client says so, and a client may say anything. It is never believed beyond what the record holds.
     """
 
     epoch: str = ""

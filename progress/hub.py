@@ -142,7 +142,7 @@ class Hub:
             if not done:
                 self._away_until = self._loop.time() + PATIENCE
             await self._repair.send_snapshot(audience, subscription, since)
-        except BaseException:  # nobody has it yet who could leave
+        except BaseException:  # nobody who could leave has it yet
             self.leave(subscription)
             raise
         return subscription

@@ -20,7 +20,7 @@ MAX_FRAMES = 1_000
 MAX_SIZE = 256 * 1024
 #: The same before it is known who sends them.
 MAX_SIZE_AT_THE_DOOR = 32 * 1024
-#: Characters that may wait of all sockets of one visitor.
+#: Characters that may wait of all sockets of one viewer.
 MAX_SIZE_OF_VISITOR = 1024 * 1024
 #: What a short frame costs beside its text, in characters.
 OVERHEAD = 100
@@ -35,7 +35,7 @@ class Left(Exception):
 
 
 class Traffic(Counter[str]):
-    """Characters that wait now, by visitor."""
+    """Characters that wait now, by viewer."""
 
 
 class Pace:
@@ -60,7 +60,7 @@ class Inbox:
     def __init__(self, receive: Receive, traffic: Traffic) -> None:
         self._receive = receive
         self._traffic = traffic
-        self._visitor: str | None = None
+        self._viewer: str | None = None
         self._waiting: deque[str | None] = deque()
         self._size = 0
         self._reading: asyncio.Task[None] | None = None
@@ -70,10 +70,10 @@ class Inbox:
         #: True once the client is gone; what it had sent before may still wait.
         self.left = False
 
-    def admit(self, visitor: str) -> None:
+    def admit(self, viewer: str) -> None:
         """It is known whose this socket is."""
-        self._visitor = visitor
-        self._traffic[visitor] += self._size
+        self._viewer = viewer
+        self._traffic[viewer] += self._size
 
     async def next(self) -> str | None:
         """The text of the next frame, None of a binary one. Raises `Left`."""
@@ -108,8 +108,8 @@ class Inbox:
         if self._reading is not None:
             self._reading.cancel()
         self._drop()
-        if self._visitor is not None and self._traffic[self._visitor] <= 0:
-            del self._traffic[self._visitor]
+        if self._viewer is not None and self._traffic[self._viewer] <= 0:
+            del self._traffic[self._viewer]
 
     def _begin(self) -> asyncio.Task[None]:
         if self._reading is None:
@@ -142,10 +142,10 @@ class Inbox:
             self._news.set_result(None)
 
     def _is_full(self) -> bool:
-        most = MAX_SIZE_AT_THE_DOOR if self._visitor is None else MAX_SIZE
+        most = MAX_SIZE_AT_THE_DOOR if self._viewer is None else MAX_SIZE
         if self._size > most or len(self._waiting) > MAX_FRAMES:
             return True
-        return self._visitor is not None and self._traffic[self._visitor] > MAX_SIZE_OF_VISITOR
+        return self._viewer is not None and self._traffic[self._viewer] > MAX_SIZE_OF_VISITOR
 
     def _flood(self) -> None:
         self.flooded = True
@@ -159,8 +159,8 @@ class Inbox:
 
     def _count(self, size: int) -> None:
         self._size += size
-        if self._visitor is not None:
-            self._traffic[self._visitor] += size
+        if self._viewer is not None:
+            self._traffic[self._viewer] += size
 
 
 def _size(text: str | None) -> int:

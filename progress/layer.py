@@ -11,8 +11,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import redis
 from channels_redis.pubsub import RedisPubSubChannelLayer
@@ -34,11 +33,10 @@ class ProgressChannelLayer(RedisPubSubChannelLayer):
     payload itself. `progress.checks` says so at start.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.prefix: str = kwargs.get("prefix", "asgi")
-        hosts = kwargs.get("hosts") or [{"address": "redis://localhost:6379"}]
-        first = hosts[0]
+    def __init__(self, hosts: Sequence[object] | None = None, prefix: str = "asgi", **options: object) -> None:
+        super().__init__(hosts=hosts, prefix=prefix, **options)
+        self.prefix = prefix
+        first = (hosts or [{"address": "redis://localhost:6379"}])[0]
         # Sentinels have no address of one server: where the record is, the layer is.
         address = first.get("address") if isinstance(first, dict) else first
         self._url = str(address or settings.PROGRESS_REDIS_URL)

@@ -85,7 +85,7 @@ class TaskError(TypedDict):
 
 
 class Parts(TypedDict):
-    """How the tasks stand that a task is made of: the parts of a group, and what it has started."""
+    """The states of the tasks that a task is made of: the parts of a group, and what it has started."""
 
     total: int
     done: int
@@ -109,7 +109,7 @@ class Changing(TypedDict, total=False):
 
     `percent` is that of the whole, 0–100, and never falls within an attempt; null where nobody can know it. `rate` is
     units a second; `eta` seconds until the whole is done; `ts` seconds since 1970. `tries` counts what the task itself
-    began (its retries and one), `lost` the workers that died in it, `attempt` both. `missing`: so much was left out.
+    began (its retries and one), `lost` the workers that died in it, `attempt` both. `missing`: how much was left out.
     Only a final one has `result` or `error`. `result_omitted` true: there is one, but not here; the snapshot over HTTP
     has it. `resumed_from`: where this attempt went on; `go_on_from`: where a run that ended badly can go on.
     """

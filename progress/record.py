@@ -35,7 +35,7 @@ LOG_LINES = 1_000
 
 NOTHING_TOLD = Told()
 
-#: What Redis says of a key that is no record: another type, or a value that the scripts cannot reckon with.
+#: What Redis says of a key that is no record: another type, or a value that the scripts cannot calculate with.
 BROKEN = ("WRONGTYPE", "attempt to ", "not an integer", "bad argument", "Wrong number of args")
 
 # KEYS: hash, log list. ARGV: channel, task id, attempt, ttl, lines to hold, a fresh epoch, final ("1" or ""), body

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
@@ -44,20 +45,22 @@ AWAY = (redis.RedisError, OSError)
 
 #: Keyword arguments of redis-py's clients: each has a type of its own.
 Options: TypeAlias = dict[str, Any]
+#: redis-py's class of that name, for a caller with an event loop or without.
+RetryKind: TypeAlias = type[Retry] | type[AsyncRetry]
 
 _rests_until: dict[str, float] = {}
 
-# redis-py has no types for these.
-_Sentinel: Any = redis.sentinel.Sentinel
-_SentinelManaged: Any = redis.sentinel.SentinelConnectionPool
-_AsyncSentinel: Any = redis.asyncio.sentinel.Sentinel
-_AsyncSentinelManaged: Any = redis.asyncio.sentinel.SentinelConnectionPool
+# What makes these has no types in redis-py.
+_Sentinel: Callable[..., redis.sentinel.Sentinel] = redis.sentinel.Sentinel
+_SentinelManaged: Callable[..., redis.ConnectionPool] = redis.sentinel.SentinelConnectionPool
+_AsyncSentinel: Callable[..., redis.asyncio.sentinel.Sentinel] = redis.asyncio.sentinel.Sentinel
+_AsyncSentinelManaged: Callable[..., redis.asyncio.ConnectionPool] = redis.asyncio.sentinel.SentinelConnectionPool
 
 
 # --- for callers without an event loop --------------------------------------------------------------------------------
 
 
-def make_client(url: str, **options: Any) -> redis.Redis:
+def make_client(url: str, **options: object) -> redis.Redis:
     """A synchronous Redis client that gives up after `SYNC_TIMEOUT` and tries a broken connection once more."""
     defaults: Options = {
         "socket_timeout": SYNC_TIMEOUT,
@@ -67,9 +70,7 @@ def make_client(url: str, **options: Any) -> redis.Redis:
         "health_check_interval": 10,
     }
     merged = {**defaults, **options}
-    pool: Any = (
-        _SentinelPool(*_ask(url), **_server(url), **merged) if is_sentinel(url) else _Pool.from_url(url, **merged)
-    )
+    pool = _make_sentinel_pool(*_ask(url), **_server(url), **merged) if is_sentinel(url) else _make_pool(url, **merged)
     pool.url = url
     pool.connection_class = type("Connection", (_Connection, pool.connection_class), {"url": url})
     return redis.Redis(connection_pool=pool)
@@ -93,32 +94,37 @@ class _Resting:
 
     url: str
 
-    def get_connection(self, *args: object, **kwargs: object) -> Any:
+    def get_connection(self, *args: object, **kwargs: object) -> redis.Connection:
         if time.monotonic() < _rests_until.get(self.url, 0.0):
             raise redis.ConnectionError("Redis did not answer a moment ago.")
-        return super().get_connection(*args, **kwargs)  # type: ignore[misc]
+        found: redis.Connection = super().get_connection(*args, **kwargs)  # type: ignore[misc]
+        return found
 
 
 class _Pool(_Resting, redis.ConnectionPool):
     url = ""
 
 
-class _SentinelPool(_Resting, _SentinelManaged):
+class _SentinelPool(_Resting, redis.sentinel.SentinelConnectionPool):
     url = ""
+
+
+_make_pool: Callable[..., _Pool | _SentinelPool] = _Pool.from_url
+_make_sentinel_pool: Callable[..., _Pool | _SentinelPool] = _SentinelPool
 
 
 class CachePool(redis.ConnectionPool):
     """For Django's cache, OPTIONS["pool_class"]: its `from_url` knows sentinel:// as well."""
 
     @classmethod
-    def from_url(cls, url: str, **options: Any) -> Any:
+    def from_url(cls, url: str, **options: object) -> Any:
         """A pool of connections to `url`; `options` as redis-py's own `from_url` takes them."""
         if is_sentinel(url):
             return _SentinelManaged(*_ask(url), **_server(url), **options)
         return super().from_url(url, **options)
 
 
-def _ask(url: str, kind: Any = _Sentinel, retry: Any = Retry) -> tuple[str, Any]:
+def _ask(url: str, kind: Callable[..., object] = _Sentinel, retry: RetryKind = Retry) -> tuple[str, object]:
     described = sentinel_host(url, retry=retry)
     return described["master_name"], kind(described["sentinels"], sentinel_kwargs=described["sentinel_kwargs"])
 
@@ -161,7 +167,9 @@ def is_sentinel(url: str) -> bool:
     return url.startswith("sentinel://")
 
 
-def sentinel_host(url: str, master: str | None = None, password: str | None = None, *, retry: Any = Retry) -> Options:
+def sentinel_host(
+    url: str, master: str | None = None, password: str | None = None, *, retry: RetryKind = Retry
+) -> Options:
     """Which Sentinels `url` names, and whom to ask them for; by default what the settings say.
 
     `retry`: redis-py's class of that name, for a caller with an event loop or without.

@@ -56,7 +56,7 @@ class Reporter:
         self.total: float | None = None
         self.unit = ""
         self.message = ""
-        #: So much was left out, of which the task could not do: see `progress.missing`.
+        #: How much was left out, because the task could not do it: see `progress.missing`.
         self.missing = 0
         #: True once the record refused this attempt because a newer one has taken over.
         self.stale = False

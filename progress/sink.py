@@ -20,7 +20,7 @@ class Reply:
 class Told:
     """What is known to have arrived: `lines` of its log and the `seq` of its newest frame.
 
-    A publish whose answer was lost is made again: by `lines` the record knows which it has. By `seq` it knows that
+    A publish whose answer was lost is repeated: by `lines` the record knows which it has. By `seq` it knows that
     Redis came back with a state of before.
     """
 

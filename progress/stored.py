@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, Final, cast, get_args
+from typing import Final, cast, get_args
 
 from .messages import LEVELS, Changing, Level, LogLine, State
 from .steps import MAX_STEPS
@@ -40,7 +40,7 @@ def parse_lines(text: str) -> list[LogLine]:
     return [line for line in found if line is not None]
 
 
-def _line(found: dict[str, Any]) -> LogLine | None:
+def _line(found: dict[str, JSON]) -> LogLine | None:
     n, level = found.get("n"), found.get("level")
     if not _is_count(n) or "text" not in found:
         return None
@@ -53,7 +53,7 @@ def _line(found: dict[str, Any]) -> LogLine | None:
     }
 
 
-def _object(text: str | bytes) -> dict[str, Any]:
+def _object(text: str | bytes) -> dict[str, JSON]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 #: What `json.loads` gives.
@@ -10,9 +10,10 @@ JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | Non
 
 #: ASGI's scope and messages: their values are of many types, by the key.
 Scope: TypeAlias = dict[str, Any]
-Event: TypeAlias = dict[str, Any]
+Event: TypeAlias = Mapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Event]]
-Send: TypeAlias = Callable[[Event], Coroutine[Any, Any, None]]
+Send: TypeAlias = Callable[[Event], Coroutine[object, None, None]]
+Application: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Child(Protocol):

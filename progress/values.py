@@ -29,7 +29,7 @@ def finite(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def length_of(iterable: Any) -> float | None:
+def length_of(iterable: object) -> float | None:
     """How many items `iterable` says that it has; None where it does not."""
     try:
         length = length_hint(iterable, -1)
@@ -38,7 +38,7 @@ def length_of(iterable: Any) -> float | None:
     return length if length >= 0 else None
 
 
-def whole_number(value: Any) -> int:
+def whole_number(value: object) -> int:
     """`value` as a count; 0 where it is none."""
     number = finite(value)
     return int(number) if number is not None and 0 <= number < 2**53 else 0
@@ -65,17 +65,17 @@ def utf8(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def plain_json(value: Any, above: tuple[int, ...] = ()) -> JSON:
+def plain_json(value: object, above: tuple[int, ...] = ()) -> JSON:
     """`value` as something that `json.dumps` writes and every reader takes: what is no JSON becomes a text.
 
     `above` are the ids of the containers around it: what contains itself, or lies too deep, becomes a text.
     """
     kind = type(value)
-    if value is None or kind is bool or (kind is int and value.bit_length() < MAX_BITS):
+    if value is None or kind is bool or (type(value) is int and value.bit_length() < MAX_BITS):
         return cast(JSON, value)
     if kind is float:
         return finite(value)
-    if kind is str:
+    if type(value) is str:
         return utf8(value.replace("\x00", "\ufffd"))
     if len(above) == MAX_DEPTH or id(value) in above:
         return f"<{kind.__name__}>"

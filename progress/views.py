@@ -22,8 +22,8 @@ from .source import get_source
 def snapshot(request: HttpRequest, task_id: str) -> HttpResponse:
     """`{"epoch", "seq", "task"}` with an ETag; 304 when nothing changed, 404 for unknown or not yours.
 
-    Who is not signed in is told with the 404 where to log in: a page that was made for somebody who was asks by this
-    whether they still are.
+    Somebody who is not signed in is told with the 404 where to log in: a page that was made for somebody who was
+    signed in asks by this whether they still are.
     """
     source = get_source()
     stored = source.states(source.viewer_of(request), [task_id]).get(task_id)

@@ -51,7 +51,7 @@ def from_server(address: str, cookie: str) -> Iterator[View]:
     url, origin = socket_of(address)
     headers = {"Cookie": cookie if "=" in cookie else f"sessionid={cookie}"} if cookie else None
     view: View | None = None
-    more = False  # the rest of a long log is on its way: who comes back now holds nothing
+    more = False  # the rest of a long log is on its way: whoever comes back now holds nothing
     failures = 0
     while more or not _is_over(view):
         held = urlencode({"epoch": view["epoch"], "seq": view["complete"]}) if view and not more else ""
@@ -204,8 +204,8 @@ def main(arguments: Sequence[str] | None = None, stream: TextIO | None = None) -
     parser.add_argument("task", help="the address of a task's page, or a task id")
     parser.add_argument(
         "--cookie-file",
-        help="has the cookie of who may see it (the value of `sessionid`, or a whole Cookie header); - is the standard "
-        f"input. Without it {COOKIE} is read",
+        help="has the cookie of somebody who may see it (the value of `sessionid`, or a whole Cookie header); - is the "
+        f"standard input. Without it {COOKIE} is read",
     )
     parser.add_argument("--cookie", help=argparse.SUPPRESS)  # of before: see `_hide_cookie`
     given = parser.parse_args(arguments)

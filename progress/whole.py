@@ -13,7 +13,7 @@ from .values import finite, share
 
 #: Seconds over which the pace of a whole with steps is smoothed: its steps are of different kinds.
 WHOLE_WINDOW = 60.0
-#: So much of a whole with steps must have been done before its time left can be guessed.
+#: This much of a whole with steps must have been done before its time left can be guessed.
 ENOUGH = 0.05
 
 
@@ -73,7 +73,7 @@ class Whole:
     _first: float | None = None
 
     def begin_step(self, done: float | None, total: float | None, *, by_steps: bool) -> None:
-        """A step begins in the outermost bar, of whose `total` so much is `done`; `by_steps`: by steps before."""
+        """A step begins in the outermost bar, of whose `total` this much is `done`; `by_steps`: by steps before."""
         self.has_steps = True
         if done == 1.0 and not by_steps:
             self._spent = total

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from celery import current_app
 from django.apps import apps
 from django.conf import settings
@@ -51,7 +49,7 @@ def check_schedules(**_: object) -> list[CheckMessage]:
 @register("tasks")
 def check_app(**_: object) -> list[CheckMessage]:
     """E011 to E015: an app of Celery that was not given what the promises need, or that says the opposite."""
-    app: Any = current_app
+    app = current_app
     if not install.is_installed(app):
         return [
             Error(

@@ -1,6 +1,6 @@
 """`TASKS = {…}`: all that this package is told, with a default for each. Where Redis is, `PROGRESS` says.
 
-A setting may also be written by itself, with the prefix TASKS_, and then counts before the dict.
+A setting may also be written by itself, with the prefix TASKS_, and then takes precedence over the dict.
 """
 
 from __future__ import annotations

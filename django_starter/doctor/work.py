@@ -26,7 +26,7 @@ CANARY = 5.0
 LOOK_EVERY = 0.03
 #: Workers, or broken rules, that are named in one line.
 NAMED = 3
-#: Seconds for which a rule must be broken: the sweep repairs what a death has left within about so long.
+#: Seconds for which a rule must be broken: the sweep repairs what a death has left within about this long.
 LASTING = 8.0
 
 #: Missed ticks that are longer ago are no news.

@@ -22,7 +22,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     Database: Any = SimpleNamespace(**{**vars(psycopg), "connect": Line.connect})
 
     @property
-    def pool(self) -> Any:
+    def pool(self) -> object:
         """Of `Line`s, too."""
         options = self.settings_dict["OPTIONS"].get("pool")
         if options:

@@ -9,34 +9,37 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar
 
 import psycopg
+from psycopg.abc import PQGen
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
+from psycopg.rows import TupleRow
 
 #: Seconds without a byte after which the server is asked, and between two such questions.
 SILENT_AFTER = 3.0
+#: Seconds between two looks at how long that is: psycopg's own number.
+LOOK_EVERY = 0.1
 #: Seconds until it is asked once more, when it has said that it does not work on the question: its answer may just
 #: have been on its way.
 ON_ITS_WAY = 1.0
 #: Seconds that the server may take to be reached, and to say so.
 ANSWERS_WITHIN = 2
 #: Seconds after which a line is given up on of which the server cannot say anything (it takes no more connections; a
-#: pooler stands in between, which has process numbers of its own).
+#: pooler is in between, which has process numbers of its own).
 GIVEN_UP_AFTER = 30.0
 
-#: What psycopg's waiting is made of: it is told which of read and write to wait for, and tells which is ready.
-Waits = Generator[Any, Any, Any]
+T = TypeVar("T")
 
 
-class Line(psycopg.Connection[Any]):
+class Line(psycopg.Connection[TupleRow]):
     """A connection to PostgreSQL, over which no answer is waited for that cannot come."""
 
-    def wait(self, gen: Waits, *args: Any, **kwargs: Any) -> Any:
+    def wait(self, gen: PQGen[T], interval: float = LOOK_EVERY, timeout: float | None = None) -> T:
         """See psycopg. Raises OperationalError when the line has gone silent; it is closed then."""
-        return super().wait(watched(gen, self._silent, SILENT_AFTER), *args, **kwargs)
+        return super().wait(watched(gen, self._silent, SILENT_AFTER), interval, timeout)
 
     def is_cut(self) -> bool:
         """True if it is closed, or its server has closed it while nobody looked. Asks no server."""
@@ -65,7 +68,7 @@ class Line(psycopg.Connection[Any]):
 
     def _given_up(self, why: str) -> psycopg.OperationalError:
         self.pgconn.finish()  # not close(): that belongs to a pool
-        pool: Any = getattr(self, "_pool", None)  # set by a pool alone
+        pool = getattr(self, "_pool", None)  # set by a pool alone
         if pool is not None:
             pool.drain()  # what was opened over the same cable is silent as well
         return psycopg.OperationalError(why)
@@ -73,8 +76,13 @@ class Line(psycopg.Connection[Any]):
     def _is_worked_on(self) -> bool | None:
         """Whether the server still works on our question; None when it cannot say."""
         info = self.info
-        there: dict[str, Any] = {"host": info.host, "port": info.port, "password": info.password or None}
-        conninfo = make_conninfo(info.dsn, **there, connect_timeout=ANSWERS_WITHIN)
+        conninfo = make_conninfo(
+            info.dsn,
+            host=info.host,
+            port=info.port,
+            password=info.password or None,
+            connect_timeout=ANSWERS_WITHIN,
+        )
         try:
             with Question.connect(conninfo, autocommit=True) as question:
                 sql = "SELECT state FROM pg_stat_activity WHERE pid = %s"
@@ -88,19 +96,19 @@ class Line(psycopg.Connection[Any]):
         return bool(found[0] in ("active", "fastpath function call"))
 
 
-class Question(psycopg.Connection[Any]):
+class Question(psycopg.Connection[TupleRow]):
     """A connection that waits for `ANSWERS_WITHIN` seconds and no longer."""
 
-    def wait(self, gen: Waits, *args: Any, **kwargs: Any) -> Any:
+    def wait(self, gen: PQGen[T], interval: float = LOOK_EVERY, timeout: float | None = None) -> T:
         """See psycopg."""
-        return super().wait(watched(gen, self._late, float(ANSWERS_WITHIN)), *args, **kwargs)
+        return super().wait(watched(gen, self._late, float(ANSWERS_WITHIN)), interval, timeout)
 
     def _late(self, seconds: float) -> float:
         self.pgconn.finish()
         raise psycopg.OperationalError(f"The server did not answer within {seconds:.0f} s.")
 
 
-def watched(gen: Waits, silent: Callable[[float], float], after: float) -> Waits:
+def watched(gen: PQGen[T], silent: Callable[[float], float], after: float) -> PQGen[T]:
     """`gen`; while no byte comes, `silent` is called: after `after` seconds, then after as many as it says."""
     try:
         wanted = next(gen)
@@ -115,4 +123,5 @@ def watched(gen: Waits, silent: Callable[[float], float], after: float) -> Waits
                 look_at = time.monotonic() + silent(now - since)
             wanted = gen.send(ready)
     except StopIteration as end:
-        return end.value
+        answer: T = end.value
+        return answer

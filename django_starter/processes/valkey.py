@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import redis
@@ -66,10 +65,10 @@ def server_in(folder: Path, url: str) -> int | None:
     """The process id of the server at `url`, if it keeps its data in `folder`; None for any other, and for none."""
     try:
         with redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1, retry=None) as client:
-            described: Any = client.config_get("dir"), client.info("server")
+            folder_there, told = client.config_get("dir").get("dir"), client.info("server")
     except (redis.RedisError, ValueError):
         return None
-    return int(described[1]["process_id"]) if described[0].get("dir") == str(folder) else None
+    return int(told["process_id"]) if folder_there == str(folder) else None
 
 
 def shown(url: str) -> str:

@@ -83,7 +83,7 @@ class Http(HttpToolsProtocol):
             super().send_400_response(msg)
 
     def _wait(self, seconds: float | None) -> None:
-        """The request must be further within so many seconds; None: it is here, the rest is ours."""
+        """The request must be further within this many seconds; None: it is here, the rest is ours."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None if seconds is None else self.loop.call_later(seconds, self._refuse, 408)

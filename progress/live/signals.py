@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import wraps
-from typing import Any, ParamSpec, cast
+from typing import ParamSpec, Protocol, cast
 
 from celery import signals
 from django.core.checks import ERROR, run_checks
@@ -27,6 +27,25 @@ from .owner import current_owner, works_for
 
 logger = logging.getLogger(__name__)
 P = ParamSpec("P")
+
+
+class Request(Protocol):
+    """What a message says of its task."""
+
+    id: str
+    retries: int
+    is_eager: bool
+
+
+class Task(Protocol):
+    """One of Celery's."""
+
+    name: str
+    update_state: Callable[..., object]
+
+    @property
+    def request(self) -> Request:
+        """What is asked of it now."""
 
 
 class LiveReporter(Reporter):
@@ -50,13 +69,13 @@ def _harmless(hear: Callable[P, None]) -> Callable[P, None]:
 
 
 @_harmless
-def _accepted(headers: dict[str, Any] | None = None, **_: object) -> None:
+def _accepted(headers: dict[str, object] | None = None, **_: object) -> None:
     if headers and headers.get("id") and not headers.get("retries"):
-        starts.accepted(headers["id"], str(headers.get("task", "")), current_owner())
+        starts.accepted(str(headers["id"]), str(headers.get("task", "")), current_owner())
 
 
 @_harmless
-def _begun(task_id: str, task: Any, **_: object) -> None:
+def _begun(task_id: str, task: Task, **_: object) -> None:
     if task.request.is_eager:
         return
     attempt, owner = starts.begun(task_id, task.name)
@@ -65,7 +84,7 @@ def _begun(task_id: str, task: Any, **_: object) -> None:
     activate(LiveReporter(task_id, attempt, get_record(), tries=task.request.retries + 1).open())
 
 
-def _listen_to_update_state(task: Any) -> None:
+def _listen_to_update_state(task: Task) -> None:
     """`self.update_state(meta=…)`, and with it celery-progress's own recorder, move the bar. There is no signal."""
     own = task.update_state
     if hasattr(own, "moves_the_bar"):
@@ -84,7 +103,7 @@ def _listen_to_update_state(task: Any) -> None:
 
 
 @_harmless
-def _succeeded(sender: Any, result: object, **_: object) -> None:
+def _succeeded(sender: Task, result: object, **_: object) -> None:
     _end(sender.request.id, "SUCCESS", {"result": plain_json(result), "error": None})
 
 
@@ -94,7 +113,7 @@ def _failed(task_id: str, exception: BaseException, **_: object) -> None:
 
 
 @_harmless
-def _tries_again(request: Any, reason: Any, **_: object) -> None:
+def _tries_again(request: Request, reason: object, **_: object) -> None:
     when = getattr(reason, "when", None)
     if not isinstance(when, datetime):
         when = datetime.now(UTC) + timedelta(seconds=when if isinstance(when, int | float) else 0)
@@ -104,7 +123,7 @@ def _tries_again(request: Any, reason: Any, **_: object) -> None:
 
 
 @_harmless
-def _revoked(request: Any, **_: object) -> None:
+def _revoked(request: Request, **_: object) -> None:
     _end(request.id, "REVOKED", {"error": {"type": "TaskRevokedError", "message": "It was revoked."}})
 
 

@@ -1,4 +1,4 @@
-"""`progress.source.Source` without a table: who started a task may watch it, and staff."""
+"""`progress.source.Source` without a table: whoever started a task may watch it, and so may staff."""
 
 from __future__ import annotations
 

@@ -6,11 +6,12 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, cast
+from typing import cast
 
 import redis
 from django.conf import settings
 from django.core.signals import setting_changed
+from redis.typing import EncodableT, FieldT
 
 from ..messages import FINAL_STATES, State, TaskState, Waiting
 from ..redis import make_client
@@ -62,7 +63,7 @@ def begun(task_id: str, name: str) -> tuple[int, str]:
 
 def ended(task_id: str, state: State, waiting: Waiting | None = None) -> int:
     """An attempt is over; the number of it. `waiting` says when the next one begins."""
-    values: dict[Any, Any] = {"state": state, "waiting": json.dumps(waiting)}
+    values: dict[FieldT, EncodableT] = {"state": state, "waiting": json.dumps(waiting)}
     if state in FINAL_STATES:
         values["finished_at"] = now()
     with client().pipeline(transaction=False) as pipe:

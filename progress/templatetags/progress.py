@@ -41,8 +41,8 @@ def task_progress(
     `more` names lists below the bar, "steps" and "log". `socket` is the address of the list socket where it is not
     `/ws/progress/`; `shared=True` lets the elements of a page use one socket together (then there is no log). The
     first call on a page brings the script and the stylesheet, with `nonce` where a Content-Security-Policy asks for
-    one: that of Django 6 or django-csp is found by itself. With a `request` in the context, somebody who may not
-    see the task is told that there is none, as for no possible id; without one the element asks for itself. Raises
+    one: that of Django 6 or django-csp is found without being named. With a `request` in the context, somebody who may
+    not see the task is told that there is none, as for no possible id; without one the element asks for itself. Raises
     TemplateSyntaxError for another name in `more`.
     """
     if unknown := set(more) - MORE:

@@ -18,7 +18,7 @@ _apply_tasks = Group._apply_tasks
 _lazy = type(regen(iter(())))
 
 
-def _apply_at_once(self: Any, tasks: Any, *args: Any, **options: Any) -> Iterator[Result]:
+def _apply_at_once(self: group, tasks: object, *args: object, **options: object) -> Iterator[Result]:
     """Celery's, which sends one after the other. Not for parts that a generator makes while the first of them run."""
     if current_app.conf.task_always_eager or isinstance(self.tasks, _lazy):
         yield from _apply_tasks(self, tasks, *args, **options)

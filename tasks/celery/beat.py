@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Callable
+from typing import Protocol
 
 from celery import signals
+from celery.beat import ScheduleEntry
 
 from tasks.schedules.entry import entries
 
@@ -16,13 +18,28 @@ logger = logging.getLogger(__name__)
 NEEDLESS = "No `celery beat` is needed here: the workers fire %s, and this process sends none of their ticks."
 
 
+class Scheduler(Protocol):
+    """What a beat asks for its entries, and sends them with."""
+
+    apply_async: Callable[..., object]
+
+    def reserve(self, entry: ScheduleEntry) -> object:
+        """Pass over it until it is due again."""
+
+
+class Beat(Protocol):
+    """Celery's service."""
+
+    scheduler: Scheduler
+
+
 @signals.beat_init.connect
-def leave_to_the_sweep(sender: Any, **_: object) -> None:
+def leave_to_the_sweep(sender: Beat, **_: object) -> None:
     """From now on this process sends only entries that no worker knows."""
     scheduler, known = sender.scheduler, set(entries())
     send = scheduler.apply_async
 
-    def apply_async(entry: Any, *args: object, **kwargs: object) -> object:
+    def apply_async(entry: ScheduleEntry, *args: object, **kwargs: object) -> object:
         if entry.name in known:
             if kwargs.get("advance", True):
                 scheduler.reserve(entry)

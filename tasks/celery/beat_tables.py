@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from django.db.models import F
 
@@ -21,6 +21,23 @@ from .types import Options
 
 #: Options of a PeriodicTask that it has columns for.
 COLUMNS = ("queue", "exchange", "routing_key", "priority")
+
+
+class PeriodicTask(Protocol):
+    """A row of theirs, as far as it is read here."""
+
+    pk: object
+    name: str
+    task: str
+    args: str
+    kwargs: str
+    headers: str
+    schedule: object
+    one_off: bool
+    start_time: datetime | None
+    expires: datetime | None
+    expires_: object
+    date_changed: datetime
 
 
 class BeatTables:
@@ -41,7 +58,7 @@ class BeatTables:
         kinds = ("interval", "crontab", "solar", "clocked")
         return [self._entry(one) for one in found.select_related(*kinds)]
 
-    def _entry(self, one: Any) -> Entry:
+    def _entry(self, one: PeriodicTask) -> Entry:
         try:
             rules = rules_of(one.name)
             when = when_of(one.schedule, rules=rules, may_be_over=True)

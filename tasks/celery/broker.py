@@ -56,7 +56,7 @@ def is_separate() -> bool:
 
 
 class _Line:
-    """One connection, kept from look to look: a broker writes into its log who comes and goes."""
+    """One connection, kept from look to look: a broker writes each that comes and goes into its log."""
 
     def __init__(self) -> None:
         self._connection: Connection | None = None

@@ -13,7 +13,7 @@ from tasks.models import TaskRun
 
 from .types import Result
 
-#: So many are noted with the run that started them.
+#: At most this many are noted with the run that started them.
 MAX_CHILDREN = 1_000
 
 

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import close_old_connections, connections
 from kombu.transport.redis import Channel
 
-from .types import Worker
+from .types import RedisChannel, Worker
 
 logger = logging.getLogger(__name__)
 
@@ -71,11 +71,10 @@ def keep_defaults(app: Celery) -> None:
     )
 
 
-RedisChannel: Any = Channel  # what follows is private to kombu, and in no type
 _create_client = RedisChannel._create_client
 
 
-def _kept_client(channel: Any, asynchronous: bool = False) -> Any:
+def _kept_client(channel: Channel, asynchronous: bool = False) -> object:
     """kombu makes a client for each message: a third of what it costs to send one. It has no state but its pool."""
     if asynchronous:
         return _create_client(channel, asynchronous=True)

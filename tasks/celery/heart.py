@@ -71,6 +71,8 @@ class CeleryPool:
 
     def can_kill(self) -> bool:
         pool = self._worker.pool  # prefork's has its method from the pool within it
+        if pool is None:
+            return False
         return "terminate_job" in vars(pool) or type(pool).terminate_job is not BasePool.terminate_job
 
     def kill(self, task_id: str) -> None:

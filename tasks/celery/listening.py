@@ -1,8 +1,8 @@
-"""Who waits for an end hears of it at once: the live record's last word travels through Redis anyway.
+"""Whoever waits for an end hears of it at once: the live record's last word travels through Redis anyway.
 
-One subscription connection a process, for all of its threads. It is a wake-up, never the truth: who was woken looks
-into the database. Who begins to wait is woken by the answer to its own SUBSCRIBE as well, so an end between the first
-look and the subscription is not missed; nor is one while the connection was lost, because that is subscribed anew.
+One subscription connection a process, for all of its threads. It is a wake-up, never the truth: whoever was woken looks
+into the database. Whoever begins to wait is woken by the answer to its own SUBSCRIBE as well, so an end between the
+first look and the subscription is not missed; nor is one while the connection was lost: that is subscribed anew.
 While Redis is away the caller looks every half second, as without this.
 """
 
@@ -12,9 +12,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol, TypedDict, cast
+from typing import Protocol, TypedDict, cast
 
 import redis
 from channels.layers import get_channel_layer
@@ -84,8 +84,9 @@ class Ears:
                 return
             try:
                 if self._pubsub is None:
-                    client: Any = make_client(settings.PROGRESS_REDIS_URL)  # its pubsub() has no types
-                    self._pubsub = client.pubsub()
+                    client = make_client(settings.PROGRESS_REDIS_URL)
+                    subscription: Callable[[], Subscription] = client.pubsub  # it has no types
+                    self._pubsub = subscription()
                     channels = list(self._waiting)
                 for at in range(0, len(channels), AT_ONCE):
                     self._pubsub.subscribe(*channels[at : at + AT_ONCE])

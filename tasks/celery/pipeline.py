@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from celery import current_app
 from celery.utils.functional import maybe_list
@@ -60,7 +59,7 @@ def _is_plain(run: TaskRun, options: Options) -> bool:
 def _publish(producer: Producer, run: TaskRun, message: Decoded, *, declare: bool) -> None:
     """What `Celery.send_task` does of it, once it has found out what we know."""
     options, amqp = message["options"], current_app.amqp
-    task: Any = current_app.tasks.get(run.name)
+    task = current_app.tasks.get(run.name)
     given = options.get
     built = amqp.create_task_message(
         run.pk,

@@ -20,6 +20,7 @@ from tasks.runs.worker import identity
 
 from .request import in_parent
 from .start import adopt_unknown
+from .types import RedisChannel
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +94,6 @@ def _drain(drain_events: Callable[..., object], timeout: float | None = None) ->
     return drain_events(timeout=min(timeout or LOOK_EVERY, LOOK_EVERY) if state.reserved_requests else timeout)
 
 
-RedisChannel: Any = Channel  # what follows is private to kombu, and in no type
 _connparams = RedisChannel._connparams
 
 

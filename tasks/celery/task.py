@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
-from typing import Any
+from typing import Any, TypeAlias
 
 from asgiref.sync import sync_to_async
 from celery import Celery, Task, signals
@@ -39,6 +39,9 @@ from .start import adopted, following, max_tries_of, moment, start_of, time_of
 from .types import Args, Kwargs, Option, Options, Result, Signature, TaskRequest
 
 logger = logging.getLogger(__name__)
+
+#: A task's own `before_start`, of its class.
+BeforeStart: TypeAlias = "Callable[[TrackedTask, str, Args, Kwargs], object]"
 
 
 class Dropped(Ignore):
@@ -295,11 +298,11 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         TrackedTask._end(request, "FAILURE", {"type": "Reject", "message": runs.plain(reason)[: runs.MAX_ERROR]})
 
 
-def _within_a_claim(own: Callable[[Any, str, Args, Kwargs], object]) -> Callable[[Any, str, Args, Kwargs], None]:
+def _within_a_claim(own: BeforeStart) -> BeforeStart:
     """A `before_start` of a task's own: the run is claimed before it, and however it is left, the run has that end."""
 
     @wraps(own)
-    def before_start(task: Any, task_id: str, args: Args, kwargs: Kwargs) -> None:
+    def before_start(task: TrackedTask, task_id: str, args: Args, kwargs: Kwargs) -> None:
         request: TaskRequest = task.request
         TrackedTask.before_start(task, task_id, args, kwargs)
         if getattr(request, "attempt", 0):

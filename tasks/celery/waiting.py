@@ -15,7 +15,7 @@ from tasks.runs.database import Patience
 from .listening import ears
 from .types import Meta
 
-#: Who wants to hear of each end.
+#: Those who want to hear of each end.
 OnMessage: TypeAlias = Callable[[Meta], object]
 
 #: Seconds between two looks of a caller that waits, where nothing is heard.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-#: A cell that begins with one of these is reckoned with, also where they are written in full width.
+#: A cell that begins with one of these is evaluated, also where it is written in full width.
 FORMULA = frozenset("=+-@\N{MINUS SIGN}\N{HYPHEN}\N{NON-BREAKING HYPHEN}")
 #: What separates the cells of a CSV, somewhere: which of these does is a matter of the reader's locale.
 SEPARATORS = re.compile("([,;|\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029])")
@@ -21,7 +21,7 @@ def is_formula(cell: str) -> bool:
 
 
 def safe(text: str) -> str:
-    """`text` for a CSV, in which no piece between separators is a formula: an apostrophe stands before such a one."""
+    """`text` for a CSV, in which no piece between separators is a formula: an apostrophe comes before each."""
     if FORMULA.isdisjoint(text) and text.isascii():
         return text
     pieces = SEPARATORS.split(text)

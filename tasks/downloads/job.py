@@ -19,7 +19,7 @@ from .wanted import Wanted
 
 #: Failed reports that the result names; the others are counted. A result is a JSON text in a row.
 MAX_NAMED = 100
-#: So many reports in a row for which every try failed: the source is down, and the rest would fail like them, each
+#: This many reports in a row for which every try failed: the source is down, and the rest would fail like them, each
 #: after a minute.
 GIVE_UP_AFTER = 40
 #: Share of the bar that fetching has; the rest is for the files.
@@ -131,7 +131,7 @@ def _fetch(wanted: Wanted, run_id: str, saved: set[saving.Key], source: Source) 
 
 
 def _now(rows: int, source: Source) -> str:
-    """What is being done, in a line: so much so far, and what is under way."""
+    """What is being done, in a line: how much so far, and what is under way."""
     under_way = list(source.active)
     more = f" and {len(under_way) - 1} more" if len(under_way) > 1 else ""
     fetching = f" · {under_way[0]}{more}" if under_way else ""

@@ -96,7 +96,7 @@ def read(chunks: Iterable[bytes], day: date, on_bad_row: Callable[[str], None]) 
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    # Not `str.splitlines`: it also cuts at characters that may stand in a product's name (U+2028, U+0085).
+    # Not `str.splitlines`: it also cuts at characters that may be part of a product's name (U+2028, U+0085).
     decode = codecs.getincrementaldecoder("utf-8-sig")().decode
     parts: list[str] = []  # of the line that has not ended; joined once, however many there are
     for chunk in chunks:

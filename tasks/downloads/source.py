@@ -39,7 +39,7 @@ class Limits:
 
     #: Tries for a report. With a source that refuses 30 % of all requests, one in 10⁶ reports is given up.
     tries: int = 12
-    #: The first pause is at most so long, each further one twice as much, up to `longest_pause`.
+    #: The first pause is at most this long, each further one twice as much, up to `longest_pause`.
     first_pause: float = 0.25
     longest_pause: float = 10.0
     #: A Retry-After may make a pause longer, up to here.

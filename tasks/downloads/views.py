@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.contrib import messages
@@ -114,7 +113,7 @@ async def _pieces(name: str) -> AsyncIterator[bytes]:
         await sync_to_async(content.close, thread_sensitive=False)()
 
 
-def _close(opening: asyncio.Task[File[Any]]) -> None:
+def _close(opening: asyncio.Task[File[bytes]]) -> None:
     """Close what was opened for a client that has left meanwhile."""
     if not opening.cancelled() and opening.exception() is None:
         opening.result().close()

@@ -63,7 +63,7 @@ class Wanted:
 
     @property
     def title(self) -> str:
-        """Sellers and days in a few words, which may also stand in a file name."""
+        """Sellers and days in a few words, which may also be part of a file name."""
         first, *others = self.sellers
         more = f"-and-{len(others)}-more" if others else ""
         return f"{first}{more}_{self.start}_{self.end}"

@@ -3,6 +3,7 @@
 from typing import Any, TypeAlias
 
 from django.db import migrations
+from django.db.migrations.state import StateApps
 
 #: A signature, or a `GroupResult.as_tuple()`, as it is stored.
 Stored: TypeAlias = Any
@@ -52,7 +53,7 @@ def _ids(result: Stored) -> list[str]:
     return [one for child in children for one in _ids(child)]
 
 
-def follow(apps: Any, schema_editor: object) -> None:
+def follow(apps: StateApps, schema_editor: object) -> None:
     runs, groups = apps.get_model("tasks", "TaskRun"), apps.get_model("tasks", "TaskGroup")
 
     def wait(task_id: str, after: str | None) -> None:

@@ -3,16 +3,16 @@
 import hashlib
 import json
 from datetime import timedelta
-from typing import Any
 
 from django.db import migrations
+from django.db.migrations.state import StateApps
 from django.utils import timezone
 
 #: A key means the same run for so long: older ones are nobody's.
 WINDOW = timedelta(hours=24)
 
 
-def hash_keys(apps: Any, schema_editor: Any) -> None:
+def hash_keys(apps: StateApps, schema_editor: object) -> None:
     """Change what a start of the last day has left."""
     runs = apps.get_model("tasks", "TaskRun").objects
     kept = runs.filter(idempotency_key__isnull=False)

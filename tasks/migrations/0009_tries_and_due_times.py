@@ -1,12 +1,11 @@
 """A run says which of its tries it is in, apart from the workers that died in it, and since when it could begin."""
 
-from typing import Any
-
 from django.db import migrations, models
+from django.db.migrations.state import StateApps
 from django.db.models import F
 
 
-def count_tries(apps: Any, schema_editor: Any) -> None:
+def count_tries(apps: StateApps, schema_editor: object) -> None:
     """Of the runs there are: every claim that no dead worker explains was a try."""
     runs = apps.get_model("tasks", "TaskRun").objects.filter(attempt__gt=F("lost") + 1)
     runs.update(tries=F("attempt") - F("lost"))

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def begin(run: TaskRun, reporter: Reporter, version: JSON = 1) -> Book:
-    """The book of this attempt. `version`: the task's `checkpoint_version`; a checkpoint of another one is left.
+    """The book of this attempt. `version`: the task's `checkpoint_version`; a checkpoint of another one is ignored.
 
     Call it before the reporter is opened: the bar begins where the attempt before was.
     """

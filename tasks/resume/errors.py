@@ -16,5 +16,5 @@ class NotResumable(RunError, ValueError, TypeError):
 class Stopped(BaseException):
     """The worker is ending, and the task has come to a checkpoint: the run is given back, nothing is lost.
 
-    A BaseException, as `progress.Cancelled`: `except Exception` around one bad item must not swallow it.
+    A BaseException, like `progress.Cancelled`: `except Exception` around one bad item must not swallow it.
     """

@@ -11,7 +11,7 @@ from .book import Book, here
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two writes of one task: so much work is done again after `kill -9`, at most.
+#: Seconds between two writes of one task: this much work is done again after `kill -9`, at most.
 WRITE_EVERY = 1.0
 
 

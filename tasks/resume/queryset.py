@@ -6,10 +6,10 @@ import datetime
 import decimal
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import F, Field, Q, QuerySet, UniqueConstraint
+from django.db.models import F, Field, Model, Q, QuerySet, UniqueConstraint
 from django.db.models.expressions import OrderBy
 from django.db.models.query import (
     FlatValuesListIterable,
@@ -37,7 +37,7 @@ class Rows:
     keyed = True
     missing = 0
 
-    def __init__(self, rows: QuerySet[Any]) -> None:
+    def __init__(self, rows: QuerySet[Model, object]) -> None:
         if rows.query.combinator:
             raise NotResumable(f"A {rows.query.combinator} of querysets cannot be asked what comes after a row.")
         self._rows = rows
@@ -60,7 +60,7 @@ class Rows:
         """The values that it is ordered by."""
         return [_as_json(value) for value in self._read(item)]
 
-    def after(self, done: int, last: object) -> Iterator[Any]:
+    def after(self, done: int, last: object) -> Iterator[object]:
         """Page by page; each page is asked for when it is wanted."""
         key = last if done else None
         while True:
@@ -70,7 +70,7 @@ class Rows:
                 return
             key, done = self.key(rows[-1]), done + len(rows)
 
-    def _page(self, key: object, done: int) -> Sequence[Any]:
+    def _page(self, key: object, done: int) -> Sequence[object]:
         rows, wanted = self._rows._chain(), PAGE  # type: ignore[attr-defined]  # a copy; all() of a slice as well
         if self._limit is not None:
             wanted = min(PAGE, self._limit - done)
@@ -94,7 +94,7 @@ class Rows:
         return found
 
 
-def _order_of(rows: QuerySet[Any]) -> Order:
+def _order_of(rows: QuerySet[Model, object]) -> Order:
     """What it is ordered by. Raises `NotResumable` unless that tells each row from every other."""
     query = rows.query
     if query.extra_order_by:
@@ -123,7 +123,7 @@ def _order_of(rows: QuerySet[Any]) -> Order:
     return order
 
 
-def _is_total(constraint: object) -> bool:
+def _is_total(constraint: object) -> TypeGuard[UniqueConstraint]:
     """True if it tells every row from every other."""
     return isinstance(constraint, UniqueConstraint) and constraint.condition is None and bool(constraint.fields)
 
@@ -143,10 +143,11 @@ def _name_of(one: F) -> str:
     return str(vars(one)["name"])
 
 
-def _field(rows: QuerySet[Any], name: str) -> Field[Any, Any]:
+def _field(rows: QuerySet[Model, object], name: str) -> Field[object, object]:
     options = rows.model._meta
     if name in rows.query.annotations:
         raise NotResumable(f"The queryset is ordered by {name}, which is computed. {BY_KEY}")
+    found: object
     try:
         found = options.pk if name == "pk" else options.get_field(name)
     except FieldDoesNotExist:
@@ -156,7 +157,7 @@ def _field(rows: QuerySet[Any], name: str) -> Field[Any, Any]:
     return found
 
 
-def _reader(rows: QuerySet[Any], fields: list[Field[Any, Any]]) -> Callable[[Any], Sequence[object]]:
+def _reader(rows: QuerySet[Model, object], fields: list[Field[object, object]]) -> Callable[[Any], Sequence[object]]:
     """What reads the key from a row of this queryset. Raises `NotResumable` where the row does not have it."""
     kind = rows._iterable_class
     if issubclass(kind, ModelIterable):

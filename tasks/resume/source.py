@@ -100,7 +100,7 @@ class Listed(_Counted[T]):
 
 
 class Repeated(_Counted[T]):
-    """Any other iterable: what was done is made again, and skipped."""
+    """Any other iterable: what was done is gone through again, and skipped."""
 
     def __init__(self, items: Iterable[T]) -> None:
         self._items = items

@@ -133,7 +133,7 @@ def accept(
 
 
 def check_id(task_id: str | None) -> None:
-    """Raises `NotAccepted` for an id that cannot stand in an address. None: one is made."""
+    """Raises `NotAccepted` for an id that cannot be part of an address. None: one is made."""
     if task_id is not None and not ID_PATTERN.fullmatch(task_id):
         text = f"task_id must be 1 to 64 letters, digits, '.', '_' or '-', but got {task_id!r}."
         raise NotAccepted(text[:300])
@@ -308,7 +308,7 @@ def _insert(run: TaskRun, *, known_id: bool) -> tuple[TaskRun, bool]:
 
 
 def _give_owner(run: TaskRun, owner: Owner | None, known: dict[str, TaskRun | None] | None = None) -> TaskRun | None:
-    """Whose run it is: the person's who asks, else that of the task which starts it. Returns the latter's row.
+    """Whose run it is: that of the person who asks, else that of the task which starts it. Returns the latter's row.
 
     `known`: rows that were looked up before.
     """

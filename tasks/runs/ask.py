@@ -1,4 +1,4 @@
-"""Ask something that may hang, and wait for so many seconds and no longer."""
+"""Ask something that may hang, and wait for a number of seconds and no longer."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def start(question: Callable[[], T], name: str) -> Future[T]:
 class OneAtATime(Generic[T]):
     """A question with one thread: while its answer is still out, another caller waits for that answer as well.
 
-    `fresh`: for so many seconds after it was asked, an answer serves those who come later, too.
+    `fresh`: for this many seconds after it was asked, an answer serves those who come later, too.
     """
 
     def __init__(self, question: Callable[[], T], name: str, *, fresh: float = 0.0) -> None:

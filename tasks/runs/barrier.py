@@ -11,7 +11,7 @@ from tasks.models import FINAL, TaskGroup, TaskRun
 #: Ids that are looked up at once.
 SLICE = 500
 
-#: So many parts has a group whose parts are not counted yet: they are made while the first of them run.
+#: How many parts a group has whose parts are not counted yet: they are made while the first of them run.
 UNKNOWN = 2**30
 
 
@@ -32,7 +32,7 @@ def raise_barrier(group_id: str, parts: int, members: object, body: object) -> b
 
 
 def settle(group_id: str, parts: int) -> None:
-    """The group that was raised with `UNKNOWN` parts has so many."""
+    """The group that was raised with `UNKNOWN` parts has this many."""
     waiting = TaskGroup.objects.filter(pk=group_id, left__gt=UNKNOWN // 2)
     waiting.update(left=F("left") - UNKNOWN + parts)
 

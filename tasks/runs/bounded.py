@@ -8,13 +8,13 @@ from django.db.models import QuerySet
 
 from tasks.models import TaskRun
 
-#: So many are counted; of more it is only said that they are more.
+#: This many are counted; of more it is only said that they are more.
 COUNTED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many there are; with `more`, at least so many."""
+    """How many there are; with `more`, at least this many."""
 
     number: int
     more: bool = False

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two looks by which a clock must differ to have been set: one that is slewed moves by far less.
 NOTICED = 2.0
-#: Clocks of two machines do not differ by so much: what happens only then happened before a clock was set back.
+#: Clocks of two machines do not differ by this much: what happens only then happened before a clock was set back.
 FUTURE = timedelta(seconds=5)
 #: What waits till then keeps its time: no database goes far beyond the year 9999.
 NEVER = datetime(9000, 1, 1, tzinfo=UTC)

@@ -23,7 +23,7 @@ from tasks.models import TaskRun
 SEND_EVERY = 2.0
 #: Upper bounds of the histograms, in seconds.
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
-#: What parts the words of a field: it stands in no task's name and in no state.
+#: What parts the words of a field: it is in no task's name and in no state.
 BAR = "|"
 
 
@@ -108,7 +108,7 @@ def sent_again() -> None:
 
 
 def ticked(entry: str, late: float) -> None:
-    """A tick of a schedule's entry fired, so many seconds late."""
+    """A tick of a schedule's entry fired, this many seconds late."""
     counts.add("ticks", entry)
     _observe("late", entry, late)
 

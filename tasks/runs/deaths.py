@@ -5,7 +5,7 @@ from __future__ import annotations
 from progress.messages import TaskError
 from tasks.models import TaskRun
 
-#: A death after the checkpoint has moved on does not use up `max_attempts`; so many times that number ends it all the
+#: A death after the checkpoint has moved on does not use up `max_attempts`; this many times that number ends it all the
 #: same. A task that dies behind every step would go on for ever.
 TIMES_WITH_CHECKPOINTS = 10
 

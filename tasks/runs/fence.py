@@ -11,7 +11,7 @@ from progress.active import current
 from progress.errors import Cancelled
 from tasks.models import State, TaskRun
 
-#: Seconds that a task may take between two statements in a fence; who takes longer is taken for frozen (PostgreSQL).
+#: Seconds that a task may take between two statements in a fence; a slower one is taken for frozen (PostgreSQL).
 FENCE_IDLE = 20
 
 
@@ -42,7 +42,7 @@ def fenced() -> Iterator[None]:
 
     An attempt that slept (a machine that was suspended, a network that was cut) while another took its run over
     raises `progress.Cancelled` here instead of writing a second time. Outside a task it is a plain transaction.
-    An attempt whose process dies after this block and before its end is made again: what must not happen twice even
+    An attempt whose process dies after this block and before its end is repeated: what must not happen twice even
     then is written under the run's id, and looked for first.
     """
     reporter = current()

@@ -1,7 +1,7 @@
 """What must hold of all runs at any time: rows against rows, queues, beats, and what was told.
 
 Nothing is moved here: the sweep repairs, this says whether it did. Each rule is one bounded question and is tried on
-its own. What cannot be answered now is said to be unknown, and never taken for well.
+its own. What cannot be answered now is said to be unknown, and never taken for good.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from .engine import get_engine
 from .missing import OVERTAKEN_BY
 from .state import changing
 
-#: Nothing is held, or unheard of, so long after the last thing that it waits for has ended.
+#: Nothing is held, or unheard of, this long after the last thing that it waits for has ended.
 FREED_WITHIN = timedelta(seconds=15)
-#: A run that is due is sent, and a lost message is sent again, within so long while broker and worker are there.
+#: A run that is due is sent, and a lost message is sent again, within this long while broker and worker are there.
 SENT_WITHIN = timedelta(seconds=10)
-#: The attempt of a dead worker, or of a dead process, is given to another within so long.
+#: The attempt of a dead worker, or of a dead process, is given to another within this long.
 MISSED_WITHIN = timedelta(seconds=15)
 #: Rows that one rule names.
 MOST = 50

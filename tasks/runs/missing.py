@@ -15,9 +15,9 @@ from tasks.models import State, TaskRun
 
 #: Seconds for which a run must be missing: between queue, worker and claim a message is nowhere for a moment.
 SURE_AFTER = 2.5
-#: Runs of its queue accepted so much later were claimed before it: its message is lost, though others are there.
+#: Runs of its queue accepted this much later were claimed before it: its message is lost, though others are there.
 OVERTAKEN_BY = timedelta(seconds=10)
-#: Of the runs that ended last, so many say which was the newest that was begun.
+#: Of the runs that ended last, this many say which was the newest that was begun.
 ENDED_LAST = 100
 #: Counting may take this part of the time.
 SHARE = 0.01

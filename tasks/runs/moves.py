@@ -42,7 +42,7 @@ def claim(
 ) -> TaskRun | None:
     """Begin the next attempt for `worker`; None when this message is a copy and must be dropped.
 
-    Who does not know whether the claim was stored asks again with the same `at`, its name for this claim.
+    A caller that does not know whether the claim was stored asks again with the same `at`, its name for this claim.
     `waited_until`: the time that the message named and its worker has waited for, by a clock that nobody sets.
     """
     now = at or timezone.now()

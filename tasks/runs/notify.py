@@ -42,7 +42,7 @@ class Messenger:
         if before is not None:
             before.join()
         try:
-            import apprise  # here: it takes seconds and 50 MB, which only those pay who use it
+            import apprise  # here: it takes seconds and 50 MB, which only those who use it pay
 
             # One by one: the position tells which failed without showing the address, which holds a password.
             for number, url in enumerate(self._urls, 1):

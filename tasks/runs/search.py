@@ -29,7 +29,7 @@ ANONYMOUS = "anonymous"
 MAX_WORD = 200
 #: Runs in which a list looks for a word: the newest of all.
 READ = 1_000
-#: Of older ones it finds those whose id begins with the word, and of each name and owner with it so many, the newest.
+#: Of older ones it finds those whose id begins with the word, and this many of each name and owner with it, the newest.
 NEWEST = 300
 #: Names and owners that one search may find.
 NAMES = 10

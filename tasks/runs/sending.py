@@ -15,7 +15,7 @@ from .engine import get_engine
 
 logger = logging.getLogger(__name__)
 
-#: After the broker refused, starts do not wait for it again for so many seconds; the sweep sends them.
+#: After the broker refused, starts do not wait for it again for this many seconds; the sweep sends them.
 BROKER_REST = 2.0
 
 #: Runs of one statement.

@@ -12,7 +12,7 @@ from tasks.models import CLAIMABLE, FINAL, TaskGroup, TaskRun
 from . import barrier
 from .clock import long_ago
 
-#: A held run that nothing can free any more is ended after so long.
+#: A held run that nothing can free any more is ended after this long.
 ORPHANED_AFTER = timedelta(seconds=6)
 #: A group whose parts come from a generator gets its next part within this time, or its sender is taken for dead.
 UNFINISHED_AFTER = timedelta(minutes=10)
@@ -41,7 +41,7 @@ def cancelled_parents() -> QuerySet[TaskRun]:
 
 
 def cancelled(within: timedelta | None) -> list[QuerySet[TaskRun]]:
-    """Who was asked to end, and waits; children that were started in the moment in which their parent was cancelled.
+    """Runs that were asked to end, and wait; children that were started as their parent was cancelled.
 
     `within`: cancels of this time; None: of all time.
     """

@@ -46,7 +46,7 @@ UNHEARD_AFTER = 5.0
 SURELY_SILENT_AFTER = 1.2
 #: Seconds after a cancel was asked for until the pool process is ended by force.
 HARD_CANCEL_AFTER = 10.0
-#: An end whose followers were not seen to in its own transaction is followed by the sweep after so long.
+#: An end whose followers were not seen to in its own transaction is followed by the sweep after this long.
 FOLLOW_AFTER = timedelta(seconds=1)
 #: How often an end is followed in vain before what waits for it ends.
 FOLLOW_TRIES = 3
@@ -118,7 +118,7 @@ class Sweep:
             self._try(step)
 
     def _try(self, step: Callable[[], None]) -> None:
-        """A step that fails is said once an outage, and the next one is made."""
+        """A step that fails is logged once an outage, and the next one is taken."""
         name = getattr(step, "func", step).__name__
         try:
             step()
@@ -129,7 +129,7 @@ class Sweep:
             self._troubled.add(name)
 
     def _each(self, found: Iterable[str], move: Callable[[str], object]) -> None:
-        """A row that cannot be moved is said and ended; the others are moved. A database that is away ends the step."""
+        """One that cannot be moved is logged and ended; the others are moved. A database that is away ends the step."""
         for pk in found:
             try:
                 move(pk)
@@ -152,7 +152,7 @@ class Sweep:
             return None
         living = [worker.id for worker in workers if not worker.dead]
         if identity() not in living:
-            self.disconnected()  # Redis has lost its data since the last beat: who is missing may live
+            self.disconnected()  # Redis has lost its data since the last beat: a missing worker may be alive
             return None
         if min(living) == identity():
             return workers
@@ -293,7 +293,7 @@ class Sweep:
         return sorted(both)
 
     def _cancelled_parents(self) -> None:
-        """A child that was started in the moment in which its parent was cancelled; and who was asked, and waits."""
+        """Children that were started as their parent was cancelled; and runs that were asked to end, and wait."""
         # Once a minute all of them: what starts a child may take as long as it likes to commit.
         now = time.monotonic()
         everybody = now - self._all_cancelled_at >= ALL_CANCELLED_EVERY

@@ -26,7 +26,7 @@ from .sending import broker_rests
 FRESH = 0.4
 #: Waiting runs whose places are counted; further back it is only said that the task is queued.
 COUNTED = 1_000
-#: A run that is not sent so long after it was accepted waits for the broker.
+#: A run that is not sent this long after it was accepted waits for the broker.
 SEND_GRACE = timedelta(seconds=1)
 
 

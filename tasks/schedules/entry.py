@@ -26,7 +26,7 @@ MAX_NAME = 200
 class Rules:
     """What TASKS_SCHEDULE_RULES says of one entry, by its name.
 
-    `catch_up`: which of the times are made up for that no worker was there for. `overlap`: what is done at a time at
+    `catch_up`: which of the times at which no worker was there are made up for. `overlap`: what is done at a time at
     which the entry's last run is still active. `jitter`: seconds by which a tick comes later at most, another number
     each time. `timezone`: instead of CELERY_TIMEZONE. `alert`: tell NOTIFY_URLS of missed ticks and failed runs.
     """
@@ -100,7 +100,7 @@ class Entry:
 
     @property
     def fingerprint(self) -> str:
-        """Another one where its times are others."""
+        """Another one where its times differ."""
         return hashlib.sha256((self.when.key() if self.when else "").encode()).hexdigest()[:40]
 
     def fires_at(self, due: datetime) -> datetime:

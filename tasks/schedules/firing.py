@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two questions whether entries have changed.
 RELOAD_EVERY = 3.0
-#: An entry that another worker's newer code has changed is looked at again after so long.
+#: An entry that another worker's newer code has changed is looked at again after this long.
 LOOK_AGAIN = timedelta(seconds=5)
 #: Rows read by one statement: SQLite takes no more parameters.
 SLICE = 500
@@ -216,7 +216,7 @@ def resume(name: str, now: datetime) -> bool:
 
 
 def forget(older_than: timedelta) -> None:
-    """Delete what is known of entries that are gone, and have had no tick for so long."""
+    """Delete what is known of entries that are gone, and have had no tick for this long."""
     gone = Schedule.objects.filter(last_due__lt=timezone.now() - older_than, paused_at=None)
     gone.exclude(name__in=list(entries())).delete()
 

@@ -34,7 +34,7 @@ class When(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """Celery's crontab: all five must fit, also both kinds of day. Weekdays count from Sunday, 0."""
+    """Celery's crontab: all five must match, both kinds of day included. Weekdays count from Sunday, 0."""
 
     minutes: frozenset[int]
     hours: frozenset[int]
@@ -105,7 +105,7 @@ class Cron:
 
 @dataclass(frozen=True, slots=True)
 class Every:
-    """Every so much time, counted from when the entry was first seen; `relative`: from the full day, hour or minute.
+    """At equal distances, counted from when the entry was first seen; `relative`: from the full day, hour or minute.
 
     Days that are relative keep their time of day when the clocks change.
     """

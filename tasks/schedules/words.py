@@ -31,7 +31,7 @@ def in_words(when: When) -> str:
 
 
 def span(length: timedelta) -> str:
-    """`90 s`, `5 minutes`, `hour`: what stands after "every"."""
+    """`90 s`, `5 minutes`, `hour`: what comes after "every"."""
     seconds = length.total_seconds()
     for name, size in (("week", 604800), ("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
         if seconds % size == 0:

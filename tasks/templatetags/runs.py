@@ -34,7 +34,7 @@ def moment(told: str | float | None) -> datetime | None:
 
 @register.filter
 def mark(run: TaskState) -> str:
-    """What stands before the name in a title: how it ended."""
+    """What comes before the name in a title: how it ended."""
     if is_partial(run):
         return "⚠"
     return {"SUCCESS": "✓", "FAILURE": "✗", "REVOKED": "■"}.get(run["state"], "")

@@ -29,7 +29,7 @@ class Viewer:
         return self.is_staff or self.owns(run)
 
     def owns(self, run: TaskRun) -> bool:
-        """True for who started it."""
+        """True for whoever started it."""
         return self.is_owner(run.owner_id, run.session_key)
 
     def is_owner(self, owner_id: int | None, session_key: str) -> bool:

@@ -145,7 +145,7 @@ def _throughput(now: datetime) -> Plot:
 
 
 def _waits(now: datetime) -> Plot:
-    """From the moment from which a run could begin to the one in which it did; and who waits now."""
+    """From the moment at which a run could begin to the one at which it did; and how long the oldest waits now."""
     hour = now - timedelta(hours=1)
     first = TaskRun.objects.filter(started_at__gte=hour, attempt=1).annotate(wait=F("started_at") - due_at())
     waits: dict[datetime, timedelta] = {}

@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds over which starts are counted.
 WINDOW = 60
-#: Places that are looked at for one start; of a higher limit, so many by chance.
+#: Places that are looked at for one start; of a higher limit, this many by chance.
 MOST_PLACES = 1_000
-#: After the cache failed, this process counts for itself for so many seconds: a start must not wait for it each time.
+#: After the cache failed, this process counts for itself for this many seconds: a start must not wait for it each time.
 CACHE_REST = 5.0
 
 _own = LocMemCache("tasks-limits", {"OPTIONS": {"MAX_ENTRIES": 100_000}})

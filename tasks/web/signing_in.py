@@ -1,4 +1,4 @@
-"""Who signs in takes along what they started as a visitor."""
+"""Whoever signs in takes along what they started before."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def home(request: HttpRequest) -> HttpResponse:
     """The viewer's own runs, Start Task, and the forms that apps have added."""
     owner = current_owner()
     if owner is not None:
-        with suppress(DatabaseError):  # a page can be read without: who starts something needs it
+        with suppress(DatabaseError):  # a page can be read without: whoever starts something needs it
             owner.remember()  # a session from the first page on: a second tab sees what this one starts
     return home_page(request)
 
@@ -154,7 +154,7 @@ def retry_run(request: HttpRequest, task_id: str) -> HttpResponse:
 
 
 def find_run(request: HttpRequest, task_id: str) -> TaskRun | None:
-    """The run, if there is one that the visitor may see."""
+    """The run, if there is one that the viewer may see."""
     return visible_runs(viewer_of(request)).filter(pk=task_id).first()
 
 

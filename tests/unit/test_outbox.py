@@ -10,6 +10,7 @@ import pytest
 
 from progress import outbox as module
 from progress.outbox import Outbox, Subscription
+from progress.types import Event
 
 
 class Server:
@@ -459,7 +460,7 @@ async def test_an_answer_to_the_browser_goes_between_the_frames_and_is_dropped_f
 async def test_a_send_that_needs_the_loop_several_times_is_finished_properly(lost):
     sent: list[str] = []
 
-    async def send(event: dict[str, Any]) -> None:
+    async def send(event: Event) -> None:
         await asyncio.sleep(0)
         await asyncio.wait_for(asyncio.sleep(0.001), 1)
         loop = asyncio.get_running_loop()

@@ -11,6 +11,7 @@ from progress.messages import LogLine, TaskState, dumps
 from progress.outbox import WINDOW, Outbox, Subscription
 from progress.size import MAX_FRAME, fits, fitting, listed_text, snapshots
 from progress.steps import MAX_STEPS
+from progress.types import Event
 from progress.values import MAX_LINE, MAX_MESSAGE
 from progress.view_state import apply
 
@@ -117,7 +118,7 @@ def test_a_list_is_told_that_there_is_a_result_but_not_which():
 async def sent_by(outbox_says: Any) -> tuple[list[Any], Outbox, Subscription]:
     sent: list[Any] = []
 
-    async def send(event: dict[str, Any]) -> None:
+    async def send(event: Event) -> None:
         sent.append(event.get("text") or event["code"])
 
     outbox = Outbox(send, lambda _: None, closes_at_end=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -27,9 +26,11 @@ class Command(BaseCommand):
         parser.add_argument("sellers", nargs="+", metavar="SELLER")
         parser.add_argument("--launcher", required=True, help="your name")
 
-    def handle(self, *args: object, **options: Any) -> None:
-        fields = {name: options[name] for name in ("start_date", "end_date", "launcher")}
-        form = DownloadForm({**fields, "seller_id": ",".join(options["sellers"])})
+    def handle(
+        self, *args: object, start_date: str, end_date: str, sellers: list[str], launcher: str, **options: object
+    ) -> None:
+        days = {"start_date": start_date, "end_date": end_date}
+        form = DownloadForm({**days, "launcher": launcher, "seller_id": ",".join(sellers)})
         if not form.is_valid():
             raise CommandError(" ".join(sentence for errors in form.errors.values() for sentence in map(str, errors)))
         wanted = form.wanted()
