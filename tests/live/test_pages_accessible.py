@@ -3,6 +3,7 @@ no request to another host, no sideways scrolling, and no more script and style 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -138,4 +139,40 @@ def test_dialogs_with_errors_are_accessible(seen):
                 assert violations(page, COLOURS if scheme == "dark" else None) == []
         page.keyboard.press("Escape")
     seen.people["bob"].forgive("status of 400", times=2)
+    page.close()
+
+
+#: template: the status it comes with, what it is made with, and what it says.
+ERRORS = {
+    "403.html": (403, {}, "You may not do this."),
+    "403_csrf.html": (403, {}, "The form has expired"),
+    "429.html": (429, {"sentence": "Slowly.", "wait": 600}, "Again in 600 s."),
+    "500.html": (500, {}, "Something broke on our side"),
+    "error.html": (503, {"title": "Later", "sentence": "The database rests."}, "The database rests."),
+}
+
+
+def test_pages_of_errors_are_accessible_and_look_like_the_site(seen, stack):
+    code = f"""import json
+from django.shortcuts import render
+from django.test import RequestFactory
+pages = {{name: render(RequestFactory().get("/"), name, told).content.decode()
+    for name, (_, told, _) in {ERRORS!r}.items()}}
+print(json.dumps(pages))"""
+    made = json.loads(stack.shell(code).splitlines()[-1])
+    bob = seen.people["bob"]
+    page = bob.context.new_page()
+    for name, (status, _, said) in ERRORS.items():
+        answer = {"status": status, "content_type": "text/html; charset=utf-8", "body": made[name]}
+        page.route("**/broken/", lambda route, answer=answer: route.fulfill(**answer))
+        page.goto("/broken/")
+        expect(page.get_by_text(said).first).to_be_visible()
+        expect(page.locator(".card")).not_to_have_css("border-top-width", "0px")  # the site's own style is there
+        for width, height in SIZES.values():
+            page.set_viewport_size({"width": width, "height": height})
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+                assert violations(page, COLOURS if scheme == "dark" else None) == [], name
+        page.unroute_all()
+        bob.forgive(f"status of {status}", times=1)
     page.close()

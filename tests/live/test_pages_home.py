@@ -193,7 +193,7 @@ def test_runs_are_one_line_each_and_each_is_in_the_group_of_its_state(stack, per
     fold.click()
     expect(row.get_by_role("list", name="Parts")).to_have_count(0)
 
-    page.get_by_role("link", name="failed").click()
+    page.get_by_role("link", name="failed", exact=True).click()
     expect(group("Ended")).to_have_count(1)
     (tmp_path / "open").touch()
     expect(group("Running")).to_have_count(0)

@@ -31,6 +31,7 @@ export default class Axis {
 
   constructor(list) {
     this.list = list;
+    list.closest("task-progress").addEventListener("parts", () => this.view && this.paint(this.view));
     this.row = list.parentElement.querySelector("template").content.firstElementChild;
     list.addEventListener("click", ({ target }) => {
       const { value } = target.closest("button") ?? {};

@@ -31,6 +31,8 @@ function queuedAt(task) {
   return !started || isNext ? sent : null;
 }
 
+// with its day, where that is another one
+const moment = (at, now) => (Math.abs(new Date(at) - now) < 72e6 ? clock(at) : new Date(at).toLocaleString("en-GB"));
 const of = (count, most) => (most && count <= most ? `${count} of ${most}` : `${count}`);
 
 export const WORDS = { PENDING: "waiting", STARTED: "running", RETRY: "trying again", SUCCESS: "done", FAILURE: "failed", REVOKED: "cancelled" };
@@ -68,7 +70,8 @@ export const TEXT = {
 export const BLOCK = {
   waiting: ({ waiting }, now) => {
     const left = Math.ceil(seconds(now, waiting?.next_retry_at));
-    return waiting ? waiting.hint + (left ? ` (in ${duration(left).replace(".0", "")})` : "") : "";
+    const hint = waiting?.hint.replace(/([-\d]+ )?[:\d]+ UTC/, () => moment(waiting.next_retry_at, now));
+    return waiting ? hint + (left ? ` (in ${duration(left).replace(".0", "")})` : "") : "";
   },
   command: ({ waiting }) => waiting?.command,
   error: ({ error, state }) => (error ? (state === "REVOKED" ? "" : `${error.type}: `) + error.message : ""),

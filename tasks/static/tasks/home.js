@@ -17,7 +17,7 @@ document.querySelectorAll("form.start").forEach((form) => {
   // one key for one filling-in: sent again after a lost answer, it is the same start
   let key = newKey();
   form.addEventListener("input", () => ((key = newKey()), (form.typed = true)));
-  form.addEventListener("keydown", (event) => {
+  (form.closest("dialog") ?? form).addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
   });
   form.addEventListener("submit", async (event) => {

@@ -34,7 +34,9 @@ const DOES = {
   f: () => go("#runs nav a:not([aria-current]), [data-log=follow]"),
   "/": () => {
     go("[data-dialog=start]");
-    setTimeout(() => document.querySelector("#find-task, [data-log=find]")?.focus());
+    const field = document.querySelector("#find-task, [data-log=find]");
+    const focus = () => (field.hidden ? requestAnimationFrame(focus) : field.focus()); // it comes with its script
+    if (field) focus();
   },
   ArrowLeft: () => go("a[rel=prev]"),
   ArrowRight: () => go("a[rel=next]"),

@@ -115,6 +115,7 @@ def stepping() -> None:
             _say("loading")
             _say("slow", "warning")
     with progress.step("Write"):
+        time.sleep(0.05)
         _say("writing")
 
 
