@@ -8,7 +8,7 @@ import { isFinal } from "./view-state.js";
 const ms = (time) => (time ? +new Date(time) : null);
 const keyOf = ({ name, from }) => `${name} ${from}`;
 
-/** [{name, state, from, to, depth, kind}], times in ms; `to` is null while it goes on. */
+// times in ms; `to` is null while it goes on
 function rowsOf({ state, accepted_at, started_at, finished_at, attempt, ts, steps = [] }) {
   const rows = [...document.querySelectorAll("[data-bar]")].map(({ dataset: { bar: name, from, to, state, kind = "part" } }) => ({ name, state, from: ms(from), to: ms(to), kind }));
   const before = rows.findLast(({ kind }) => kind === "attempt")?.to;

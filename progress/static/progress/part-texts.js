@@ -11,7 +11,6 @@ export const isPartial = ({ state, missing }) => state === "SUCCESS" && missing 
 // before a snapshot brings the stored time
 const finished = (task) => (isFinal(task.state) ? (task.finished_at ?? task.ts * 1000) : null);
 
-/** How far a checkpoint is. */
 const reached = (far) => percent(far.percent) || count(far.current, null, far.unit);
 
 /** Percent to draw: null where nobody can know how far it is, or nothing was told. */
@@ -31,7 +30,6 @@ function queuedAt(task) {
   return !started || isNext ? sent : null;
 }
 
-// with its day, where that is another one
 const moment = (at, now) => (Math.abs(new Date(at) - now) < 72e6 ? clock(at) : new Date(at).toLocaleString("en-GB"));
 const of = (count, most) => (most && count <= most ? `${count} of ${most}` : `${count}`);
 

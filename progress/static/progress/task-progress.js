@@ -6,7 +6,7 @@ import { paintSoon, tick } from "./painter.js";
 import { BLOCK, TEXT, announcement, fraction, isPartial } from "./part-texts.js";
 import { isFinal, isHeld } from "./view-state.js";
 
-// Parts that are more than a text, loaded where a page has them.
+// Parts that are more than a text.
 const LISTS = { log: () => import("./log.js"), steps: () => import("./steps.js"), axis: () => import("./axis.js"), plot: () => import("./plot.js") };
 const isOver = (status) => status === "gone" || status === "signed-out";
 const isMoving = (task) => task?.state === "STARTED" && task.current > 0;

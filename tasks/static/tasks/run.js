@@ -32,7 +32,6 @@ run.addEventListener("connection", ({ target, detail }) => {
   bell.hidden ||= detail === "gone" || detail === "signed-out";
 });
 
-// what the server alone knows
 const refresh = () => import("./parts.js");
 if (document.querySelector("[data-open]")) refresh();
 run.addEventListener("end", async () => (await refresh()).soon());
