@@ -59,6 +59,13 @@ def family_of(run: TaskRun, visible: QuerySet[TaskRun]) -> Family:
     }
 
 
+def failed_parts(run: TaskRun) -> QuerySet[TaskRun]:
+    """The parts of `run` that have failed and were not started again since."""
+    parts = _started_by([run.pk]) | (_grouped([run.after]) if run.after else TaskRun.objects.none())
+    failed = TaskRun.objects.filter(pk__in=parts.values("pk"), state=State.FAILURE)
+    return failed.filter(~Exists(TaskRun.objects.filter(retry_of=OuterRef("pk")))).order_by("accepted_at", "pk")
+
+
 def _started_by(parents: list[str]) -> QuerySet[TaskRun]:
     """What these have started; not the body of a chord, which is what its parts are for."""
     header = TaskRun.objects.filter(group_id=OuterRef("after"))

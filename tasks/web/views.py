@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from progress.paths import sockets_path
 from tasks import runs
 from tasks.models import TaskRun
-from tasks.runs.family import family_of
+from tasks.runs.family import MOST_LISTED, failed_parts, family_of
 from tasks.runs.owner import current_owner
 from tasks.runs.repeating import BEGINNINGS
 from tasks.runs.search import repeated, said_repeated
@@ -32,6 +32,9 @@ from .limits import limit_starts
 from .panels import additions
 from .requests import BadBody, idempotency_key, key_reused, read_body, read_choice, refuse, wants_json
 from .services import flower_url
+
+#: Of `retry_run`: not the run itself, but its failed parts.
+FAILED = "failed"
 
 
 @require_safe
@@ -127,20 +130,22 @@ def cancel_run(request: HttpRequest, task_id: str) -> HttpResponse:
 def retry_run(request: HttpRequest, task_id: str) -> HttpResponse:
     """Start an ended run again, as a new one: 202 with its addresses for JSON, 409 while it has not ended.
 
-    `from`: "start", or "checkpoint" to go on where it was.
+    `from`: "start", or "checkpoint" to go on where it was; "failed": those of its parts that have failed, each anew.
     """
     found = find_run(request, task_id)
     if found is None:
         return gone(request, "Nothing was started.")
+    try:
+        begin = read_choice(request, "from", (*BEGINNINGS, FAILED))
+    except BadBody as error:
+        return refuse(error.as_errors())
+    if begin == FAILED:
+        return _retry_parts(request, found)
     if not found.is_final:
         if wants_json(request):
             return refuse({"state": [f"The task has not ended yet: {found.state}."]}, 409)
         messages.info(request, "The task has not ended yet.")
         return redirect("run", task_id=found.pk)
-    try:
-        begin = read_choice(request, "from", BEGINNINGS)
-    except BadBody as error:
-        return refuse(error.as_errors())
     try:
         again = runs.again(found, begin=begin)
     except runs.NotAccepted as error:
@@ -151,6 +156,22 @@ def retry_run(request: HttpRequest, task_id: str) -> HttpResponse:
     if wants_json(request):
         return JsonResponse(addresses(request, again), status=202)
     return redirect("run", task_id=again.pk)
+
+
+def _retry_parts(request: HttpRequest, found: TaskRun) -> HttpResponse:
+    """Start the failed parts of a run again, a page of them at most."""
+    parts = shown(failed_parts(found)[:MOST_LISTED])
+    started, refused = [], "None of its parts has failed and was not started again."
+    for part in parts:
+        try:
+            started.append(runs.again(part).pk)
+        except runs.NotAccepted as error:
+            refused = str(error)
+    if wants_json(request):
+        answer = {"id": found.pk, "url": reverse("run", args=[found.pk]), "task_ids": started}
+        return JsonResponse(answer, status=202) if started else refuse({"task": [refused]}, 409)
+    messages.info(request, f"{len(started)} started again." if started else refused)
+    return redirect("run", task_id=found.pk)
 
 
 def find_run(request: HttpRequest, task_id: str) -> TaskRun | None:

@@ -136,3 +136,25 @@ def test_the_strip_is_a_dot_while_all_is_up(monkeypatch):
     assert "data-wrong" not in client.get("/").content.decode()
     parts["broker"]["ok"] = False
     assert "data-wrong" in client.get("/").content.decode()
+
+
+def test_the_failed_parts_are_started_again_once_by_one_click():
+    client, stranger = visitor(), visitor()
+    stored(client, "starts", State.SUCCESS)
+    task = {"name": "tasks.tasks.demo_task", "parent_id": "starts"}
+    for pk, state in (
+        ("good", State.SUCCESS),
+        ("bad", State.FAILURE),
+        ("worse", State.FAILURE),
+        ("off", State.REVOKED),
+    ):
+        stored(client, pk, state, **task)
+    assert ">Run the failed again<" in client.get("/").content.decode()
+    again = {"from": "failed"}
+    assert stranger.post("/tasks/starts/retry/", again).status_code == 404
+    answer = client.post("/tasks/starts/retry/", again, headers={"Accept": "application/json"})
+    assert (answer.status_code, len(answer.json()["task_ids"])) == (202, 2)
+    assert set(TaskRun.objects.exclude(retry_of=None).values_list("retry_of", flat=True)) == {"bad", "worse"}
+    answer = client.post("/tasks/starts/retry/", again, headers={"Accept": "application/json"})
+    assert answer.status_code == 409 and TaskRun.objects.count() == 7
+    assert client.post("/tasks/starts/retry/", again).status_code == 302
