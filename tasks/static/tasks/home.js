@@ -84,7 +84,7 @@ addEventListener("keydown", (event) => import("./keys.js").then(({ press }) => p
 let before = null; // what the news said first: of a page of failed runs, those that it does not show
 if (!isOlderPage) sharedConnection().watch("@mine", runs.dataset.src, (mine) => {
   if (!mine) return;
-  older.hidden = !mine.more && !runs.dataset.show;
+  if (!runs.dataset.show) older.hidden = !mine.more;
   before ??= new Set(runs.dataset.show ? mine.task_ids : []);
   const wanted = new Set(mine.task_ids);
   mine.task_ids.toReversed().forEach((id) => rowOf(id) || unheard.has(id) || before.has(id) || arrive(id));

@@ -89,6 +89,7 @@ document.addEventListener("progress", ({ target, detail: { state, waiting: why }
 document.addEventListener("parts", ({ target }) => {
   const element = target.closest("task-progress");
   soon(element);
+  rove();
   const fold = element.querySelector(".fold[aria-expanded=true]");
   if (fold) import("./fold.js").then(({ unfold }) => unfold(fold));
 });
