@@ -5,9 +5,11 @@
 #   ./run_tests.sh quick               ruff, mypy, unit and integration tests but the slow ones, in about a minute
 #   ./run_tests.sh faults              only tests/live/faults: what is broken on purpose
 #   ./run_tests.sh hosts               several machines, played by network namespaces; Linux, root, PostgreSQL, Redis, nginx
+#   ./run_tests.sh engines             every promise on Celery, Huey and Django's tasks; the last once more with Django 6
 #   ./run_tests.sh adopt               docs/ADOPT.md, done literally in fresh projects with the wheel, which pip builds
 #   ./run_tests.sh rabbitmq            what depends on the broker, with a real RabbitMQ, in about half an hour
 #   CELERY=path ./run_tests.sh celery  Celery's own integration tests, from a checkout of celery/celery at that path
+#   DJANGO_TASKS=path ./run_tests.sh django-tasks  the tests of the backport of Django's task framework, from a checkout
 #   ./run_tests.sh tests/unit -k hub   any arguments of pytest: only those tests, without ruff and mypy
 #
 # Live tests use folders and ports of their own: they run beside a running ./start_dev.sh.
@@ -79,6 +81,27 @@ prepare_rabbitmq() {
   export TEST_BROKER=rabbitmq
 }
 
+# Sets $django6 to an environment with what the tests need and Django 6, which needs Python 3.12 or newer.
+prepare_django6() {
+  local name python='' wanted installed
+  django6=.venv-django6
+  wanted=$(sed 's/^django==.*/django>=6.0,<7/' requirements-dev.txt)
+  installed=$django6/installed-requirements
+  [ "$wanted" = "$(cat "$installed" 2>/dev/null)" ] && return
+  for name in ${DJANGO6_PYTHON:-} python3.13 python3.12; do
+    if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1; then
+      python=$name
+      break
+    fi
+  done
+  [ -n "$python" ] || fail "Django 6 needs Python 3.12 or newer: install it, or name it: DJANGO6_PYTHON=path ./run_tests.sh engines"
+  say "Making $django6 with $("$python" --version 2>&1) and Django 6 …"
+  run "$python" -m venv --clear "$django6"
+  run "$django6/bin/python" -m pip install --quiet --disable-pip-version-check -r <(printf '%s\n' "$wanted") ||
+    fail "The packages of requirements-dev.txt, with Django 6, could not be installed: the lines above say why."
+  printf '%s\n' "$wanted" >"$installed"
+}
+
 check_style() {
   run .venv/bin/python -m ruff check .
   run .venv/bin/python -m ruff format --check .
@@ -108,7 +131,7 @@ case ${1:-} in
     prepare_browser
     prepare_servers initdb:postgresql setpriv:util-linux
     failed=0
-    several_at_a_time 3 tests --ignore tests/hosts --ignore tests/adopt -m "not alone" || failed=$?
+    several_at_a_time 3 tests --ignore tests/hosts --ignore tests/adopt --ignore tests/engines -m "not alone" || failed=$?
     .venv/bin/python -m pytest tests/live -m alone || failed=$?
     exit "$failed"
     ;;
@@ -138,6 +161,15 @@ case ${1:-} in
     shift
     exec .venv/bin/python -m pytest -rP --timeout 300 tests/adopt "$@"
     ;;
+  engines)
+    shift
+    prepare_browser
+    prepare_django6
+    failed=0
+    .venv/bin/python -m pytest -rP --timeout 300 tests/engines "$@" || failed=$?
+    "$django6/bin/python" -m pytest -rP --timeout 300 tests/engines -k "promises and django" || failed=$?
+    exit "$failed"
+    ;;
   rabbitmq)
     shift
     prepare_browser
@@ -148,6 +180,10 @@ case ${1:-} in
   celery)
     shift
     exec .venv/bin/python -m tests.celery_suite.run "${CELERY:?a checkout of celery/celery: CELERY=path ./run_tests.sh celery}" "$@"
+    ;;
+  django-tasks)
+    shift
+    exec .venv/bin/python -m tests.django_suite.run "${DJANGO_TASKS:?a checkout of django-tasks: DJANGO_TASKS=path ./run_tests.sh django-tasks}" "$@"
     ;;
   *)
     prepare_browser

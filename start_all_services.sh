@@ -3,7 +3,7 @@
 #
 #   page     http://localhost:8001/   (BIND, PORT)    Daphne, or uvicorn with ASGI_SERVER=uvicorn
 #   Flower   http://localhost:8054/   (FLOWER_PORT)   with a password, which the first start prints
-#   worker   Celery
+#   worker   Celery; with DOWNLOADS_ENGINE=huey a Huey worker too
 #   Redis    REDIS_URL, else the one on localhost:6379, else an embedded Valkey
 #
 # First it looks: settings (manage.py check --deploy), ports, database, static files. A service that dies is started

@@ -3,7 +3,7 @@
 #
 #   page     http://localhost:8001/   (PORT)          Django's dev server, reloads itself
 #   Flower   http://localhost:8054/   (FLOWER_PORT)
-#   worker   Celery, started again when Python code changes
+#   worker   Celery, started again when Python code changes; with DOWNLOADS_ENGINE=huey a Huey worker too
 #   Redis    REDIS_URL, else the one on localhost:6379, else an embedded Valkey
 #
 # Ctrl-C stops all of it. What a running checkout writes is in .dev/ (DEV_DIR); delete it to begin anew.

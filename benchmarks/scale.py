@@ -148,7 +148,7 @@ def sweeps(messages: int) -> Callable[[], None]:
     replaced._workers = lambda: alive
     replaced._prune = lambda: None
     replaced._quiet_until = 0.0
-    engine: Any = get_engine()
+    engine: Any = get_engine("celery")
     engine.count = lambda queue: messages
     return sweep.run
 

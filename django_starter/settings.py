@@ -9,6 +9,7 @@ from celery.schedules import crontab
 from progress.redis import layer_host
 from tasks.celery.brokers import broker_at
 
+from .engines import BESIDE, chosen
 from .environment import (
     BASE_DIR,
     BROKER_SCHEMES,
@@ -209,9 +210,23 @@ CELERY_BEAT_SCHEDULE = {
 #: By an entry's name: catch_up, overlap, jitter, timezone, alert. docs/SCHEDULES.md has them.
 TASKS_SCHEDULE_RULES: dict[str, dict[str, object]] = {}
 
+# --- Huey, where downloads are put into it --------------------------------------------------------------------------
+
+#: Which engine does the report downloads: celery or huey.
+DOWNLOADS_ENGINE = chosen()
+if BESIDE[DOWNLOADS_ENGINE]:
+    INSTALLED_APPS.append("huey.contrib.djhuey")
+    HUEY = {
+        "huey_class": "tasks.huey.TrackedHuey",
+        "name": f"{REDIS_PREFIX}_huey",
+        "immediate": False,  # djhuey's default is DEBUG: then nothing waits, and nothing is shown
+        "consumer": {"workers": 4, "worker_type": "process", "shutdown_timeout": 6},
+    }
+
 #: What people are told to type where something is missing. {port} is Flower's; where it is below a path, that follows.
 TASKS_START_ALL = "./start_dev.sh"
 TASKS_START_WORKER = f"celery -A {PROJECT} worker -l info"
+TASKS_START_HUEY = "python manage.py run_huey"
 TASKS_START_FLOWER = f"celery -A {PROJECT} flower --address=127.0.0.1 --port={{port}}"
 
 # --- the rest -------------------------------------------------------------------------------------------------------
@@ -320,6 +335,8 @@ LOGGING = {
         "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "django.channels.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "django.utils.autoreload": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        # run_huey gives this one a handler of its own where it has none.
+        "huey": {"handlers": ["console", "progress"], "propagate": False},
         "axes": {"level": "WARNING"},  # or four lines for each login
         "daphne": {"level": "WARNING"},
         "uvicorn.error": {"filters": ["floods"]},  # uvicorn gives it a handler of its own

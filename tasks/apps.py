@@ -33,6 +33,10 @@ class TasksConfig(AppConfig):
         from .web import signing_in  # noqa: F401 - listens to Django's signal
 
         runs.register(CeleryEngine())
+        if apps.is_installed("huey.contrib.djhuey"):
+            import_module("tasks.huey.engine").register()
+        if any(path.startswith(f"{self.name}.django_tasks.") for path in defaults.backends()):
+            import_module("tasks.django_tasks.carrier")
         entry.register(CelerySource())
         if apps.is_installed("django_celery_beat"):
             entry.register(BeatTables(import_module("django_celery_beat.models")))

@@ -8,8 +8,6 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.utils.module_loading import import_string
 
-from progress.defaults import given_in
-
 from . import defaults
 from .celery import install
 from .celery.results import RunBackend
@@ -133,7 +131,7 @@ def check_wiring(**_: object) -> list[CheckMessage]:
                 id="tasks.E018",
             )
         )
-    unknown = sorted(set(given_in("TASKS")) - set(defaults.DEFAULTS))
+    unknown = sorted(set(defaults.own()) - set(defaults.DEFAULTS))
     if unknown:
         found.append(
             Error(

@@ -6,6 +6,7 @@ A setting may also be written by itself, with the prefix TASKS_, and then takes 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeGuard
 
 from django.conf import settings
 
@@ -30,9 +31,23 @@ DEFAULTS: Mapping[str, object] = {
 }
 
 
+def own() -> dict[str, object]:
+    """What `TASKS` says to this package: Django's own task framework has its backends in a dict of that name."""
+    return {key: value for key, value in given_in("TASKS").items() if not _is_backend(value)}
+
+
+def backends() -> list[str]:
+    """The classes of Django's task backends that `TASKS` names."""
+    return [str(value["BACKEND"]) for value in given_in("TASKS").values() if _is_backend(value)]
+
+
+def _is_backend(value: object) -> TypeGuard[Mapping[str, object]]:
+    return isinstance(value, Mapping) and "BACKEND" in value
+
+
 def fill() -> None:
     """Set what the project's settings leave out, and before that what `progress` needs."""
-    given = given_in("TASKS")
+    given = own()
     if "SOURCE" not in given_in("PROGRESS"):
         put("PROGRESS_SOURCE", SOURCE)
     progress.fill()

@@ -14,6 +14,9 @@ from progress.types import JSON
 
 T = TypeVar("T")
 
+#: The engine of whoever names none: rows that an older release wrote have it as well.
+CELERY = "celery"
+
 
 def new_id() -> str:
     """An id that cannot be guessed."""
@@ -56,6 +59,7 @@ class TaskRun(models.Model):
     name = models.CharField("task", max_length=200)
     message = models.JSONField(default=dict)
     queue = models.CharField(max_length=100)
+    engine = models.CharField(max_length=40, default=CELERY, db_default=CELERY, help_text="Who does it: Celery, Huey.")
 
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", db_index=False
@@ -80,6 +84,9 @@ class TaskRun(models.Model):
     )
     max_attempts = models.PositiveIntegerField(default=3, help_text="A worker may die in it this many times.")
     worker = models.CharField(max_length=200, blank=True)
+    attempts = models.JSONField(
+        default=list, db_default=[], blank=True, help_text="Who worked on it, where its engine's users ask."
+    )
     lost = models.PositiveIntegerField(default=0, help_text="How many workers died in it.")
     # A default in the database as well: old code goes on inserting during a deploy.
     in_vain = models.PositiveIntegerField(
@@ -143,7 +150,9 @@ class TaskRun(models.Model):
             models.Index(fields=["owner", "-accepted_at"], name="runs_of_user"),
             models.Index(fields=["session_key", "-accepted_at"], name="runs_of_session"),
             models.Index(
-                fields=["queue", "accepted_at"], name="runs_in_queue", condition=Q(finished_at=None, held=False)
+                fields=["queue", "engine", "accepted_at"],
+                name="runs_in_queue",
+                condition=Q(finished_at=None, held=False),
             ),
             models.Index(
                 fields=["accepted_at"], name="runs_unsent", condition=Q(finished_at=None, held=False, sent_at=None)
@@ -199,6 +208,7 @@ class TaskGroup(models.Model):
     """
 
     id = models.CharField(primary_key=True, max_length=64)
+    engine = models.CharField(max_length=40, default=CELERY, db_default=CELERY)
     members = models.JSONField()
     body = models.JSONField(null=True)
     left = models.IntegerField(default=0, help_text="Parts that have not ended yet.")

@@ -37,7 +37,7 @@ class Task(Protocol):
     def delay(self, **kwargs: object) -> Accepted:
         """Start it with these arguments."""
 
-    def apply_async(self, *, kwargs: dict[str, object], idempotency_key: str) -> Accepted:
+    def apply_async(self, *, kwargs: dict[str, object], idempotency_key: str | None = None) -> Accepted:
         """The same; the same key from the same owner within 24 h gives the same run."""
 
 

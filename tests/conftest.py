@@ -19,6 +19,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 DEV_DIR = Path(tempfile.mkdtemp(prefix="django_starter-tests-"))
 atexit.register(shutil.rmtree, DEV_DIR, ignore_errors=True)
 OURS = (
+    "DOWNLOADS_ENGINE",
     *("PORT", "FLOWER_PORT", "REDIS_URL", "DATABASE_URL", "DEBUG", "SECRET_KEY", "ALLOWED_HOSTS"),
     *("CSRF_TRUSTED_ORIGINS", "BROKER_URL", "ASGI_SERVER", "TASKS_REQUIRE_LOGIN", "SAMPLE_SOURCE", "REDIS_PREFIX"),
     *("FORCE_SCRIPT_NAME", "FLOWER_URL", "FLOWER_URL_PREFIX"),
@@ -63,6 +64,23 @@ def guard() -> Iterator[Guard]:
     guard = Guard()
     yield guard
     guard.close()
+
+
+@pytest.fixture(autouse=True)
+def kept_in_transactions(monkeypatch) -> None:
+    """A request that a test sends by itself, as a server does, closes no connection in the middle of its transaction.
+
+    Django's own client sees to that. In SQLite's memory a connection is never closed; on PostgreSQL it would be.
+    """
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    close = BaseDatabaseWrapper.close_if_unusable_or_obsolete
+
+    def outside_of_transactions(self: BaseDatabaseWrapper) -> None:
+        if not self.in_atomic_block:
+            close(self)
+
+    monkeypatch.setattr(BaseDatabaseWrapper, "close_if_unusable_or_obsolete", outside_of_transactions)
 
 
 @pytest.fixture(scope="session")

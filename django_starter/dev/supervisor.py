@@ -17,6 +17,7 @@ from types import FrameType
 
 from django_starter import redis_file
 from django_starter.celery import app
+from django_starter.engines import worker_beside
 from django_starter.environment import BASE_DIR, DEFAULT_REDIS_URL, DEV_DIR, PROJECT, REDIS_URL_FILE, script_name
 from django_starter.errors import Stopped, Trouble
 from django_starter.processes.flower import flower_prefix
@@ -55,6 +56,7 @@ class Supervisor:
         self._guard = Guard()
         self._changes = Changes(BASE_DIR)
         self._redis: Service | None = None
+        self._workers: list[Service] = []  # Celery's first
         self._services: list[Service] = []  # all but Redis, which ends last: the worker gives its tasks back to it
         self._essential: dict[str, Service] = {}  # what may not end while the rest runs
         self._worker_is_new = False  # it was started with changed code and has not answered since
@@ -175,10 +177,15 @@ class Supervisor:
             FLOWER_URL_PREFIX=flower_prefix(),
         )
 
-        self._reloading = (self._worker, web)
+        self._workers = [self._worker]
+        if command := worker_beside():
+            self._workers.append(self._service("huey", *command, OBJC_DISABLE_INITIALIZE_FORK_SAFETY="YES"))
+        self._reloading = (*self._workers, web)
         self._output.say("Starting the worker, the web server and Flower …")
         self._start("The worker", self._worker)
         self._start("The web server", web)
+        for further in self._workers[1:]:
+            self._start("Huey's worker", further)
         self._wait_for("The worker", self._worker_answers)
         self._wait_for("The web server", lambda: http_answers(self._port))
         self._start("Flower", flower)  # last: it asks the worker at once, and complains when nobody answers
@@ -209,7 +216,7 @@ class Supervisor:
     def _take_up(self, changed: list[str]) -> None:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         self._output.say(f"{changed[0]}{more} changed: the worker starts again.")
-        services = [self._worker, *(service for service in self._waiting if service is not self._worker)]
+        services = [*self._workers, *(service for service in self._waiting if service not in self._workers)]
         end(services, term=TERM, quit=QUIT, hurry=self._stop.is_set)
         if self._stop.is_set():
             return

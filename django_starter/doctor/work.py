@@ -12,6 +12,7 @@ from django.utils import timezone
 from django_starter.celery import app
 from tasks.models import CLAIMABLE, FINAL, Schedule, State, TaskRun
 from tasks.runs.beats import Worker
+from tasks.runs.engine import NoEngine, engines, get_engine
 from tasks.runs.invariants import RULES, lasting
 from tasks.runs.waiting import explain, pulse
 from tasks.schedules.outlook import outlooks
@@ -39,9 +40,9 @@ WORKER_LOG = (
 
 def workers(context: Context) -> Finding:
     """A worker serves each queue that tasks are routed to, or wait in."""
-    wanted = _routed()
+    wanted = {(engine.name, queue) for engine in engines() for queue in engine.queues()}
     if context.passed("migrations"):
-        wanted |= set(TaskRun.objects.filter(state__in=CLAIMABLE, held=False).values_list("queue", flat=True))
+        wanted |= set(TaskRun.objects.filter(state__in=CLAIMABLE, held=False).values_list("engine", "queue"))
     now = pulse()
     if not now.reachable:
         return failed("Redis does not say who works: it took longer than half a second.", "python manage.py doctor")
@@ -52,10 +53,14 @@ def workers(context: Context) -> Finding:
         return failed(f"No worker is running{text}.", settings.TASKS_START_WORKER)
     told = ", ".join(_told(worker) for worker in alive[:NAMED])
     told += f" and {len(alive) - NAMED} more" if len(alive) > NAMED else ""
-    unserved = sorted(queue for queue in wanted if not now.serves(queue))
+    unserved: dict[str, list[str]] = {}
+    for engine, queue in sorted(wanted):
+        if not now.serves(queue, engine):
+            unserved.setdefault(engine, []).append(queue)
     if unserved:
-        which = ",".join(unserved)
-        return failed(f"Nobody serves the queue {which}, only {told}.", f"{settings.TASKS_START_WORKER} -Q {which}")
+        which = ",".join(queue for queues in unserved.values() for queue in queues)
+        commands = [_start_command(engine, queues) for engine, queues in unserved.items()]
+        return failed(f"Nobody serves the queue {which}, only {told}.", "\n".join(commands))
     return ok(told)
 
 
@@ -129,10 +134,12 @@ def _told(worker: Worker) -> str:
     return f"{worker.hostname} ({', '.join(worker.queues)}; beat {worker.silent_for:.1f} s ago)"
 
 
-def _routed() -> set[str]:
-    """The queues to which the tasks of the project go."""
-    app.loader.import_default_modules()
-    return {_queue(task) for task in app.tasks.values() if getattr(task, "tracked", False)}
+def _start_command(engine: str, queues: list[str]) -> str:
+    """What starts a worker for all of `queues`."""
+    try:
+        return get_engine(engine).start_command(",".join(queues))
+    except NoEngine as error:
+        return f"# {error}"
 
 
 def _queue(task: Any) -> str:

@@ -11,6 +11,7 @@ from importlib import import_module
 
 from django.core.exceptions import ImproperlyConfigured
 
+from django_starter.engines import worker_beside
 from django_starter.environment import (
     BASE_DIR,
     BROKER_SCHEMES,
@@ -67,6 +68,8 @@ def prepare() -> None:
         print(f"Ended what an earlier start had left behind: {left}.", flush=True)
     refuse_taken_ports()
     manage("check", "--deploy", "--fail-level", "ERROR", trouble="The settings are not fit for this")
+    os.environ["CHECKOUT"] = str(BASE_DIR)
+    os.environ["FURTHER_SERVICES"] = "django_starter/serve/huey.conf" if worker_beside() else ""
     redis_text = find_redis()
     broker_text = find_broker()
     manage("migrate", "--noinput", "-v", "0", trouble="The database could not be migrated")

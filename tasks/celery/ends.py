@@ -9,12 +9,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from progress.active import current
-from progress.messages import Changing, TaskError, TaskState
-from progress.messages import State as StateName
+from progress.messages import Changing, TaskError
 from progress.types import JSON
 from tasks import runs
 from tasks.models import State, TaskRun
-from tasks.runs.state import changing, iso, readable, shown_error
+from tasks.runs.state import tell_last, tell_pause
 from tasks.runs.waiting import retry_waiting
 
 from . import canvas
@@ -73,37 +72,19 @@ def end(
     if run is None:
         return False
     canvas.part_ended(run)
-    if reporter is None:
-        return True
-    changes: TaskState = {"state": cast(StateName, state), "rate": None, "eta": None, "step": None}
-    changes["started_at"], changes["finished_at"] = iso(run.started_at), iso(run.finished_at)
-    if state == "SUCCESS":
-        changes["result"], changes["percent"] = readable(run.result), 100.0
-        changes["error"] = None  # the attempt before may have told one
-    else:
-        changes["error"] = shown_error(run.error)
-    told = reporter
-    transaction.on_commit(lambda: told.end(changes), robust=True)
+    if reporter is not None:
+        tell_last(reporter, run)
     return True
 
 
 def give_back(task_id: str, attempt: int) -> None:
     """The attempt stops at a checkpoint, because its worker ends: the run waits again, and is sent."""
     reporter = current()
-    numbers = reporter.state() if reporter is not None else None
-    if not runs.give_back(task_id, attempt, send_again=True) or reporter is None or numbers is None:
+    if not runs.give_back(task_id, attempt, send_again=True) or reporter is None:
         return
     run = TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.RETRY).first()
     if run is not None:
-        reporter.end(waiting_state(numbers, run))
-
-
-def waiting_state(numbers: Changing, run: TaskRun) -> Changing:
-    """What is shown between two attempts: where the last one stood, and when the next one starts."""
-    row = changing(run, retry_waiting(run))
-    for key in ("state", "attempt", "tries", "lost", "waiting", "cancel_requested", "error"):
-        numbers[key] = row[key]
-    return numbers
+        tell_pause(reporter, run, retry_waiting(run))
 
 
 def end_untracked(task_id: str, name: str, state: str, request: TaskRequest, values: Outcome) -> None:

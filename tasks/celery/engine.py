@@ -23,7 +23,7 @@ from redis import RedisError
 
 from progress.types import JSON
 from tasks import runs
-from tasks.models import TaskGroup, TaskRun, new_id
+from tasks.models import CELERY, TaskGroup, TaskRun, new_id
 from tasks.runs import NotAccepted, Start
 
 from . import at_once, broker, canvas, children, errors  # noqa: F401 - at_once changes Celery's own
@@ -32,7 +32,9 @@ from .events import start_events
 from .message import decoded
 from .options import check
 from .pipeline import publish_many
-from .start import following, start_of
+from .routing import queue_of
+from .signals import run_ended
+from .start import UnknownTask, following, is_tracked, start_of
 from .types import CeleryTask, Result, Signature
 
 logger = logging.getLogger(__name__)
@@ -43,6 +45,8 @@ OF_A_WORKER = WORKER_DIRECT_QUEUE_FORMAT.format(hostname="")
 
 class CeleryEngine:
     """See `runs.engine.Engine`."""
+
+    name = CELERY
 
     def __init__(self) -> None:
         keep_defaults(current_app)
@@ -61,11 +65,15 @@ class CeleryEngine:
         options["event_dispatcher"] = start_events
         if str(options.get("queue", "")).endswith(OF_A_WORKER):  # has an exchange of its own, and is made otherwise
             options["queue"] = worker_direct(options["queue"].removesuffix(OF_A_WORKER))
-        task: CeleryTask = current_app.tasks.get(run.name)
+        name, args, kwargs = run.name, message["args"], message["kwargs"]
+        if (carried := options.pop("carried", None)) is not None:  # it is done by another task, which is told its name
+            name, args, kwargs = carried["task"], [run.name, args, kwargs], {}
+            options["shadow"] = run.name
+        task: CeleryTask = current_app.tasks.get(name)
         if task is None or not hasattr(task, "publish"):  # this process does not know the task; a worker will
-            current_app.send_task(run.name, message["args"], message["kwargs"], task_id=run.pk, **options)
+            current_app.send_task(name, args, kwargs, task_id=run.pk, **options)
             return
-        task.publish(message["args"], message["kwargs"], task_id=run.pk, **options)
+        task.publish(args, kwargs, task_id=run.pk, **options)
 
     def publish_many(self, found: Sequence[TaskRun]) -> list[TaskRun]:
         """Over one connection, in pipelines."""
@@ -91,10 +99,19 @@ class CeleryEngine:
         """RabbitMQ, or another Redis."""
         return broker.is_separate()
 
+    def queues(self) -> set[str]:
+        """As the project's tasks are routed."""
+        current_app.loader.import_default_modules()
+        return {queue_of(task, {}) for task in current_app.tasks.values() if is_tracked(task)}
+
     def start_command(self, queue: str) -> str:
         """With `-Q` for every queue but the default one."""
         command: str = settings.TASKS_START_WORKER
         return command if queue == current_app.conf.task_default_queue else f"{command} -Q {queue}"
+
+    def in_flower(self) -> bool:
+        """Flower is Celery's."""
+        return True
 
     def arguments(self, run: TaskRun) -> tuple[list[object], dict[str, object]]:
         """With dates, decimals and ids as they were given."""
@@ -106,23 +123,27 @@ class CeleryEngine:
 
     def again(self, run: TaskRun) -> Start:
         """In the same queue, with the same priority."""
-        task = current_app.tasks.get(run.name)
+        message = decoded(run)
+        task: CeleryTask = current_app.tasks.get(run.name)
+        if "carried" in message["options"]:
+            task = UnknownTask(run.name, current_app)
         if task is None:
             raise NotAccepted(f"The task {run.name} does not exist any more.")
-        message = decoded(run)
-        kept = ("queue", "priority", "time_limit", "soft_time_limit", "serializer", "shadow")
+        kept = ("carried", "queue", "priority", "time_limit", "soft_time_limit", "serializer", "shadow")
         options = {key: message["options"][key] for key in kept if key in message["options"]}
         return start_of(task, message["args"], message["kwargs"], options)
 
     def is_followed(self, run: TaskRun, *, ended_well: bool = True) -> bool:
-        """It has callbacks, or a next link; error callbacks."""
+        """It has callbacks, or a next link; error callbacks; or somebody else hears of its end."""
         options = run.message.get("options") if isinstance(run.message, dict) else None
         if not isinstance(options, dict):
             return bool(run.message)
-        return any(options.get(name) for name in (("link", "chain") if ended_well else ("link_error",)))
+        names = ("link", "chain") if ended_well else ("link_error",)
+        return any(options.get(name) for name in (*names, "carried"))
 
     def free(self, run: TaskRun) -> None:
         """Its callbacks, and the next link of its chain, each with its result."""
+        _tell_ended(run)
         options = decoded(run)["options"]
         callbacks, chain = _as_list(options.get("link")), list(options.get("chain") or ())
         if not callbacks and not chain:
@@ -164,6 +185,7 @@ class CeleryEngine:
 
     def failed(self, run: TaskRun) -> None:
         """Its error callbacks: those that are tasks in this transaction, those that are called at once after it."""
+        _tell_ended(run)
         errbacks = _as_list(decoded(run)["options"].get("link_error"))
         if errbacks:
             errors.call_back(run, errbacks, decoded(run)["options"])
@@ -192,6 +214,11 @@ class CeleryEngine:
         if number + 1 < len(steps):
             same &= Q(priority__lt=steps[number + 1])
         return before | Q(priority=None), same
+
+
+def _tell_ended(run: TaskRun) -> None:
+    if run_ended.receivers:
+        transaction.on_commit(lambda: run_ended.send_robust(CeleryEngine, run=run), robust=True)
 
 
 def _as_list(value: Signature) -> list[Signature]:

@@ -23,10 +23,12 @@ from progress.types import JSON
 from tasks import runs
 from tasks.models import FINAL, State, TaskRun
 from tasks.runs import with_retries
+from tasks.runs.state import tell_pause
+from tasks.runs.waiting import retry_waiting
 from tasks.runs.worker import identity
 
 from . import canvas, children, errors, told
-from .ends import Holder, Outcome, end, end_untracked, waiting_state
+from .ends import Holder, Outcome, end, end_untracked
 from .message import decoded
 from .start import is_tracked
 from .types import Meta, Result, Signature, TaskRequest
@@ -109,7 +111,7 @@ class RunBackend(WaitingBackend):
             TaskRun.objects.filter(pk=task_id, state=State.RETRY, attempt=run.attempt).update(error=run.error)
         reporter = current()
         if reporter is not None:
-            reporter.end(waiting_state(reporter.state(), run))
+            tell_pause(reporter, run, retry_waiting(run))
 
     # What waits for a run (its chain, its chord, its callbacks) is freed or failed in the transaction that records its
     # end, whoever records it: these three only record. `ignore_result` is about the value; an end is recorded all the

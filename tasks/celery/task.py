@@ -28,13 +28,14 @@ from progress.reporter import Reporter
 from progress.types import JSON
 from tasks import resume, runs
 from tasks.models import TaskRun
+from tasks.resume import stopping
 from tasks.runs import DatabaseAway, barrier, counts, trace, with_retries
+from tasks.runs.left_open import LeftOpen, close_left_open
 from tasks.runs.worker import identity
 
 from .beat import is_of_a_beat
 from .ends import end, give_back
 from .errors import text_of
-from .left_open import LeftOpen, close_left_open
 from .start import adopted, following, max_tries_of, moment, start_of, time_of
 from .types import Args, Kwargs, Option, Options, Result, Signature, TaskRequest
 
@@ -238,6 +239,9 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
             request.raised = error  # Celery hands on a wrapper of one that cannot be pickled
             raise
         except BaseException as error:
+            if isinstance(error, SystemExit) and stopping.is_asked():
+                # The pool ends its processes by it. Nobody died: the worker's parent gives back what is not finished.
+                raise Dropped() from None
             # sys.exit() and its like: the attempt is over as if its process had died, whatever the pool.
             text = runs.plain(text_of(error))
             why = f"it raised {type(error).__name__}{f': {text}' if text else ''}."

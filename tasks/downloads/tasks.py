@@ -8,12 +8,13 @@ from django.db import InterfaceError, OperationalError
 from tasks.celery.types import CeleryTask
 
 from .job import DownloadFailed, Result, download
+from .shells import NAME
 from .wanted import Wanted
 
 
 @shared_task(  # type: ignore[call-overload, untyped-decorator]  # celery-types does not know our one_while_active
     bind=True,
-    name="tasks.tasks.download_reports",  # as it is stored in rows
+    name=NAME,
     one_while_active=("start_date", "end_date", "sellers"),
     # A database that restarts: the next attempt goes on with the reports that are missing.
     autoretry_for=(OperationalError, InterfaceError),

@@ -24,7 +24,7 @@ from tasks.web.views import addresses, gone
 
 from . import files
 from .form import DownloadForm
-from .tasks import download_reports
+from .shells import NAME, shell
 
 #: Bytes of a JSON body: room for a list of sellers that is far too long, so that its own error can say so.
 MAX_BODY = 1024 * 1024
@@ -47,7 +47,7 @@ def start_download(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         wanted = form.wanted()
         try:
-            result = download_reports.apply_async(kwargs=wanted.as_arguments(), idempotency_key=key)
+            result = shell().apply_async(kwargs={**wanted.as_arguments()}, idempotency_key=key)
         except runs.KeyReused as error:
             return key_reused(error)
         except runs.NotAccepted as error:
@@ -66,7 +66,7 @@ def start_download(request: HttpRequest) -> HttpResponse:
 @limit_starts
 def fetch_missing(request: HttpRequest, task_id: str) -> HttpResponse:
     """A new run for the reports that failed in an ended one; its files hold what both have fetched."""
-    found = visible_runs(viewer_of(request)).filter(pk=task_id, name=download_reports.name).first()
+    found = visible_runs(viewer_of(request)).filter(pk=task_id, name=NAME).first()
     if found is None:
         return gone(request, "Nothing was started.")
     if found.state != State.SUCCESS or not (found.result or {}).get("days_failed"):
@@ -74,7 +74,7 @@ def fetch_missing(request: HttpRequest, task_id: str) -> HttpResponse:
             return refuse({"state": ["Nothing is missing in this download, or it has not ended well."]}, 409)
         messages.info(request, "Nothing is missing in this download, or it has not ended well.")
         return redirect("run", task_id=found.pk)
-    again = download_reports.apply_async(kwargs={**found.kwargs, "continues": found.pk})
+    again = shell().apply_async(kwargs={**found.kwargs, "continues": found.pk})
     if wants_json(request):
         return JsonResponse(addresses(request, TaskRun.objects.get(pk=again.id)), status=202)
     return redirect("run", task_id=again.id)

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("tasks", "0013_schedules"),
+        ("tasks", "0012_engine"),
     ]
 
     operations = [

@@ -16,6 +16,11 @@ def stop() -> None:
     flag[0] = 1
 
 
+def is_asked() -> bool:
+    """True once the worker was told to end."""
+    return bool(flag[0])
+
+
 def go_on() -> None:
     """A worker that begins does not end."""
     flag[0] = 0

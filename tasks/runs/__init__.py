@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .accepting import Start, accept, adopt, check_id, hold
     from .cancelling import cancel
     from .database import DatabaseAway, with_retries
-    from .engine import Engine, KeyReused, NotAccepted, get_engine, register
+    from .engine import Engine, KeyReused, NoEngine, NotAccepted, engines, get_engine, register
     from .fence import hold_fast, holds, works
     from .message import MAX_ERROR, MAX_MESSAGE, MAX_RESULT, plain, storable
     from .moves import CANCELLED, claim, end, expire, give_back, is_alone, lost, postpone, release, set_aside
@@ -31,7 +31,7 @@ _PLACES = {
     "repeating": ("again",),
     "cancelling": ("cancel",),
     "database": ("DatabaseAway", "with_retries"),
-    "engine": ("Engine", "KeyReused", "NotAccepted", "get_engine", "register"),
+    "engine": ("Engine", "KeyReused", "NoEngine", "NotAccepted", "engines", "get_engine", "register"),
     "fence": ("hold_fast", "holds", "works"),
     "message": ("MAX_ERROR", "MAX_MESSAGE", "MAX_RESULT", "plain", "storable"),
     "moves": (
@@ -50,6 +50,7 @@ __all__ = [
     "DatabaseAway",
     "Engine",
     "KeyReused",
+    "NoEngine",
     "NotAccepted",
     "Start",
     "accept",
@@ -60,6 +61,7 @@ __all__ = [
     "check_id",
     "claim",
     "end",
+    "engines",
     "expire",
     "get_engine",
     "give_back",

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from progress.messages import ID_PATTERN
 from progress.types import JSON
-from tasks.models import FINAL, State, TaskRun, new_id
+from tasks.models import CELERY, FINAL, State, TaskRun, new_id
 
 from . import barrier, counts, keys, periodic
 from .database import DatabaseAway, reconnect
@@ -44,6 +44,7 @@ class Start:
     name: str
     message: dict[str, JSON]
     queue: str
+    engine: str = CELERY
     id: str | None = None
     max_attempts: int = 3
     tries: int = 1
@@ -73,6 +74,7 @@ class Start:
             name=self.name,
             message=self.message,
             queue=self.queue,
+            engine=self.engine,
             max_attempts=self.max_attempts,
             tries=self.tries,
             max_tries=self.max_tries,

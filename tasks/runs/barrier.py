@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from django.db.models import F, Q
 
-from tasks.models import FINAL, TaskGroup, TaskRun
+from tasks.models import CELERY, FINAL, TaskGroup, TaskRun
 
 #: Ids that are looked up at once.
 SLICE = 500
@@ -21,9 +21,9 @@ def ended_before(parts: Sequence[str]) -> int:
     return sum(TaskRun.objects.filter(pk__in=some, state__in=FINAL, unfollowed=False).count() for some in slices)
 
 
-def raise_barrier(group_id: str, parts: int, members: object, body: object) -> bool:
+def raise_barrier(group_id: str, parts: int, members: object, body: object, engine: str = CELERY) -> bool:
     """Remember that `body` waits for `parts` ends. False if it is remembered already."""
-    values = {"members": members, "body": body, "left": parts, "done": False}
+    values = {"members": members, "body": body, "left": parts, "done": False, "engine": engine}
     _, created = TaskGroup.objects.get_or_create(pk=group_id, defaults=values)
     if not created:  # it was saved as a plain group before
         free = Q(body__isnull=True) | Q(done=True)  # done: a canvas whose ids were given out is called once more

@@ -13,6 +13,8 @@ from typing import TypedDict, cast
 import redis
 from django.conf import settings
 
+from tasks.models import CELERY
+
 #: Seconds between two beats of a worker.
 BEAT_EVERY = 0.5
 #: Seconds after which a worker that does not beat is shown as gone.
@@ -58,6 +60,7 @@ class Said(TypedDict, total=False):
     """What a worker says of itself in a beat."""
 
     hostname: str
+    engine: str
     queues: list[str]
     concurrency: int
     active: list[str]
@@ -75,6 +78,11 @@ class Worker:
     active: list[str] = field(default_factory=list)
     reserved: list[str] = field(default_factory=list)
     silent_for: float = 0.0
+    engine: str = CELERY
+
+    def serves(self, queue: str, engine: str) -> bool:
+        """True if it lives, and takes from that queue of that engine."""
+        return self.alive and self.engine == engine and queue in self.queues
 
     @property
     def alive(self) -> bool:

@@ -39,3 +39,8 @@ def distinct(found: QuerySet[TaskRun], column: str, most: int = 200) -> list[str
             break
         values.append(value)
     return values
+
+
+def pairs(found: QuerySet[TaskRun], first: str, second: str) -> list[tuple[str, str]]:
+    """The different values of two columns by which an index begins, in order."""
+    return [(one, other) for one in distinct(found, first) for other in distinct(found.filter(**{first: one}), second)]

@@ -23,12 +23,19 @@ class NotAccepted(RunError, ValueError):
     """A start that cannot be stored; the message says which limit and what came."""
 
 
+class NoEngine(NotAccepted, LookupError):
+    """A run of a task engine that is not set up in this process."""
+
+
 class KeyReused(NotAccepted):
     """The owner has used this Idempotency-Key for the same task with other arguments."""
 
 
 class Engine(Protocol):
-    """A task queue: Celery is the first. Its own file registers one."""
+    """A task queue, such as Celery. Its own room registers one under the name that its runs have in their rows."""
+
+    #: What rows say: see `TaskRun.engine`.
+    name: str
 
     def publish(self, run: TaskRun) -> None:
         """Put the run's message into its queue, once more if it was there before: a copy cannot claim. Raises."""
@@ -49,8 +56,14 @@ class Engine(Protocol):
     def is_separate(self) -> bool:
         """True if messages travel through another server than the Redis that workers beat into."""
 
+    def queues(self) -> set[str]:
+        """The queues to which the tasks of this project go."""
+
     def start_command(self, queue: str) -> str:
         """The command that starts a worker for `queue`."""
+
+    def in_flower(self) -> bool:
+        """True if Flower has a page of each of its runs."""
 
     def arguments(self, run: TaskRun) -> tuple[list[object], dict[str, object]]:
         """The run's arguments as the task gets them."""
@@ -80,16 +93,23 @@ class Engine(Protocol):
         """Filters of runs whose priority lets them go before one with `priority`, and of those that are its equals."""
 
 
-_engines: list[Engine] = []
+#: By name. Celery's registers itself when Django is set up; further ones when their settings are there.
+_engines: dict[str, Engine] = {}
 
 
 def register(engine: Engine) -> None:
-    """Say that `engine` does the runs of this process."""
-    _engines[:] = [engine]
+    """Say that `engine` does the runs of its name in this process."""
+    _engines[engine.name] = engine
 
 
-def get_engine() -> Engine:
-    """The registered engine. Raises LookupError where none is."""
-    if not _engines:
-        raise LookupError("No engine is registered: tasks.celery registers itself when Django is set up.")
-    return _engines[0]
+def get_engine(name: str) -> Engine:
+    """The engine of that name. Raises `NoEngine` where it is not set up."""
+    try:
+        return _engines[name]
+    except KeyError:
+        raise NoEngine(f"The task engine {name!r} is not set up here.") from None
+
+
+def engines() -> list[Engine]:
+    """All that are set up in this process."""
+    return list(_engines.values())

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from progress.record import get_record
 from tasks.models import State, TaskGroup, TaskRun
 
-from .engine import get_engine
+from .engine import NoEngine, get_engine
 from .state import changing
 
 logger = logging.getLogger(__name__)
@@ -31,14 +31,13 @@ def follow_alone(unfollowed: QuerySet[TaskRun]) -> int:
     waited_for = set(TaskRun.objects.filter(held=True, after__in=ids | groups).values_list("after", flat=True))
     children = TaskRun.objects.filter(parent_id__in=ids, finished_at=None).order_by()  # they are cancelled with them
     parents = set(children.values_list("parent_id", flat=True).distinct())
-    engine = get_engine()
     alone = [
         run
         for run in found
         if run.pk not in parents
         and run.group_id not in open_groups
         and not {run.pk, run.group_id} & waited_for
-        and not engine.is_followed(run, ended_well=False)
+        and not _calls_somebody(run)
     ]
     TaskRun.objects.filter(pk__in=[run.pk for run in alone]).update(unfollowed=False)
     try:
@@ -46,3 +45,10 @@ def follow_alone(unfollowed: QuerySet[TaskRun]) -> int:
     except Exception as error:
         logger.debug("%s ends could not be told; their viewers are repaired: %s", len(alone), error)
     return len(alone)
+
+
+def _calls_somebody(run: TaskRun) -> bool:
+    try:
+        return get_engine(run.engine).is_followed(run, ended_well=False)
+    except NoEngine:  # whoever follows it by itself says so
+        return True

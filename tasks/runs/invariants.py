@@ -214,13 +214,13 @@ def _sent() -> Found:
 def _message() -> Found:
     """In a queue that is served: as many messages are there as runs wait for one, where that can be told."""
     sent = _due().filter(sent_at__lt=timezone.now() - SENT_WITHIN)
-    for queue in _queues(sent):
+    for engine, queue in _queues(sent):
         now = _looked()
-        if not now.serves(queue):
+        if not now.serves(queue, engine):
             continue  # it waits for a worker, and says so
-        here = sent.filter(queue=queue)
-        messages = _messages(queue)
-        newest = _newest_claimed(queue)
+        here = sent.filter(engine=engine, queue=queue)
+        messages = _messages(engine, queue)
+        newest = _newest_claimed(engine, queue)
         with_workers = {pk for worker in now.workers if not worker.dead for pk in (*worker.reserved, *worker.active)}
         suspects = here
         if messages:
@@ -237,40 +237,42 @@ def _copies() -> Found:
     """Never more messages than runs that wait for one, or were ended while they waited."""
     mine = Q(state__in=CLAIMABLE, held=False) & (Q(sent_at__isnull=False) | waiting.due(timezone.now()))
     queues = _queues(TaskRun.objects.filter(mine))
-    queues += sorted({name for worker in _looked().workers if worker.alive for name in worker.queues} - set(queues))
-    for queue in queues[:QUEUES]:
-        here = TaskRun.objects.filter(mine, queue=queue)
+    living = [worker for worker in _looked().workers if worker.alive]
+    queues += sorted({(worker.engine, name) for worker in living for name in worker.queues} - set(queues))
+    for engine, queue in queues[:QUEUES]:
+        here = TaskRun.objects.filter(mine, engine=engine, queue=queue)
         before = here.count()
-        messages = _messages(queue)
+        messages = _messages(engine, queue)
         most = max(before, here.count())
         if messages > most:
-            most += _withdrawn(queue, messages - most)
+            most += _withdrawn(engine, queue, messages - most)
         if messages > most:
             yield queue, f"{messages} messages are in the queue, but {most} runs have one there."
 
 
-def _withdrawn(queue: str, wanted: int) -> int:
+def _withdrawn(engine: str, queue: str, wanted: int) -> int:
     """How many runs, `wanted` at most, have ended while their message may still be in the queue."""
-    ended = TaskRun.objects.filter(queue=queue, state__in=FINAL, sent_at__isnull=False)
+    ended = TaskRun.objects.filter(engine=engine, queue=queue, state__in=FINAL, sent_at__isnull=False)
     ended = ended.filter(Q(attempt=0) | Q(started_at__lt=F("sent_at")))
-    newest = _newest_claimed(queue)
+    newest = _newest_claimed(engine, queue)
     if newest is not None:
         ended = ended.filter(sent_at__gt=newest - OVERTAKEN_BY)
     return len(ended.order_by("-accepted_at").values_list("pk", flat=True)[:wanted])
 
 
-def _newest_claimed(queue: str) -> datetime | None:
-    claimed = TaskRun.objects.filter(queue=queue, attempt__gt=0, eta=None).order_by("-accepted_at")
+def _newest_claimed(engine: str, queue: str) -> datetime | None:
+    claimed = TaskRun.objects.filter(engine=engine, queue=queue, attempt__gt=0, eta=None).order_by("-accepted_at")
     return claimed.values_list("accepted_at", flat=True).first()
 
 
-def _queues(runs: QuerySet[TaskRun]) -> list[str]:
-    return list(runs.order_by().values_list("queue", flat=True).distinct()[:QUEUES])
+def _queues(runs: QuerySet[TaskRun]) -> list[tuple[str, str]]:
+    """Each with its engine."""
+    return list(runs.order_by().values_list("engine", "queue").distinct()[:QUEUES])
 
 
-def _messages(queue: str) -> int:
+def _messages(engine: str, queue: str) -> int:
     try:
-        return get_engine().count(queue)
+        return get_engine(engine).count(queue)
     except Exception as error:
         raise CannotSay(f"The broker does not say how long the queue {queue[:100]!r} is: {error}"[:300]) from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from django.db.models import Max, QuerySet
 
@@ -22,30 +23,33 @@ ENDED_LAST = 100
 #: Counting may take this part of the time.
 SHARE = 0.01
 
+#: An engine, and the name of a queue of its.
+Queue: TypeAlias = tuple[str, str]
+
 
 class Missing:
     """What one worker has seen of each queue, from look to look. Times are this process's own, monotonic."""
 
     def __init__(self) -> None:
-        self._since: dict[str, dict[str, float]] = {}
-        self._newest: dict[str, datetime] = {}
-        self._count_at: dict[str, float] = {}
+        self._since: dict[Queue, dict[str, float]] = {}
+        self._newest: dict[Queue, datetime] = {}
+        self._count_at: dict[Queue, float] = {}
 
-    def forget(self, queue: str) -> None:
+    def forget(self, queue: Queue) -> None:
         """Nothing can be said of this queue now."""
         self._since.pop(queue, None)
 
     def begun(self) -> None:
         """Look which runs of each queue were begun."""
         last = TaskRun.objects.filter(finished_at__isnull=False, attempt__gt=0).order_by("-finished_at")
-        ended = last.values_list("queue", "accepted_at", "eta")[:ENDED_LAST]
-        running = TaskRun.objects.filter(state=State.STARTED, eta=None).order_by().values_list("queue")
-        found = [(queue, at) for queue, at, eta in ended if eta is None]
-        for queue, at in [*found, *running.annotate(newest=Max("accepted_at"))]:
-            self._newest[queue] = max(at, self._newest.get(queue, at))
+        ended = last.values_list("engine", "queue", "accepted_at", "eta")[:ENDED_LAST]
+        running = TaskRun.objects.filter(state=State.STARTED, eta=None).order_by().values_list("engine", "queue")
+        found = [(engine, queue, at) for engine, queue, at, eta in ended if eta is None]
+        for engine, queue, at in [*found, *running.annotate(newest=Max("accepted_at"))]:
+            self._newest[engine, queue] = max(at, self._newest.get((engine, queue), at))
 
     def look(
-        self, queue: str, waiting: QuerySet[TaskRun], messages: int, with_workers: set[str], most: int
+        self, queue: Queue, waiting: QuerySet[TaskRun], messages: int, with_workers: set[str], most: int
     ) -> list[str]:
         """Ids of the runs among `waiting` whose messages are lost; at most as many as messages are missing.
 

@@ -142,7 +142,7 @@ def end(
 
 def is_alone(run: TaskRun) -> bool:
     """True if nothing waits for the good end of this claimed run: no link, no callback, no chord."""
-    return not run.group_id and not get_engine().is_followed(run)
+    return not run.group_id and not get_engine(run.engine).is_followed(run)
 
 
 def _end(
@@ -172,7 +172,7 @@ def follow(run: TaskRun) -> Exception | None:
     """Free or end what waits for an ended run. What fails here, and is returned, is tried again by the sweep."""
     try:
         with transaction.atomic():
-            engine = get_engine()
+            engine = get_engine(run.engine)
             if run.state == State.SUCCESS:
                 engine.free(run)
             else:

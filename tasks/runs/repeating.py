@@ -18,7 +18,7 @@ def again(run: TaskRun, owner: Owner | None = None, *, begin: str = START) -> Ta
 
     Raises `NotAccepted`.
     """
-    start = get_engine().again(run)
+    start = get_engine(run.engine).again(run)
     if begin == CHECKPOINT:
         if run.checkpoint_at is None:
             raise NotAccepted("The task has no checkpoint: it can only begin at the start.")

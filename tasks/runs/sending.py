@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from tasks.models import TaskRun
 
-from .engine import get_engine
+from .engine import NoEngine, get_engine
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,8 @@ BROKER_REST = 2.0
 #: Runs of one statement.
 SLICE = 500
 
-_broker_rests_until = 0.0
+#: By engine: each may have a broker of its own.
+_rests_until: dict[str, float] = {}
 
 
 class Unsendable(Exception):
@@ -39,7 +40,7 @@ def send(run: TaskRun) -> bool:
 
 def goes_now(run: TaskRun) -> bool:
     """True if the message of a new run can go out as soon as its row is stored."""
-    return not run.held and not waits_here(run) and not broker_rests()
+    return not run.held and not waits_here(run) and not broker_rests(run.engine)
 
 
 def send_new(run: TaskRun) -> bool:
@@ -59,19 +60,31 @@ def send_new(run: TaskRun) -> bool:
 
 def send_many(found: Sequence[TaskRun]) -> None:
     """`send_new` of many, in few round trips. What cannot go out is sent later, as with one."""
-    global _broker_rests_until
-    due = [run for run in found if run.sent_at is not None]
-    unsent = due
-    if not broker_rests():
-        try:
-            unsent = get_engine().publish_many(due)
-        except Exception as error:  # some of them may have gone out: a copy cannot claim
-            if get_engine().is_away(error):
-                _broker_rests_until = time.monotonic() + BROKER_REST
-            logger.warning("The broker does not take %s runs; they are stored and will be sent: %s", len(due), error)
-    ids = [run.pk for run in unsent]
+    due: dict[str, list[TaskRun]] = {}
+    for run in found:
+        if run.sent_at is not None:
+            due.setdefault(run.engine, []).append(run)
+    ids = [run.pk for name, runs in due.items() for run in _publish_many(name, runs)]
     for at in range(0, len(ids), SLICE):
         TaskRun.objects.filter(pk__in=ids[at : at + SLICE], attempt=0).update(sent_at=None)
+
+
+def _publish_many(name: str, due: list[TaskRun]) -> list[TaskRun]:
+    """Returns those that did not go out, or maybe not: a copy cannot claim."""
+    if broker_rests(name):
+        return due
+    try:
+        engine = get_engine(name)
+    except NoEngine as error:
+        logger.warning("%s runs cannot be sent: %s", len(due), error)
+        return due
+    try:
+        return engine.publish_many(due)
+    except Exception as error:
+        if engine.is_away(error):
+            _rests_until[name] = time.monotonic() + BROKER_REST
+        logger.warning("The broker does not take %s runs; they are stored and will be sent: %s", len(due), error)
+        return due
 
 
 def try_to_send(run: TaskRun) -> bool:
@@ -83,17 +96,19 @@ def try_to_send(run: TaskRun) -> bool:
 
 
 def _publish(run: TaskRun) -> bool:
-    global _broker_rests_until
-    if waits_here(run) or broker_rests():
+    if waits_here(run) or broker_rests(run.engine):
         return False
-    engine = get_engine()
+    try:
+        engine = get_engine(run.engine)
+    except NoEngine as error:
+        raise Unsendable(str(error)) from error
     try:
         engine.publish(run)
     except Exception as error:
         if not engine.is_away(error):
             raise Unsendable(f"{type(error).__name__}: {error}") from error
         # The run is stored: the caller keeps its task_id.
-        _broker_rests_until = time.monotonic() + BROKER_REST
+        _rests_until[run.engine] = time.monotonic() + BROKER_REST
         logger.warning("The broker does not take %s; it is stored and will be sent: %s", run, error)
         return False
     return True
@@ -104,6 +119,6 @@ def waits_here(run: TaskRun) -> bool:
     return run.due_at is not None and run.due_at - timezone.now() > settings.TASKS_LONGEST_COUNTDOWN
 
 
-def broker_rests() -> bool:
-    """True while this process does not ask a broker that has just refused."""
-    return time.monotonic() < _broker_rests_until
+def broker_rests(engine: str) -> bool:
+    """True while this process does not ask that engine's broker, which has just refused."""
+    return time.monotonic() < _rests_until.get(engine, 0.0)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import cast
 
+from django.db import transaction
 from django.db.models import Case, F, JSONField, QuerySet, TextField, When
 from django.db.models.functions import Cast, Length
 
@@ -16,6 +17,7 @@ from progress.held import Held, Since
 from progress.messages import Changing, LogLine, TaskError, TaskState, Waiting
 from progress.messages import State as StateName
 from progress.record import get_record
+from progress.reporter import Reporter
 from progress.resumed import bar_of, keep
 from progress.size import MAX_RESULT
 from progress.state import merge
@@ -51,7 +53,8 @@ def watched(found: QuerySet[TaskRun]) -> QuerySet[TaskRun]:
 
 def result_of(task_id: str) -> JSON:
     """The whole result of a run; None where it has none."""
-    return readable(TaskRun.objects.filter(pk=task_id).values_list("result", flat=True).first())
+    result, engine = TaskRun.objects.filter(pk=task_id).values_list("result", "engine").first() or (None, "")
+    return readable(result, engine)
 
 
 def public_state(run: TaskRun, waiting: Waiting | None = None) -> TaskState:
@@ -113,11 +116,11 @@ def changing(run: TaskRun, waiting: Waiting | None = None) -> Changing:
 def _result(run: TaskRun) -> tuple[JSON, bool]:
     """What was loaded of the result, and whether there is one that was not."""
     if "result" not in run.get_deferred_fields():
-        return readable(run.result), False
+        return readable(run.result, run.engine), False
     watched = vars(run)  # the annotations of `watched`
     if "result_size" not in watched:
         return None, run.state == State.SUCCESS
-    return readable(watched["small_result"]), (watched["result_size"] or 0) > MAX_RESULT
+    return readable(watched["small_result"], run.engine), (watched["result_size"] or 0) > MAX_RESULT
 
 
 def _numbers(stored: object) -> Changing:
@@ -130,11 +133,11 @@ def _numbers(stored: object) -> Changing:
     return cast(Changing, found)
 
 
-def readable(stored: JSON) -> JSON:
+def readable(stored: JSON, engine: str) -> JSON:
     """A stored argument or result as people read it: a date or an id is its text, not how an engine has stored it."""
     if isinstance(stored, (dict, list)) and '"__type__"' in json.dumps(stored):
         try:
-            return plain_json(get_engine().value(stored))
+            return plain_json(get_engine(engine).value(stored))
         except Exception:  # another program has written it
             return sayable(stored)
     return sayable(stored)
@@ -184,6 +187,26 @@ def tell(run: TaskRun) -> None:
         logger.debug("The state of %s could not be told: %s", run, error)
 
 
+def tell_last(reporter: Reporter, run: TaskRun) -> None:
+    """The last word of the attempt that has ended `run`, when that is committed."""
+    changes: TaskState = {"state": cast(StateName, run.state), "rate": None, "eta": None, "step": None}
+    changes["started_at"], changes["finished_at"] = iso(run.started_at), iso(run.finished_at)
+    if run.state == State.SUCCESS:
+        changes["result"], changes["percent"] = readable(run.result, run.engine), 100.0
+        changes["error"] = None  # the attempt before may have told one
+    else:
+        changes["error"] = shown_error(run.error)
+    transaction.on_commit(lambda: reporter.end(changes), robust=True)
+
+
+def tell_pause(reporter: Reporter, run: TaskRun, waiting: Waiting) -> None:
+    """What is shown between two attempts: where the last one stood, and when the next one starts."""
+    numbers, row = reporter.state(), changing(run, waiting)
+    for key in ("state", "attempt", "tries", "lost", "waiting", "cancel_requested", "error"):
+        numbers[key] = row[key]
+    reporter.end(numbers)
+
+
 def tell_deaf(run: TaskRun) -> None:
     """Tell that a cancelled run, which does not listen, cannot be ended by force where it runs."""
     try:
@@ -206,7 +229,7 @@ def _held(found: Sequence[TaskRun]) -> dict[str, Held]:
 def _args_text(run: TaskRun) -> str:
     """The arguments as Python shows them."""
     try:
-        args, kwargs = get_engine().arguments(run)
+        args, kwargs = get_engine(run.engine).arguments(run)
         parts = [_shown(value) for value in args] + [f"{key}={_shown(value)}" for key, value in kwargs.items()]
     except Exception:
         return "(cannot be shown)"

@@ -20,11 +20,11 @@ from django.utils import timezone
 from tasks.models import CLAIMABLE, State, TaskGroup, TaskRun
 
 from . import beats, counts, moves, stuck, unreadable
-from .bounded import distinct
+from .bounded import pairs
 from .cancelling import request_cancel
 from .clock import Countdowns, long_ago
 from .database import DatabaseAway, unless_locked
-from .engine import get_engine
+from .engine import engines, get_engine
 from .following import follow_alone
 from .missing import Missing
 from .sending import Unsendable, try_to_send, waits_here
@@ -238,15 +238,15 @@ class Sweep:
         with_workers |= self._pool.reserved() | self._pool.active()
         waiting = TaskRun.objects.filter(due(timezone.now()), sent_at__isnull=False)
         self._missing.begun()
-        for queue in distinct(waiting, "queue"):
-            here = waiting.filter(queue=queue)
+        for queue, engine in pairs(waiting, "queue", "engine"):
+            here = waiting.filter(queue=queue, engine=engine)
             try:
-                messages = get_engine().count(queue)
+                messages = get_engine(engine).count(queue)
             except Exception as error:  # the broker cannot say: then nobody is missing
                 logger.debug("The broker does not say how long %s is: %s", queue, error)
-                self._missing.forget(queue)
+                self._missing.forget((engine, queue))
                 continue
-            lost = self._missing.look(queue, here, messages, with_workers, MAX_MOVES)
+            lost = self._missing.look((engine, queue), here, messages, with_workers, MAX_MOVES)
             self._send(TaskRun.objects.filter(pk__in=lost, state__in=CLAIMABLE))
 
     def _expired(self) -> None:
@@ -304,7 +304,7 @@ class Sweep:
 
     def _open_groups(self) -> None:
         """Groups whose body waits though none of their parts can still end: a part's row is gone."""
-        if get_engine().tracks_everything():
+        if all(engine.tracks_everything() for engine in engines()):
             self._each(self._twice("groups", stuck.groups()), self._complete)
 
     @staticmethod

@@ -42,7 +42,7 @@ def complete_group(group_id: str) -> None:
         TaskGroup.objects.filter(pk=group_id).update(done=True)
         try:
             with transaction.atomic():
-                get_engine().complete(group)
+                get_engine(group.engine).complete(group)
         except DatabaseAway:
             raise
         except Exception as error:

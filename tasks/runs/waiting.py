@@ -16,10 +16,10 @@ from django.utils import timezone
 
 from progress.messages import Waiting
 from progress.redis import make_client
-from tasks.models import CLAIMABLE, State, TaskRun
+from tasks.models import CELERY, CLAIMABLE, State, TaskRun
 
 from . import beats
-from .engine import get_engine
+from .engine import NoEngine, engines, get_engine
 from .sending import broker_rests
 
 #: Seconds for which one look serves every page of this process.
@@ -32,16 +32,24 @@ SEND_GRACE = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """What a look found: none of `workers` is known when Redis was away. The broker may be another server."""
+    """What a look found: none of `workers` is known when Redis was away. The broker may be another server.
+
+    `away`: the engines whose broker does not answer. `broker`: none is away.
+    """
 
     reachable: bool
     workers: list[beats.Worker] = field(default_factory=list)
     at: float = 0.0
     broker: bool = True
+    away: frozenset[str] = frozenset()
 
-    def serves(self, queue: str) -> bool:
-        """True if a living worker takes from `queue`."""
-        return any(worker.alive and queue in worker.queues for worker in self.workers)
+    def answers(self, engine: str) -> bool:
+        """True if that engine's broker answers."""
+        return self.broker or (bool(self.away) and engine not in self.away)
+
+    def serves(self, queue: str, engine: str = CELERY) -> bool:
+        """True if a living worker takes from that queue of that engine."""
+        return any(worker.serves(queue, engine) for worker in self.workers)
 
 
 _lock = threading.Lock()
@@ -58,10 +66,13 @@ def pulse() -> Pulse:
         try:
             if _client is None:
                 _client = make_client(settings.REDIS_URL, socket_timeout=0.5, socket_connect_timeout=0.5)
-            takes = get_engine().is_separate() or _takes_writes(_client)
-            _last = Pulse(True, beats.look(_client), time.monotonic(), takes and get_engine().answers())
+            takes = _takes_writes(_client)
+            workers, reachable = beats.look(_client), True
         except (redis.RedisError, OSError):
-            _last = Pulse(False, [], time.monotonic(), get_engine().is_separate() and get_engine().answers())
+            takes, workers, reachable = False, [], False
+        here = [one for one in engines() if takes or one.is_separate()]
+        away = frozenset(one.name for one in engines() if one not in here or not one.answers())
+        _last = Pulse(reachable, workers, time.monotonic(), not away, away)
         return _last
 
 
@@ -92,14 +103,18 @@ def _reason(run: TaskRun, now: Pulse) -> Waiting:
     if run.state == State.PENDING and run.eta is not None and run.eta > later:
         hint = f"Starts at {_clock(run.eta)}."
         return {"reason": "queued", "position": None, "next_retry_at": _iso(run.eta), "hint": hint}
-    if not now.broker:
+    try:
+        engine = get_engine(run.engine)
+    except NoEngine as error:
+        return {"reason": "queued", "position": None, "hint": f"{error} Look at its settings."}
+    if not now.answers(run.engine):
         return {"reason": "broker_down", "hint": "The broker is down. The task is stored here and will be sent."}
     if not now.reachable:
         return {"reason": "queued", "position": _place(run), "hint": "Redis is down: which workers run cannot be seen."}
-    if not now.serves(run.queue):
-        command = get_engine().start_command(run.queue)
+    if not now.serves(run.queue, run.engine):
+        command = engine.start_command(run.queue)
         return {"reason": "no_worker", "hint": f"No worker is running. Start one: {command}", "command": command}
-    if run.sent_at is None and timezone.now() - run.accepted_at > SEND_GRACE and broker_rests():
+    if run.sent_at is None and timezone.now() - run.accepted_at > SEND_GRACE and broker_rests(run.engine):
         return {"reason": "broker_down", "hint": "The broker is down. The task is stored here and will be sent."}
     place = _place(run)
     if place is None:
@@ -127,9 +142,9 @@ def due_at() -> Expression:
 def _place(run: TaskRun) -> int | None:
     """The run's place among those that wait for its queue, by priority and then by age; None beyond `COUNTED`."""
     earlier = Q(accepted_at__lt=run.accepted_at) | Q(accepted_at=run.accepted_at, pk__lt=run.pk)
-    before, same = get_engine().priorities(run.priority)
+    before, same = get_engine(run.engine).priorities(run.priority)
     ahead = before | (same & earlier)
-    here = TaskRun.objects.filter(due(timezone.now()), ahead, queue=run.queue).order_by()
+    here = TaskRun.objects.filter(due(timezone.now()), ahead, queue=run.queue, engine=run.engine).order_by()
     count = len(here.values_list("pk", flat=True)[:COUNTED])
     return count + 1 if count < COUNTED else None
 

@@ -9,7 +9,7 @@ from itertools import islice
 
 from django.conf import settings
 
-from tasks.models import FINAL, Schedule, TaskRun
+from tasks.models import CELERY, FINAL, Schedule, TaskRun
 from tasks.runs.engine import get_engine
 from tasks.runs.waiting import pulse
 
@@ -84,7 +84,7 @@ def _nobody(entry: Entry) -> list[str]:
     if not any(worker.alive for worker in now.workers):
         return [f"No worker is running: {settings.TASKS_START_WORKER}"]
     if entry.queue and not now.serves(entry.queue):
-        return [f"No worker serves the queue {entry.queue}: {get_engine().start_command(entry.queue)}"]
+        return [f"No worker serves the queue {entry.queue}: {get_engine(CELERY).start_command(entry.queue)}"]
     return []
 
 

@@ -12,7 +12,10 @@ import progress
 #: Where a frame begins.
 _FRAME = re.compile(r'(?m)^ {2}File "(?P<file>[^"\n]+)", line \d+')
 #: What calls a task is a library to its author, wherever it is installed.
-_OURS = (Path(progress.__file__).parent, *(Path(__file__).parents[1] / room for room in ("celery", "runs", "resume")))
+_OURS = (
+    Path(progress.__file__).parent,
+    *(Path(__file__).parents[1] / room for room in ("celery", "huey", "django_tasks", "runs", "resume")),
+)
 _LIBRARIES = (
     *("/site-packages/", "/dist-packages/", "<frozen "),
     *(f"{one}/" for one in (sysconfig.get_path("stdlib"), *_OURS)),

@@ -88,19 +88,27 @@ def run(request: HttpRequest, task_id: str) -> HttpResponse:
         "stored": found,
         "task": live_states([found], explain([found]))[0],
         "url": reverse("run", args=[found.pk]),
-        "args_json": _json(readable([*found.args])),
-        "kwargs_json": _json(readable({**found.kwargs})),
-        "result_json": None if found.result is None else _json(readable(found.result)),
+        "args_json": _json(readable([*found.args], found.engine)),
+        "kwargs_json": _json(readable({**found.kwargs}, found.engine)),
+        "result_json": None if found.result is None else _json(readable(found.result, found.engine)),
         "frames": frames_of(found.traceback) if found.traceback and viewer_of(request).is_staff else [],
         "log": live_log(found),
         "before": shown(TaskRun.objects.filter(pk=found.retry_of).only("pk")),
         "again": shown(TaskRun.objects.filter(retry_of=found.pk).order_by("accepted_at").only("pk")),
         "repeated": said_repeated(last) if (last := repeated([found]).get(found.pk)) else "",
         "family": family_of(found, visible_runs(viewer_of(request))),
-        "flower_url": flower_url(found.pk),
+        "flower_url": _flower_url(found),
         "additions": additions([found.pk] if viewer_of(request).owns(found) else []).of(found.pk),
     }
     return render(request, "tasks/run.html", context)
+
+
+def _flower_url(found: TaskRun) -> str:
+    """Its page there; "" for a run that Flower knows nothing of."""
+    try:
+        return flower_url(found.pk) if runs.get_engine(found.engine).in_flower() else ""
+    except runs.NoEngine:
+        return ""
 
 
 def _json(value: object) -> str:

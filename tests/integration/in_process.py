@@ -46,5 +46,5 @@ class Here:
 def here(monkeypatch, transactional_db) -> Iterator[Here]:
     found = Here()
     monkeypatch.setattr(current_app.amqp, "send_task_message", found.send)
-    monkeypatch.setattr("tasks.runs.sending._broker_rests_until", 0.0)
+    monkeypatch.setattr("tasks.runs.sending._rests_until", {})
     yield found

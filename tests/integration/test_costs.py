@@ -33,7 +33,7 @@ from tasks import runs
 from tasks.celery.events import start_events
 from tasks.models import State, TaskRun
 from tasks.runs import sending
-from tasks.runs.bounded import distinct
+from tasks.runs.bounded import pairs
 from tasks.runs.missing import Missing
 from tasks.runs.owner import VISITOR
 from tasks.runs.state import live_states
@@ -84,7 +84,7 @@ def warm(monkeypatch) -> None:
     """Connections are made, scripts are loaded, and nobody hears the events of starts."""
     for name in ("add", "flush"):  # its thread sends when it likes
         monkeypatch.setattr(f"tasks.runs.counts.Counts.{name}", lambda *args, **kwargs: None)
-    monkeypatch.setattr(sending, "_broker_rests_until", 0.0)
+    monkeypatch.setattr(sending, "_rests_until", {})
     run = demo_task.delay()
     get_record().read_many([run.id])
     start_events.heard_by(0)
@@ -296,12 +296,12 @@ def test_a_sweep_reads_no_more_rows_where_more_wait(monkeypatch):
     )
     waiting = TaskRun.objects.filter(due(timezone.now()), sent_at__isnull=False, queue__startswith="q")
     with counted(monkeypatch) as cost:
-        assert distinct(waiting, "queue") == ["q0", "q1", "q2"]
-    assert len(cost.queries) == 4
+        assert pairs(waiting, "queue", "engine") == [("q0", "celery"), ("q1", "celery"), ("q2", "celery")]
+    assert len(cost.queries) == 4 + 3 * 2
     missing = Missing()
     TaskRun.objects.create(name="t", queue="q0", accepted_at=now, state=State.STARTED, attempt=1, started_at=now)
     missing.begun()
     with counted(monkeypatch) as cost:
-        assert missing.look("q0", waiting.filter(queue="q0"), 100, set(), 500) == []
+        assert missing.look(("celery", "q0"), waiting.filter(queue="q0"), 100, set(), 500) == []
     assert len(cost.queries) == 1, cost.queries
     assert "COUNT" not in cost.queries[0]

@@ -57,7 +57,7 @@ def machine(monkeypatch) -> Machine:
 def sent(monkeypatch) -> list[str]:
     found: list[str] = []
     monkeypatch.setattr(CeleryEngine, "publish", lambda self, run: found.append(run.pk))
-    monkeypatch.setattr("tasks.runs.sending._broker_rests_until", 0.0)
+    monkeypatch.setattr("tasks.runs.sending._rests_until", {})
     return found
 
 

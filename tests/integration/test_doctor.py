@@ -15,8 +15,10 @@ from django_starter.doctor.context import Context
 from django_starter.doctor.finding import skipped
 from django_starter.doctor.site import Site
 from progress.redis import make_client
+from tasks.huey import engine as huey_engine
 from tasks.models import State, TaskRun
 from tasks.runs import beats, waiting
+from tasks.runs import engine as engines
 from tasks.web.access import Viewer
 from tasks.web.source import _viewers
 
@@ -36,6 +38,27 @@ def context(monkeypatch, valkey) -> Context:
 def beat(*active: str, queue: str = "celery") -> None:
     with make_client(django_settings.REDIS_URL) as client:
         beats.beat(client, beats.Worker("w1", "w1@test", [queue], 1, list(active)))
+
+
+#: A run that waits, of that engine and queue: what its owner is told to start while only Celery's worker is there.
+UNSERVED = {
+    ("celery", "reports"): "celery -A django_starter worker -l info -Q reports",
+    ("huey", "celery"): "python manage.py run_huey",  # its queue may be called as one of Celery's
+    ("gone", "celery"): "# The task engine 'gone' is not set up here.",
+}
+
+
+@pytest.mark.parametrize(("engine", "queue"), UNSERVED)
+def test_a_queue_that_no_worker_of_its_engine_serves_is_named_with_the_command(context, monkeypatch, engine, queue):
+    monkeypatch.setattr(engines, "_engines", {**engines._engines, "huey": huey_engine.engine})
+    monkeypatch.setattr(huey_engine.engine, "queues", set)
+    monkeypatch.setattr(context, "passed", lambda name: True)
+    beat()
+    assert work.workers(context).status == "ok"
+    TaskRun.objects.create(name="any", engine=engine, queue=queue, accepted_at=timezone.now())
+    found = work.workers(context)
+    assert (found.status, found.hint) == ("failed", UNSERVED[engine, queue])
+    assert found.detail.startswith(f"Nobody serves the queue {queue}, only w1@test (celery;")
 
 
 def test_a_canary_that_waits_for_busy_workers_is_a_warning(context):

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from django_starter.metrics import from_database
 from tasks import runs
-from tasks.models import State, TaskRun
+from tasks.models import CELERY, State, TaskRun
 from tasks.runs import beats, prune
 from tasks.runs.engine import get_engine
 from tasks.runs.sweep import Sweep
@@ -86,7 +86,7 @@ class Pool:
 
 def sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole look of the worker that leads, its looks of once a minute and once a second."""
-    monkeypatch.setattr(get_engine(), "count", lambda queue: 10_000)
+    monkeypatch.setattr(get_engine(CELERY), "count", lambda queue: 10_000)
     monkeypatch.setattr("tasks.runs.sweep.close_old_connections", lambda: None)  # the test's own
     client: Any = None
     one: Any = Sweep(client, Pool())

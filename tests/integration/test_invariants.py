@@ -41,7 +41,7 @@ class Broker:
 @pytest.fixture
 def broker(monkeypatch) -> Broker:
     broker = Broker()
-    monkeypatch.setattr(get_engine(), "count", broker.count, raising=False)
+    monkeypatch.setattr(get_engine("celery"), "count", broker.count, raising=False)
     return broker
 
 

@@ -45,8 +45,8 @@ def test_a_broker_that_is_away_costs_nothing_but_the_sending(monkeypatch, django
     def refuse(run: TaskRun) -> None:
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(get_engine(), "publish", refuse)  # another file's Valkey may listen by now
-    monkeypatch.setattr("tasks.runs.sending._broker_rests_until", 0.0)
+    monkeypatch.setattr(get_engine("celery"), "publish", refuse)  # another file's Valkey may listen by now
+    monkeypatch.setattr("tasks.runs.sending._rests_until", {})
     with django_capture_on_commit_callbacks(execute=True):
         run = accepted()
     run.refresh_from_db()

@@ -22,8 +22,10 @@ from celery.exceptions import (
 )
 from django.db import OperationalError
 
+from tasks import runs
 from tasks.celery.task import TrackedTask
 from tasks.models import FINAL, State, TaskGroup, TaskRun
+from tasks.resume import stopping
 from tasks.runs.invariants import check
 
 from .in_process import Here, here  # noqa: F401 - a fixture
@@ -202,6 +204,19 @@ def test_every_result_that_cannot_be_stored_is_refused_with_a_sentence(here: Her
     assert (run.state, calls) == (State.FAILURE, ["begun"])
     assert run.error is not None
     assert "The result must be JSON" in run.error["message"]
+
+
+def test_a_pool_that_ends_its_processes_is_no_death_of_their_tasks(here: Here):  # noqa: F811
+    """Its worker was told to end, and gives back what it has; nothing else is known of such a SystemExit."""
+    result = ends.delay("death", "SystemExit")
+    stopping.stop()
+    try:
+        here.work()
+        assert (run_of(result).state, run_of(result).lost) == (State.STARTED, 0)
+        assert runs.release(run_of(result).worker) == 1
+    finally:
+        stopping.go_on()
+    assert (run_of(result).state, run_of(result).lost) == (State.RETRY, 0)
 
 
 # --- a before_start of the task's own ---------------------------------------------------------------------------------

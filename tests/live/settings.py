@@ -4,4 +4,6 @@ from django_starter.settings import *  # noqa: F403
 from django_starter.settings import INSTALLED_APPS
 
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.live.testjobs"]
+#: Django's own tasks, see testjobs/django_jobs.py.
+TASKS = {"default": {"BACKEND": "tasks.django_tasks.CeleryBackend"}}
 ROOT_URLCONF = "tests.live.urls"

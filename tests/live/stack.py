@@ -106,6 +106,19 @@ class Worker(Process):
         super().__init__(name, command, cwd=ROOT, ready=lambda: f"{self.node} ready" in self.log(), **process)
 
 
+class HueyWorker(Worker):
+    """`manage.py run_huey`: `kind` is process, thread or greenlet."""
+
+    def __init__(self, name: str, *, workers: int, kind: str, **process: Any) -> None:
+        self.node = name
+        run = [sys.executable, "manage.py", "run_huey"]
+        if kind == "greenlet":
+            patched = "from gevent import monkey; monkey.patch_all(); import sys; sys.argv[0] = 'manage.py'; "
+            run = [sys.executable, "-c", f"{patched}from manage import main; main()", "run_huey"]
+        command = [*run, "-k", kind, "-w", str(workers)]
+        Process.__init__(self, name, command, cwd=ROOT, ready=lambda: "Huey consumer started" in self.log(), **process)
+
+
 class WebServer(Process):
     """Daphne or uvicorn, at the address of the stack."""
 
@@ -216,6 +229,23 @@ class Stack:
         process = self._process(name, env)
         worker = Worker(name, concurrency=concurrency, pool=pool, queues=queues, args=args, **process)
         self.workers[name] = worker
+        self.processes.append(worker)
+        worker.start(wait=wait)
+        return worker
+
+    def start_huey(
+        self,
+        name: str = "h1",
+        workers: int = 2,
+        kind: str = "process",
+        *,
+        env: dict[str, str] | None = None,
+        wait: bool = True,
+    ) -> Worker:
+        """A Huey worker. A name that was used before: it is replaced."""
+        if name in self.workers:
+            self.workers[name].kill()
+        worker = self.workers[name] = HueyWorker(name, workers=workers, kind=kind, **self._process(name, env))
         self.processes.append(worker)
         worker.start(wait=wait)
         return worker

@@ -184,7 +184,7 @@ def test_a_worker_that_serves_another_queue(system):
         system.serve("celery", instead_of="other")
         system.recover()
     assert (report.code, report.named("failed")) == (1, {"workers"})
-    report.says("workers", "Nobody serves the queue celery, only w1@test (other;", "worker -l info -Q celery")
+    report.says("workers", "Nobody serves the queue celery, only w1@test (other;", "worker -l info")
     assert report.checks["canary"]["detail"] == "no worker serves the queue celery"
 
 

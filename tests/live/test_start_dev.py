@@ -83,6 +83,25 @@ def test_everything_answers_and_ctrl_c_ends_everything_though_a_task_runs(start_
     assert not (script.dev_dir / "redis_url").exists()
 
 
+def test_with_huey_a_download_waits_for_huey_s_worker_which_runs_as_well(start_dev):
+    script = start_dev(DOWNLOADS_ENGINE="huey").start().wait_ready()
+    visitor = Visitor(script.url)
+    asked = {"start_date": "2026-01-01", "end_date": "2026-01-03", "seller_id": "SELLER-1", "launcher": "alice"}
+    home = visitor.post("/downloads/", asked)
+    assert (home.status, home.headers["Location"]) == (303, "/")
+    task_id = visitor.post("/downloads/", json=asked | {"seller_id": "SELLER-2"}).json()["task_id"]
+
+    wait_until(lambda: visitor.task(task_id)["state"] == "SUCCESS", 40, lambda: script.output())
+    assert visitor.task(task_id)["result"]["launcher"] == "alice"
+    assert "tasks.huey.attempt: Attempt 1 of tasks.tasks.download_reports" in script.output()
+    wait_until(lambda: visitor.get("/api/status/").json()["workers"]["count"] == 2, 10, "both workers are shown")
+    visitor.close()
+
+    script.signal(signal.SIGINT)
+    assert script.wait_exit(BOUND) == 0
+    assert script.processes() == []
+
+
 def test_the_death_of_the_web_server_ends_everything(start_dev):
     script = start_dev().start().wait_ready()
 

@@ -2,7 +2,6 @@
 
 import json
 
-from celery import current_app
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template import engines
 from django.urls import include, path
@@ -17,7 +16,7 @@ from .testjobs import behave, counted, going_on, tasks  # noqa: F401 - they regi
 def start_job(request: HttpRequest, name: str) -> JsonResponse:
     """`{"args": [...], "kwargs": {...}, "options": {...}}` → a run of this visitor, by the same `.apply_async`."""
     call = json.loads(request.body)
-    task = current_app.tasks[f"testjobs.{name}"]
+    task = tasks.jobs_of(call["options"].pop("engine", "celery"))[f"testjobs.{name}"]
     result = task.apply_async(tuple(call["args"]), call["kwargs"], **call["options"])
     return JsonResponse({"task_id": result.id}, status=202)
 

@@ -46,22 +46,27 @@ KNOWN_BY = {
     # In settings.py its crontab alone, as its users write their schedules.
     "celery": {
         *("tasks/celery/", "tasks/tasks.py", "tasks/downloads/tasks.py", "progress/live/signals.py"),
-        *("django_starter/celery.py", "django_starter/settings.py"),
+        *("django_starter/celery.py", "django_starter/settings.py", "tasks/django_tasks/"),
         *("tasks/__init__.py", "tasks/checks.py"),  # `tasks.install(app)`, and whether it was called
     },
     "kombu": {"tasks/celery/"},
     "redis": {
         *("progress/child_count.py", "progress/layer.py", "progress/now.py", "progress/record.py"),
-        *("progress/redis.py", "progress/watch.py", "progress/live/starts.py", "tasks/celery/"),
+        *("progress/redis.py", "progress/watch.py", "progress/live/starts.py", "tasks/celery/", "tasks/huey/"),
         *("tasks/runs/beats.py", "tasks/runs/waiting.py", "tasks/runs/sweep.py", "tasks/runs/counts.py"),
+        "tasks/runs/heart.py",
         "django_starter/processes/",
     },
     "channels_redis": {"progress/layer.py"},
+    "huey": {"tasks/huey/", "tasks/downloads/huey_tasks.py"},
+    "django_tasks": {"tasks/django_tasks/"},
 }
 
 #: The rooms of `tasks`, and which of the others each may import. "": the files beside them, which everybody may know.
 ROOMS = {
     "": {"runs", "schedules", "resume", "celery", "web", "jobs"},
+    "huey": {"resume", "runs", ""},
+    "django_tasks": {"celery", "runs", ""},
     "runs": {""},
     "resume": {"runs", ""},
     "schedules": {"runs", ""},
@@ -101,8 +106,9 @@ TOP_LEVEL = {
 #: Of one file.
 MAX_LINES = 350
 #: Lines that say `Any`, without imports. What comes from outside has a type in the main: `progress.types.JSON`, a
-#: Protocol of what is asked of it, `object` where nothing is. What is left is private to a library, or in no type.
-MAX_ANY = 40
+#: Protocol of what is asked of it, `object` where nothing is. What is left is private to a library, or in no type:
+#: huey has none, and Django's tasks have other ones than their backport.
+MAX_ANY = 50
 
 
 def files_of(package: str) -> list[Path]:

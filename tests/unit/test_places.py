@@ -39,7 +39,7 @@ def look(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def broker_is_asked(monkeypatch):
-    monkeypatch.setattr(waiting, "broker_rests", lambda: False)
+    monkeypatch.setattr(waiting, "broker_rests", lambda _: False)
 
 
 def why(run):
@@ -118,7 +118,7 @@ def test_beyond_what_is_counted_it_says_so(look, monkeypatch):
 def test_after_an_outage_without_a_worker_the_worker_is_what_is_missing(look, monkeypatch):
     """Started while the broker was away, which is over; this process still rests from asking it, nobody has sent it."""
     look(True)
-    monkeypatch.setattr(waiting, "broker_rests", lambda: True)
+    monkeypatch.setattr(waiting, "broker_rests", lambda _: True)
     found = why(make(sent_at=None, accepted_at=timezone.now() - timedelta(minutes=5)))
     assert found["reason"] == "no_worker"
     assert "celery -A django_starter worker" in found["hint"]
@@ -126,9 +126,9 @@ def test_after_an_outage_without_a_worker_the_worker_is_what_is_missing(look, mo
 
 def test_with_a_worker_an_unsent_one_waits_for_the_broker_only_while_that_refuses(look, monkeypatch):
     run = make(sent_at=None, accepted_at=timezone.now() - timedelta(minutes=5))
-    monkeypatch.setattr(waiting, "broker_rests", lambda: True)
+    monkeypatch.setattr(waiting, "broker_rests", lambda _: True)
     assert why(run)["reason"] == "broker_down"
-    monkeypatch.setattr(waiting, "broker_rests", lambda: False)
+    monkeypatch.setattr(waiting, "broker_rests", lambda _: False)
     assert why(run)["reason"] == "queued"
 
 

@@ -23,6 +23,7 @@ from progress.asgi import with_progress
 from progress.checks import leads_to
 from progress.routing import websocket_urlpatterns
 from progress.socket import progress_socket
+from tasks import defaults as task_settings
 from tasks.celery import at_start, install
 from tasks.celery.task import TrackedTask
 
@@ -99,6 +100,14 @@ def refused(number, line):
 def test_the_settings_of_the_project_are_in_order():
     assert found_now() == []
     at_start.refuse_contradictions()
+
+
+def test_tasks_may_be_the_backends_of_django(settings):
+    backend = {"BACKEND": "tasks.django_tasks.CeleryBackend", "QUEUES": []}
+    settings.TASKS = {"default": backend, "other": {"BACKEND": "elsewhere.Backend"}}
+    assert task_settings.own() == {}
+    assert task_settings.backends() == ["tasks.django_tasks.CeleryBackend", "elsewhere.Backend"]
+    assert found_now() == []
 
 
 @pytest.mark.parametrize(("number", "changes", "line"), SETTINGS)

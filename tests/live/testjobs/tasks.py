@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from celery import shared_task
+from celery import current_app, shared_task
+from django.apps import apps
 
 import progress
+from tasks.resume import checkpoint, fenced
 
 from . import asked, behave, counted, ends, going_on, heard, odd, orders, talk  # noqa: F401 - Celery looks for jobs in `tasks` only
 
@@ -85,6 +88,32 @@ def hold(gate: str, trace: str = "", timeout: float = 60.0) -> str:
     return "let go"
 
 
+@shared_task(name="testjobs.goes_on")
+def goes_on(trace: str, gate: str = "", total: int = 4) -> str:
+    """Leaves each number once, whatever kills it. After number 1 it waits until the file `gate` exists."""
+    for number in range(checkpoint.load(0), total):
+        with fenced():
+            leave_trace(trace, f"{os.getpid()}:{number}")
+            checkpoint.save(number + 1)
+        progress.set(number + 1, total=total)
+        while number == 1 and not Path(gate).exists():
+            time.sleep(0.05)
+    return "all"
+
+
+def fail_twice(trace: str) -> str:
+    """Ends well in its third try."""
+    leave_trace(trace)
+    if len(Path(trace).read_text().splitlines()) < 3:
+        raise ConnectionError("away")
+    return "good"
+
+
+thrice = shared_task(
+    name="testjobs.thrice", autoretry_for=(ConnectionError,), retry_kwargs={"max_retries": 2, "countdown": 1}
+)(fail_twice)
+
+
 @shared_task(name="testjobs.chatter")
 def chatter(lines: int = 100, delay: float = 0.0) -> int:
     """Writes `lines` log lines and as many updates."""
@@ -94,3 +123,12 @@ def chatter(lines: int = 100, delay: float = 0.0) -> int:
         if delay:
             time.sleep(delay)
     return lines
+
+
+def jobs_of(engine: str) -> Any:
+    """The jobs by name, as that engine's tasks."""
+    return current_app.tasks if engine == "celery" else import_module(f".{engine}_jobs", __package__).JOBS
+
+
+if apps.is_installed("huey.contrib.djhuey"):
+    jobs_of("huey")
