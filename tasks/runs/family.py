@@ -39,8 +39,9 @@ def parts_of(found: Sequence[TaskRun]) -> dict[str, Parts]:
 
 
 def roots(found: QuerySet[TaskRun]) -> QuerySet[TaskRun]:
-    """`found` without those that are folded under the run that has started them."""
-    above = TaskRun.objects.filter(pk=OuterRef("parent_id"))
+    """`found` without those that are folded under the run that has started them: its owner's, and with an address."""
+    theirs = Q(owner=OuterRef("owner_id")) | Q(owner=None, session_key=OuterRef("session_key"))
+    above = TaskRun.objects.filter(theirs, pk=OuterRef("parent_id"), pk__regex=f"^{ID_PATTERN.pattern}$")
     return found.filter(Q(parent_id=None) | Q(parent_id=F("pk")) | ~Exists(above))
 
 

@@ -26,7 +26,7 @@ def frames_of(traceback: str) -> list[tuple[bool, str]]:
     """`[(own, text)]` in the order of `traceback`, neighbours of a kind together; its words beside frames are own."""
     starts = [found.start() for found in _FRAME.finditer(traceback)]
     pieces = [traceback[:at] for at in starts[:1]] or [traceback]
-    ends = [*starts[1:], len(traceback)]
+    ends = [*starts[1:], len(traceback)][: len(starts)]
     told = [(True, pieces[0])]
     for start, end in zip(starts, ends, strict=True):
         frame, rest = _split(traceback[start:end])
