@@ -33,6 +33,6 @@ def answer(
     if wants_json(request):
         response: HttpResponse = refuse({"login": [sentence]}, 429)
     else:
-        response = render(request, "429.html", {"sentence": sentence}, status=429)
+        response = render(request, "429.html", {"sentence": sentence, "wait": int(pause.total_seconds())}, status=429)
     response["Retry-After"] = str(int(pause.total_seconds()))
     return response

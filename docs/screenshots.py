@@ -33,8 +33,10 @@ def shoot(browser: Browser, url: str) -> None:
     page.goto(url)
     page.locator('[data-part="flower"][data-ok="true"]').wait_for()  # or the pictures would say "not running"
     for steps in (60, 160):
-        page.get_by_label("Steps").first.fill(str(steps))
-        page.get_by_role("button", name="Start Task").click()
+        page.get_by_role("button", name="Start…").click()
+        dialog = page.get_by_role("dialog", name="Start a task")
+        dialog.get_by_label("Steps").fill(str(steps))
+        dialog.get_by_role("button", name="Start").click()
         page.wait_for_timeout(1500)
     page.wait_for_timeout(2500)
     state = context.storage_state()

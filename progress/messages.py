@@ -51,20 +51,28 @@ class CloseCode:
 
 
 class Step(TypedDict):
-    """One `progress.step(...)`: `depth` counts from 0, `seconds` is null while it runs, `percent` is its own."""
+    """One `progress.step(...)`: `depth` counts from 0, `seconds` is null while it runs, `percent` is its own.
+
+    `began`: seconds since 1970; null where an older worker has told it.
+    """
 
     name: str
     state: Literal["running", "done", "failed"]
     seconds: float | None
     depth: int
     percent: float | None
+    began: float | None
 
 
 class Waiting(TypedDict, total=False):
-    """Why a task waits, and the sentence that says what to do. `cancel`: it runs on, and cannot be ended by force."""
+    """Why a task waits, and the sentence that says what to do. `cancel`: it runs on, and cannot be ended by force.
+
+    `command`, where one helps, is the end of the sentence.
+    """
 
     reason: Literal["queued", "no_worker", "broker_down", "retry", "cancel"]
     hint: str
+    command: str
     position: int | None
     next_retry_at: str | None
 

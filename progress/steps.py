@@ -24,6 +24,7 @@ def begun(name: object, depth: int) -> Step:
         "seconds": None,
         "depth": depth,
         "percent": None,
+        "began": round(time.time(), 3),
     }
 
 

@@ -83,6 +83,7 @@ def _steps(value: JSON) -> list[dict[str, JSON]]:
             "seconds": _number(one.get("seconds")),
             "depth": one["depth"] if _is_count(one.get("depth")) else 0,
             "percent": _number(one.get("percent")),
+            "began": _number(one.get("began")),
         }
         for one in steps[-MAX_STEPS:]
     ]

@@ -9,11 +9,21 @@ from typing import cast
 from .format import count, span
 from .messages import FINAL_STATES, Changing, LogLine, Parts, Reached, TaskState
 
+#: What people call Celery's states; that of a page's element has Celery's own word as its title.
+WORDS = {
+    "PENDING": "waiting",
+    "STARTED": "running",
+    "RETRY": "trying again",
+    "SUCCESS": "done",
+    "FAILURE": "failed",
+    "REVOKED": "cancelled",
+}
+
 
 def said_state(task: Changing) -> str:
-    """The state; of a success in which something is missing how much."""
-    missing = task.get("missing") or 0
-    return f"done, {missing} missing" if task.get("state") == "SUCCESS" and missing else task.get("state", "PENDING")
+    """The state in a word; of a success in which something is missing how much."""
+    state, missing = task.get("state", "PENDING"), task.get("missing") or 0
+    return f"done, {missing} missing" if state == "SUCCESS" and missing else WORDS[state]
 
 
 def said_tries(task: TaskState) -> str:

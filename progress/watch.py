@@ -162,7 +162,8 @@ def _told(state: TaskState) -> str:
     waiting, error = state.get("waiting"), state.get("error")
     reason = (waiting or {}).get("hint") or (f"{error['type']}: {error['message']}" if error else "")
     tries = said_tries(state) if state.get("attempt", 0) > 1 else ""
-    return "  ".join(part for part in (said_state(state), line(state), tries, reason) if part)
+    said = said_state(state) if state.get("missing") else state.get("state", "PENDING")  # scripts read Celery's words
+    return "  ".join(part for part in (said, line(state), tries, reason) if part)
 
 
 def _cookie(path: str | None) -> str:

@@ -28,7 +28,7 @@ class State(models.TextChoices):
 
     PENDING = "PENDING", "waiting"
     STARTED = "STARTED", "running"
-    RETRY = "RETRY", "waiting for its next attempt"
+    RETRY = "RETRY", "trying again"
     SUCCESS = "SUCCESS", "done"
     FAILURE = "FAILURE", "failed"
     REVOKED = "REVOKED", "cancelled"

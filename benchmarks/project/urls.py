@@ -5,11 +5,11 @@ import json
 from django.http import HttpRequest, JsonResponse
 from django.urls import include, path
 
-from tasks.web import feeds, views
+from tasks.web import feeds, home
 
 from . import tasks
 
-feeds.HOME_RUNS = views.HOME_RUNS = 100  # for page.py: twice of what a person's page has
+feeds.HOME_RUNS = home.HOME_RUNS = 100  # for page.py: twice of what a person's page has
 
 
 def start(request: HttpRequest, name: str) -> JsonResponse:

@@ -17,9 +17,10 @@ from django.views.decorators.http import require_POST, require_safe
 from tasks import runs
 from tasks.models import State, TaskRun
 from tasks.web.access import own_runs, viewer_of, visible_runs
+from tasks.web.home import home_page
 from tasks.web.limits import limit_starts
 from tasks.web.requests import BadBody, idempotency_key, key_reused, read_body, refuse, wants_json
-from tasks.web.views import addresses, gone, home_page
+from tasks.web.views import addresses, gone
 
 from . import files
 from .form import DownloadForm

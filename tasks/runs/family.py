@@ -38,6 +38,13 @@ def parts_of(found: Sequence[TaskRun]) -> dict[str, Parts]:
     return counted
 
 
+def roots(found: QuerySet[TaskRun]) -> QuerySet[TaskRun]:
+    """`found` without those that are folded under the run that has started them: its owner's, and with an address."""
+    theirs = Q(owner=OuterRef("owner_id")) | Q(owner=None, session_key=OuterRef("session_key"))
+    above = TaskRun.objects.filter(theirs, pk=OuterRef("parent_id"), pk__regex=f"^{ID_PATTERN.pattern}$")
+    return found.filter(Q(parent_id=None) | Q(parent_id=F("pk")) | ~Exists(above))
+
+
 def family_of(run: TaskRun, visible: QuerySet[TaskRun]) -> Family:
     """The runs around `run`, of those that are `visible` and have an address."""
     visible = visible.filter(pk__regex=f"^{ID_PATTERN.pattern}$")
@@ -51,6 +58,13 @@ def family_of(run: TaskRun, visible: QuerySet[TaskRun]) -> Family:
         "after": [*visible.filter(follows).exclude(pk=run.pk).order_by("accepted_at", "pk")[:MOST_LISTED]],
         "parts": [*listed[:MOST_LISTED]],
     }
+
+
+def failed_parts(run: TaskRun) -> QuerySet[TaskRun]:
+    """The parts of `run` that have failed and were not started again since."""
+    parts = _started_by([run.pk]) | (_grouped([run.after]) if run.after else TaskRun.objects.none())
+    failed = TaskRun.objects.filter(pk__in=parts.values("pk"), state=State.FAILURE)
+    return failed.filter(~Exists(TaskRun.objects.filter(retry_of=OuterRef("pk")))).order_by("accepted_at", "pk")
 
 
 def _started_by(parents: list[str]) -> QuerySet[TaskRun]:

@@ -112,8 +112,8 @@ def _reason(run: TaskRun, now: Pulse) -> Waiting:
     if not now.reachable:
         return {"reason": "queued", "position": _place(run), "hint": "Redis is down: which workers run cannot be seen."}
     if not now.serves(run.queue, run.engine):
-        hint = f"No worker is running. Start one: {engine.start_command(run.queue)}"
-        return {"reason": "no_worker", "hint": hint}
+        command = engine.start_command(run.queue)
+        return {"reason": "no_worker", "hint": f"No worker is running. Start one: {command}", "command": command}
     if run.sent_at is None and timezone.now() - run.accepted_at > SEND_GRACE and broker_rests(run.engine):
         return {"reason": "broker_down", "hint": "The broker is down. The task is stored here and will be sent."}
     place = _place(run)

@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 
 from django import template
 from django.conf import settings
+from django.templatetags.static import static
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from progress.messages import FINAL_STATES, LogLine, TaskState
 from progress.texts import not_kept as lines_not_kept
@@ -100,7 +103,19 @@ def what_runs(context: template.Context) -> dict[str, object]:
     """The strip of every page; where a login is required, it is for those who are in."""
     if settings.TASKS_REQUIRE_LOGIN and not getattr(context.get("user"), "is_authenticated", False):
         return {}
-    return {"parts": status(), "flower_url": flower_url()}
+    parts = status()
+    wrong = any(isinstance(part, dict) and not part["ok"] for part in parts.values())
+    return {"parts": parts, "wrong": wrong, "flower_url": flower_url()}
+
+
+@register.simple_tag
+def clothes() -> SafeString:
+    """The site's stylesheets, on a page that stands alone: it is right without them where they cannot be found."""
+    try:
+        hrefs = [static(f"{name}.css") for name in ("progress/progress", "tasks/tasks")]
+    except ValueError:  # no manifest, or an old one
+        return mark_safe("")
+    return format_html_join("", '<link rel="stylesheet" href="{}">', ((href,) for href in hrefs))
 
 
 @register.filter

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 
 from progress.types import JSON
 from tasks.models import TaskRun
+from tasks.runs.family import roots
 
 from .access import Viewer, own_runs, shown, viewer_of
 from .services import status
@@ -35,8 +36,8 @@ BUSY = 1.0
 
 
 def mine(viewer: Viewer) -> dict[str, JSON]:
-    """The viewer's newest runs, the newest first, and whether there are `more`."""
-    found = shown(own_runs(viewer).only("pk")[: HOME_RUNS + 1])
+    """The viewer's newest runs that no other run has started, the newest first, and whether there are `more`."""
+    found = shown(roots(own_runs(viewer)).only("pk")[: HOME_RUNS + 1])
     return {"task_ids": [run.pk for run in found[:HOME_RUNS]], "more": len(found) > HOME_RUNS}
 
 

@@ -29,6 +29,10 @@ class StartForm(forms.Form):
             name: one.form(data if name == self.chosen else None, auto_id=f"id_{name}_%s")
             for name, one in self._offered.items()
         }
+        for name, part in self.parts.items():
+            task_itself = self._offered[name].task
+            # for the start in Python: an import path, where the task's name may be anything
+            part.path = f"{task_itself.__module__}.{getattr(task_itself, '__name__', name)}"  # type: ignore[attr-defined]
         task = self.fields["task"]
         assert isinstance(task, forms.ChoiceField)
         task.choices = [(name, name) for name in self._offered]

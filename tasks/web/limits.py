@@ -97,6 +97,6 @@ def _too_many(request: HttpRequest, allowed: int, wait: int) -> HttpResponse:
     if wants_json(request):
         response: HttpResponse = refuse({"task": [sentence]}, 429)
     else:
-        response = render(request, "429.html", {"sentence": sentence}, status=429)
+        response = render(request, "429.html", {"sentence": sentence, "wait": wait}, status=429)
     response["Retry-After"] = str(wait)
     return response

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from contextlib import suppress
 
 from django.contrib import messages
 from django.db import DatabaseError
-from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -19,34 +17,38 @@ from django.views.decorators.http import require_POST, require_safe
 from progress.paths import sockets_path
 from tasks import runs
 from tasks.models import TaskRun
-from tasks.runs.family import family_of
+from tasks.runs.family import MOST_LISTED, failed_parts, family_of
 from tasks.runs.owner import current_owner
 from tasks.runs.repeating import BEGINNINGS
 from tasks.runs.search import repeated, said_repeated
-from tasks.runs.state import listed, live_log, live_states, public_state, readable
+from tasks.runs.state import live_log, live_states, public_state, readable
 from tasks.runs.waiting import explain
 from tasks.runs.where import where
 
-from .access import own_runs, shown, viewer_of, visible_runs
+from .access import shown, viewer_of, visible_runs
 from .attempts import table_of
-from .feeds import HOME_RUNS
 from .forms import StartForm
+from .frames import frames_of
+from .home import home_page
 from .limits import limit_starts
-from .panels import additions, home_forms
+from .panels import additions
 from .requests import BadBody, idempotency_key, key_reused, read_body, read_choice, refuse, wants_json
 from .services import flower_url
+
+#: Of `retry_run`: not the run itself, but its failed parts.
+FAILED = "failed"
 
 
 @require_safe
 @never_cache
 @ensure_csrf_cookie
 def home(request: HttpRequest) -> HttpResponse:
-    """Start Task, Download reports, and the viewer's own runs, newest first."""
+    """The viewer's own runs, Start Task, and the forms that apps have added."""
     owner = current_owner()
     if owner is not None:
         with suppress(DatabaseError):  # a page can be read without: whoever starts something needs it
             owner.remember()  # a session from the first page on: a second tab sees what this one starts
-    return home_page(request, form=StartForm(chosen=request.GET.get("task", "")))
+    return home_page(request)
 
 
 @require_POST
@@ -94,7 +96,7 @@ def run(request: HttpRequest, task_id: str) -> HttpResponse:
         "args_json": _json(readable([*found.args], found.engine)),
         "kwargs_json": _json(readable({**found.kwargs}, found.engine)),
         "result_json": None if found.result is None else _json(readable(found.result, found.engine)),
-        "traceback": found.traceback if viewer_of(request).is_staff else "",
+        "frames": frames_of(found.traceback) if found.traceback and viewer_of(request).is_staff else [],
         "log": live_log(found),
         "before": shown(TaskRun.objects.filter(pk=found.retry_of or "").only("pk")),
         "again": shown(TaskRun.objects.filter(retry_of=found.pk).order_by("accepted_at").only("pk")),
@@ -141,20 +143,22 @@ def cancel_run(request: HttpRequest, task_id: str) -> HttpResponse:
 def retry_run(request: HttpRequest, task_id: str) -> HttpResponse:
     """Start an ended run again, as a new one: 202 with its addresses for JSON, 409 while it has not ended.
 
-    `from`: "start", or "checkpoint" to go on where it was.
+    `from`: "start", or "checkpoint" to go on where it was; "failed": those of its parts that have failed, each anew.
     """
     found = find_run(request, task_id)
     if found is None:
         return gone(request, "Nothing was started.")
+    try:
+        begin = read_choice(request, "from", (*BEGINNINGS, FAILED))
+    except BadBody as error:
+        return refuse(error.as_errors())
+    if begin == FAILED:
+        return _retry_parts(request, found)
     if not found.is_final:
         if wants_json(request):
             return refuse({"state": [f"The task has not ended yet: {found.state}."]}, 409)
         messages.info(request, "The task has not ended yet.")
         return redirect("run", task_id=found.pk)
-    try:
-        begin = read_choice(request, "from", BEGINNINGS)
-    except BadBody as error:
-        return refuse(error.as_errors())
     try:
         again = runs.again(found, begin=begin)
     except runs.NotAccepted as error:
@@ -167,37 +171,20 @@ def retry_run(request: HttpRequest, task_id: str) -> HttpResponse:
     return redirect("run", task_id=again.pk)
 
 
-def home_page(
-    request: HttpRequest, *, form: StartForm | None = None, sent: Mapping[str, Form] | None = None, status: int = 200
-) -> HttpResponse:
-    """The home page, with what was typed into one of its forms (`form`, or those `sent` by name) and is wrong there."""
-    page = _page_number(request)
-    mine = list(listed(own_runs(viewer_of(request)))[(page - 1) * HOME_RUNS : page * HOME_RUNS + 1])
-    more, mine = len(mine) > HOME_RUNS, shown(mine[:HOME_RUNS])
-    added = additions([one.pk for one in mine])
-    rows: list[dict[str, object]] = [
-        {**state, "url": reverse("run", args=[state["id"]]), "additions": added.of(state["id"])}
-        for state in live_states(mine, explain(mine))
-    ]
-    context = {
-        "form": form or StartForm(),
-        "home_forms": [
-            {"title": one.title, "action": reverse(one.url_name), "button": one.button, "form": filled}
-            for one in home_forms()
-            for filled in [(sent or {}).get(one.name) or one.make(request)]
-        ],
-        "runs": rows,
-        "no_additions": additions([]).of(""),
-        "page": page,
-        "more": more,
-        "shown": HOME_RUNS,
-    }
-    return render(request, "tasks/home.html", context, status=status)
-
-
-def _page_number(request: HttpRequest) -> int:
-    text = request.GET.get("page", "")
-    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 8 else 1
+def _retry_parts(request: HttpRequest, found: TaskRun) -> HttpResponse:
+    """Start the failed parts of a run again, a page of them at most."""
+    parts = shown(failed_parts(found)[:MOST_LISTED])
+    started, refused = [], "None of its parts has failed and was not started again."
+    for part in parts:
+        try:
+            started.append(runs.again(part).pk)
+        except runs.NotAccepted as error:
+            refused = str(error)
+    if wants_json(request):
+        answer = {"id": found.pk, "url": reverse("run", args=[found.pk]), "task_ids": started}
+        return JsonResponse(answer, status=202) if started else refuse({"task": [refused]}, 409)
+    messages.info(request, f"{len(started)} started again." if started else refused)
+    return redirect("run", task_id=found.pk)
 
 
 def find_run(request: HttpRequest, task_id: str) -> TaskRun | None:

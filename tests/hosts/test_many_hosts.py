@@ -46,11 +46,16 @@ NOTE_SILENCE = """() => {
 
 
 def start_task(page: Page, **fields: str) -> str:
-    """Click Start Task; the id of the run that appears."""
+    """Click Start Task, or fill the dialog with these fields; the id of the run that appears."""
+    before = page.locator("task-progress").count()
+    if fields:
+        page.get_by_role("button", name="Start…").click()
     for label, value in fields.items():
         page.get_by_label(re.compile(label, re.IGNORECASE)).first.fill(value)
-    before = page.locator("task-progress").count()
-    page.get_by_role("button", name="Start Task").click()
+    if fields:
+        page.get_by_role("dialog").get_by_role("button", name="Start").click()
+    else:
+        page.get_by_role("button", name="Start Task").click()
     expect(page.locator("task-progress")).to_have_count(before + 1)
     return str(page.locator("task-progress").first.get_attribute("task-id"))
 

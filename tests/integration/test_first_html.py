@@ -65,7 +65,7 @@ def part(page: str, name: str) -> str:
 def test_the_tag_shows_the_numbers_of_now(valkey):
     alice = visitor()
     page = shown(alice, running(alice))
-    told = {"state": "STARTED", "message": "from shop 3", "percent": "70 %", "count": "42 / 60 rows"}
+    told = {"state": "running", "message": "from shop 3", "percent": "70 %", "count": "42 / 60 rows"}
     told |= {"rate": "9.8 rows/s", "eta": "25 s left"}
     assert {name: part(page, name) for name in told} == told
     assert re.fullmatch(r"\d+ d \d+ h", part(page, "elapsed"))
@@ -191,8 +191,8 @@ def test_the_page_says_that_there_are_older_runs_and_leads_to_every_one(count, o
     while path:
         page = alice.get(path).content.decode()
         seen += re.findall(r'data-run="([^"]+)"', page.split("<template")[0])
-        to = re.search(r'href="(\?page=\d+)#runs-title" rel="next"', page)
-        path = "/" + to[1] if to and len(seen) < count else ""
+        to = re.search(r'href="(/\?page=\d+)#runs-title" rel="next"', page)
+        path = to[1] if to and len(seen) < count else ""
     assert sorted(seen) == sorted(ids)
 
 

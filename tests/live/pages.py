@@ -70,14 +70,33 @@ class Person:
         self._asks(socket.url)
 
 
+def start(page: Page, steps: int | str, delay: float = 0.02) -> None:
+    """Start the first task by the dialog, with these arguments."""
+    fill(page, steps, delay).get_by_role("button", name="Start").click()
+
+
+def fill(page: Page, steps: int | str, delay: float = 0.02) -> Locator:
+    """The dialog of Start, open, with these arguments."""
+    page.get_by_role("button", name="Start…").click()
+    dialog = page.get_by_role("dialog", name="Start a task")
+    dialog.get_by_label("Steps").fill(str(steps))
+    dialog.get_by_role("spinbutton", name="Delay").fill(str(delay))
+    return dialog
+
+
 def runs(page: Page) -> Locator:
-    """Those of "My runs", the newest first."""
-    return page.get_by_role("region", name="My runs").get_by_role("listitem")
+    """Those of "My runs": what runs, what waits, what has ended; in each the newest first."""
+    return page.locator("#runs .run")
 
 
 def newest(page: Page) -> Locator:
     """The run at the top of "My runs"."""
     return runs(page).first
+
+
+def axis(page: Page) -> Locator:
+    """The rows of a run's time."""
+    return page.get_by_role("list", name="Time").get_by_role("listitem")
 
 
 def value(within: Page | Locator) -> float:

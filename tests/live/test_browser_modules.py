@@ -374,7 +374,7 @@ def test_an_empty_element_shows_a_bar_by_itself(tab, fake):
     put(tab, fake)
     bar = tab.get_by_role("progressbar")
     expect(bar).to_have_attribute("aria-valuenow", "40")
-    expect(tab.get_by_text("STARTED")).to_be_visible()
+    expect(tab.get_by_text("running", exact=True)).to_be_visible()
     expect(tab.get_by_text("4 / 10")).to_be_visible()
     expect(tab.get_by_text("live", exact=True)).to_be_visible()
 

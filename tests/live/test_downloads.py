@@ -69,17 +69,18 @@ def test_a_person_fills_the_form_is_home_at_once_and_downloads_the_figures_of_th
     source.delay = 0.05  # long enough to be seen to move
     stack = make(new_stack, source).start()
     page.goto(stack.url)
+    page.get_by_role("button", name="Download reports…").click()
     page.get_by_label("First day").fill(FIRST)
     page.get_by_label("Last day").fill("2025-12-31")
     page.get_by_label("Seller ids").fill("SELLER-1\nSELLER-2")
     page.get_by_label("Launcher").fill("Alice")
-    page.get_by_role("button", name="Download").click()
+    page.get_by_role("button", name="Download", exact=True).click()
     expect(page.get_by_text("Last day must not be before the first one")).to_be_visible()
     expect(page.get_by_label("Seller ids")).to_have_value("SELLER-1\nSELLER-2")
 
     page.get_by_label("Last day").fill(LAST)
     page.evaluate("window.stayed = true")
-    page.get_by_role("button", name="Download").click()
+    page.get_by_role("button", name="Download", exact=True).click()
     row = page.locator("li.run").first
     expect(row).to_be_visible(timeout=2_000)
     expect(row.get_by_text("download_reports")).to_be_visible()
@@ -105,7 +106,9 @@ def test_a_person_fills_the_form_is_home_at_once_and_downloads_the_figures_of_th
     expect(page.get_by_role("link", name="CSV")).to_be_visible()
     expect(page.get_by_text("62 / 62 reports")).to_be_visible()
     page.goto(stack.url)
+    page.get_by_role("button", name="Download reports…").click()
     expect(page.get_by_label("Launcher")).to_have_value("Alice")
+    page.keyboard.press("Escape")
     expect(page.locator("li.run").first.get_by_role("link", name="CSV")).to_be_visible()
 
 
@@ -114,9 +117,10 @@ def test_failed_days_are_listed_on_the_page_and_fetched_alone(new_stack, source,
     good = source.report
     source.report = lambda seller, day: "" if day == "2026-01-03" else good(seller, day)
     page.goto(stack.url)
+    page.get_by_role("button", name="Download reports…").click()
     for label, text in (("First day", FIRST), ("Last day", LAST), ("Seller ids", "A"), ("Launcher", "Alice")):
         page.get_by_label(label).fill(text)
-    page.get_by_role("button", name="Download").click()
+    page.get_by_role("button", name="Download", exact=True).click()
     page.locator("li.run").first.get_by_role("link", name="download_reports").click()
     expect(page.get_by_text("1 of the reports could not be fetched")).to_be_visible()
     expect(page.locator(".files").get_by_text("A 2026-01-03")).to_be_visible()

@@ -60,7 +60,7 @@ def test_without_javascript_the_page_says_how_far_it_was(stack, browser):
     page = context.new_page()
     sign_in(stack, page)
     page.goto(f"{stack.url}/embedding/?one={task_id}")
-    expect(page.locator("[part=state]")).to_have_text("FAILURE")
+    expect(page.locator("[part=state]")).to_have_text("failed")
     expect(page.locator("[part=error]")).to_have_text("RuntimeError: no luck")
     context.close()
 

@@ -3,6 +3,7 @@ no request to another host, no sideways scrolling, and no more script and style 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from .pages import Person, part, violations
 
 #: Bytes of script and style that a page may have, uncompressed. A run's page has the most.
 MOST = 60_000
-SIZES = {"phone": (360, 740), "desktop": (1440, 900)}
+SIZES = {"phone": (360, 740), "tablet": (768, 1024), "desktop": (1440, 900)}
 
 #: The rules of axe-core that look at colours.
 COLOURS = ["color-contrast", "link-in-text-block"]
@@ -87,12 +88,12 @@ def seen(stack, staff, browser, tmp_path_factory) -> Iterator[Seen]:
 def test_a_page_is_accessible_to_all_in_every_size_and_colour_and_light(seen, name):
     page, came = seen.open(name)
     found = []
-    # all that it knows at both sizes; in the other colours what depends on them
+    # all that it knows at the widest and the narrowest; else what depends on colours
     for size, (width, height) in SIZES.items():
         page.set_viewport_size({"width": width, "height": height})
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
-            rules = COLOURS if scheme == "dark" else None
+            rules = COLOURS if scheme == "dark" or size == "tablet" else None
             found += [f"{size}, {scheme}: {one}" for one in violations(page, rules)]
         beyond = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert beyond == 0, f"{size}: {beyond} px beyond the right edge"
@@ -122,17 +123,59 @@ def test_bars_say_their_value_to_those_who_do_not_see_them(seen):
     page.close()
 
 
-def test_forms_with_errors_are_accessible(seen):
+def test_dialogs_with_errors_are_accessible(seen):
     page, _ = seen.open("home, empty")
-    page.get_by_label("Steps").fill("0")
-    buttons = ["Start Task", *of_downloads("Download")]
-    for button in buttons:
-        page.get_by_role("button", name=button).click()
-    for said in of_downloads("Seller ids must name at least one seller."):
-        expect(page.get_by_text(said)).to_be_visible()
-    expect(page.get_by_label("Steps")).to_have_attribute("aria-invalid", "true")
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-        assert violations(page, COLOURS if scheme == "dark" else None) == []
-    seen.people["bob"].forgive("status of 400", times=len(buttons))
+    for opener, button, told in (
+        ("Start…", "Start", "steps must be a whole number"),
+        *of_downloads(("Download reports…", "Download", "Seller ids must name at least one seller.")),
+    ):
+        page.get_by_role("button", name=opener).click()
+        if button == "Start":
+            page.get_by_label("Steps").fill("0")
+            page.get_by_text("The same from a script").click()
+        page.get_by_role("dialog").get_by_role("button", name=button, exact=True).click()
+        expect(page.get_by_text(told)).to_be_visible()
+        for width, height in SIZES.values():
+            page.set_viewport_size({"width": width, "height": height})
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+                assert violations(page, COLOURS if scheme == "dark" else None) == []
+        page.keyboard.press("Escape")
+    seen.people["bob"].forgive("status of 400", times=1 + len(of_downloads(1)))
+    page.close()
+
+
+#: template: the status it comes with, what it is made with, and what it says.
+ERRORS = {
+    "403.html": (403, {}, "You may not do this."),
+    "403_csrf.html": (403, {}, "The form has expired"),
+    "429.html": (429, {"sentence": "Slowly.", "wait": 600}, "Again in 600 s."),
+    "500.html": (500, {}, "Something broke on our side"),
+    "error.html": (503, {"title": "Later", "sentence": "The database rests."}, "The database rests."),
+}
+
+
+def test_pages_of_errors_are_accessible_and_look_like_the_site(seen, stack):
+    code = f"""import json
+from django.shortcuts import render
+from django.test import RequestFactory
+pages = {{name: render(RequestFactory().get("/"), name, told).content.decode()
+    for name, (_, told, _) in {ERRORS!r}.items()}}
+print(json.dumps(pages))"""
+    made = json.loads(stack.shell(code).splitlines()[-1])
+    bob = seen.people["bob"]
+    page = bob.context.new_page()
+    for name, (status, _, said) in ERRORS.items():
+        answer = {"status": status, "content_type": "text/html; charset=utf-8", "body": made[name]}
+        page.route("**/broken/", lambda route, answer=answer: route.fulfill(**answer))
+        page.goto("/broken/")
+        expect(page.get_by_text(said).first).to_be_visible()
+        expect(page.locator(".card")).not_to_have_css("border-top-width", "0px")  # the site's own style is there
+        for width, height in SIZES.values():
+            page.set_viewport_size({"width": width, "height": height})
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+                assert violations(page, COLOURS if scheme == "dark" else None) == [], name
+        page.unroute_all()
+        bob.forgive(f"status of {status}", times=1)
     page.close()

@@ -8,7 +8,7 @@ from playwright.sync_api import ElementHandle, expect
 
 from tests.waiting import wait_until
 
-from .pages import Person, value, wait_moving
+from .pages import Person, axis, value, wait_moving
 
 
 def test_a_run_is_told_from_its_start_to_its_end(stack, person, tmp_path):
@@ -20,7 +20,7 @@ def test_a_run_is_told_from_its_start_to_its_end(stack, person, tmp_path):
     log = page.get_by_role("list", name="Log")
     expect(bar).to_have_attribute("aria-valuenow", "33.3")
     expect(numbers).to_contain_text("20 / 60")
-    expect(page.get_by_text("STARTED", exact=True)).to_be_visible()
+    expect(page.get_by_text("running", exact=True)).to_be_visible()
     expect(page.get_by_role("img", name="Rate over time")).to_be_visible()
     expect(log.get_by_role("listitem")).to_have_count(10)
     expect(page.get_by_role("region", name="Arguments")).to_contain_text(str(tmp_path))
@@ -36,14 +36,15 @@ def test_a_run_is_told_from_its_start_to_its_end(stack, person, tmp_path):
     (tmp_path / "go-3").touch()
 
     expect(bar).to_have_attribute("aria-valuenow", "100")
-    expect(page.get_by_text("SUCCESS")).to_be_visible()
+    expect(page.get_by_text("done", exact=True)).to_be_visible()
     expect(page).to_have_title(re.compile("^✓ stages"))
     expect(page.locator("link[rel=icon]")).to_have_attribute("href", re.compile("favicon-done"))
     expect(page.get_by_role("status").filter(has_text="stages finished.")).to_be_attached()
     expect(page.get_by_role("region", name="Result")).to_contain_text("3")
-    path = page.get_by_role("list", name="From the click to the end").get_by_role("listitem")
-    for step, told in zip(path.all(), ("Accepted", "Queued", "Started", "Finished"), strict=True):
-        expect(step).to_contain_text(re.compile(rf"{told} \d\d:\d\d:\d\d"))
+    span = r"\d\d:\d\d:\d\d–\d\d:\d\d:\d\d"
+    expect(axis(page)).to_have_text(
+        [re.compile(rf"^queue\s*done · {span}"), re.compile(rf"^attempt 1\s*done · {span}")]
+    )
     expect(log.get_by_role("listitem")).to_contain_text([f"line {number}" for number in range(1, 31)])
     expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
 
@@ -53,7 +54,7 @@ def test_a_run_is_cancelled_and_run_again(stack, person):
     page = alice.open(f"/tasks/{alice.visitor.start_task(steps=2000, delay=0.02)}/")
     wait_moving(page)
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("REVOKED")).to_be_visible()
+    expect(page.get_by_text("cancelled", exact=True)).to_be_visible()
     expect(page.get_by_text("The task was cancelled.")).to_be_visible()
     expect(page).to_have_title(re.compile("^■"))
     before = page.url
@@ -68,19 +69,60 @@ def test_a_run_is_cancelled_and_run_again(stack, person):
     assert page.url == before
 
 
-def test_steps_are_listed_with_their_durations(stack, person):
+def test_a_bar_of_the_time_shows_its_lines_and_words_find_theirs(stack, person):
     alice = person(stack)
-    page = alice.open(f"/tasks/{alice.visitor.start_task(task='demo_task')}/")
-    expect(page.get_by_text("SUCCESS")).to_be_visible()
-    steps = page.get_by_role("region", name="Steps").get_by_role("listitem")
-    expect(steps).to_have_text([re.compile(rf"{name}\s*\d\.\d\ss") for name in ("Prepare", "Work", "Tidy up")])
+    page = alice.open(f"/tasks/{alice.visitor.start_job('stepping')}/")
+    expect(page.get_by_text("done", exact=True)).to_be_visible()
+    names = ("queue", "attempt 1", "Fetch", "Load", "Write")
+    expect(axis(page)).to_have_text([re.compile(rf"^{name}\s*done · .*\d\.\d\ss$") for name in names])
+    starts = [float(str(row.locator("rect").first.get_attribute("x")).rstrip("%")) for row in axis(page).all()]
+    assert starts == sorted(starts) and starts[0] == 0
+    depths = axis(page).locator("span:first-child")
+    assert [one.evaluate("e => getComputedStyle(e).getPropertyValue('--depth')") for one in depths.all()] == [*"00121"]
+    attempt = axis(page).nth(1).locator("rect")
+    expect(attempt).to_have_count(2)  # its own, and a mark for the warning
+    log = page.get_by_role("list", name="Log").get_by_role("listitem").filter(visible=True)
+    expect(log).to_have_text([re.compile(f"{one}$") for one in ("fetching", "loading", "slow", "writing")])
+    load = page.get_by_role("button", name=re.compile("^Load"))
+    load.click()
+    expect(load).to_have_attribute("aria-pressed", "true")
+    expect(log).to_have_text([re.compile(f"{one}$") for one in ("loading", "slow")])
+    page.get_by_label("Find").fill("SLO")
+    expect(log).to_have_text([re.compile("slow$")])
+    load.click()
+    page.get_by_label("Find").fill("ing")
+    expect(log).to_have_count(3)
+    page.get_by_label("Find").fill("")
+    log.nth(2).get_by_role("link").click()
+    assert page.url.endswith("#L3")
+    page.reload()
+    expect(page.locator("#L3:target")).to_contain_text("slow")
+    expect(page.get_by_role("button", name="Follow")).to_have_attribute("aria-pressed", "false")
+
+
+def test_what_is_known_besides_is_in_tabs_and_a_wait_has_its_command(stack, person):
+    alice = person(stack)
+    page = alice.open(f"/tasks/{alice.visitor.start_job('nap', options={'queue': 'nobody'})}/")
+    expect(page.locator("[part=waiting]")).to_contain_text(re.compile("Start one: celery .* -Q nobody"))
+    alice.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy the command").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()").endswith("-Q nobody")
+    shown = page.get_by_role("region", name="Details").get_by_role("region")
+    expect(page.get_by_role("radio")).to_have_count(2)  # no result, no files
+    expect(shown).to_have_accessible_name("Arguments")
+    page.get_by_label("Arguments").first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(shown).to_have_accessible_name("More")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("cancelled", exact=True)).to_be_visible()
 
 
 def test_a_failure_is_told_to_its_owner_and_its_traceback_to_staff_alone(stack, staff, person):
     alice, sarah, bob = person(stack), person(stack, account=staff), person(stack)
     task_id = alice.visitor.start_job("fail", message="the disk is full")
     page = alice.open(f"/tasks/{task_id}/")
-    expect(page.get_by_text("FAILURE")).to_be_visible()
+    expect(page.get_by_text("failed", exact=True)).to_be_visible()
     expect(page.get_by_text("RuntimeError: the disk is full")).to_be_visible()
     expect(page).to_have_title(re.compile("^✗ fail"))
     page.reload()
@@ -89,7 +131,11 @@ def test_a_failure_is_told_to_its_owner_and_its_traceback_to_staff_alone(stack, 
     assert "raise RuntimeError" not in page.content()
 
     page = sarah.open(f"/tasks/{task_id}/")
-    expect(page.get_by_role("region", name="Traceback")).to_contain_text("raise RuntimeError(message)")
+    frames = page.get_by_role("region", name="Traceback")
+    expect(frames.get_by_text("raise RuntimeError(message)")).to_be_visible()
+    expect(frames.get_by_text("in __call__").first).to_be_hidden()
+    frames.get_by_text("library code").first.click()
+    expect(frames.get_by_text("in trace_task")).to_be_visible()
 
     page = bob.open(f"/tasks/{task_id}/")
     expect(page.get_by_role("heading", name="Not found")).to_be_visible()

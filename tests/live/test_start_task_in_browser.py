@@ -44,7 +44,7 @@ def test_start_task_moves_the_bar_to_100_percent_without_a_reload(running, page)
 
     bar = page.locator("task-progress").first.get_by_role("progressbar")
     expect(bar).to_have_attribute("aria-valuenow", "100", timeout=40_000)
-    expect(page.locator("task-progress").first.get_by_text("SUCCESS")).to_be_visible(timeout=10_000)
+    expect(page.locator("task-progress").first.get_by_text("done", exact=True)).to_be_visible(timeout=10_000)
 
     seen = page.evaluate("window.seen")
     assert seen is not None, "the page was loaded again"

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Request, Response, WebSocket, expect
 
 from .conftest import end
+from .pages import start
 from .stack import Stack
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -48,9 +49,7 @@ def test_a_task_is_started_and_watched_below_the_path(system, page, way, server)
     page.on("response", hear)
     page.goto(f"{system.url}/app/")
     expect(page.locator("[data-part=socket]")).to_contain_text("live")
-    page.get_by_label("Steps").fill("40")
-    page.get_by_role("spinbutton", name="Delay").fill("0.05")
-    page.get_by_role("button", name="Start Task").click()
+    start(page, 100, 0.05)
     run = page.locator("#runs task-progress").first
     expect(run).to_have_attribute("connection", "live")
     run.locator("a.run-name").click()

@@ -32,7 +32,7 @@ def test_no_path_has_a_hole_before_what_has_begun(name):
 
 def test_a_task_of_which_nothing_is_known_says_nothing():
     nothing: TaskState = {}
-    assert (said_state(nothing), said_percent(nothing), said_tries(nothing)) == ("PENDING", "", "")
+    assert (said_state(nothing), said_percent(nothing), said_tries(nothing)) == ("waiting", "", "")
     assert set(path(nothing).values()) == {None}
     assert len(TIMES) == 6
 

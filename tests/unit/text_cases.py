@@ -25,92 +25,94 @@ ENDED = {**BEGAN, "finished_at": FINISHED}
 AGAIN = {"attempt": 2, "started_at": STARTED_AGAIN}
 
 CASES: dict[str, tuple[TaskState, dict[str, Any]]] = {
-    "accepted": case(("PENDING", "", ""), (ACCEPTED, None, None, None), state="PENDING"),
-    "queued": case(("PENDING", "", ""), (ACCEPTED, SENT, None, None), state="PENDING", sent_at=SENT),
+    "accepted": case(("waiting", "", ""), (ACCEPTED, None, None, None), state="PENDING"),
+    "queued": case(("waiting", "", ""), (ACCEPTED, SENT, None, None), state="PENDING", sent_at=SENT),
     "a chord's body that counts": case(
-        ("PENDING", "50 %", ""), (ACCEPTED, None, None, None), state="PENDING", percent=50.0
+        ("waiting", "50 %", ""), (ACCEPTED, None, None, None), state="PENDING", percent=50.0
     ),
-    "runs, told nothing": case(("STARTED", "", FIRST), (ACCEPTED, SENT, STARTED, None), state="STARTED", **BEGAN),
+    "runs, told nothing": case(("running", "", FIRST), (ACCEPTED, SENT, STARTED, None), state="STARTED", **BEGAN),
     "runs, half done": case(
-        ("STARTED", "49 %", FIRST), (ACCEPTED, SENT, STARTED, None), state="STARTED", percent=49.9, **BEGAN
+        ("running", "49 %", FIRST), (ACCEPTED, SENT, STARTED, None), state="STARTED", percent=49.9, **BEGAN
     ),
     "runs, told 0": case(
-        ("STARTED", "0 %", FIRST), (ACCEPTED, SENT, STARTED, None), state="STARTED", percent=0, **BEGAN
+        ("running", "0 %", FIRST), (ACCEPTED, SENT, STARTED, None), state="STARTED", percent=0, **BEGAN
     ),
     "in its third step": case(
-        ("STARTED", "step 3", FIRST), (ACCEPTED, SENT, STARTED, None), state="STARTED", step_number=3, **BEGAN
+        ("running", "step 3", FIRST), (ACCEPTED, SENT, STARTED, None), state="STARTED", step_number=3, **BEGAN
     ),
     "arrived before the row heard that it was sent": case(
-        ("STARTED", "", FIRST),
+        ("running", "", FIRST),
         (ACCEPTED, STARTED, STARTED, None),
         state="STARTED",
         **{**BEGAN, "sent_at": None},
     ),
     "between two tries": case(
-        ("RETRY", "", "try 2 of 4 · worker lost 0 of 3"),
+        ("trying again", "", "try 2 of 4 · worker lost 0 of 3"),
         (ACCEPTED, None, None, None),
         state="RETRY",
         **{**BEGAN, "sent_at": None, "tries": 2},
     ),
     "between two tries, as a page saw it": case(
-        ("RETRY", "", "try 2 of 4 · worker lost 0 of 3"), (ACCEPTED, None, None, None), state="RETRY", **BEGAN, tries=2
+        ("trying again", "", "try 2 of 4 · worker lost 0 of 3"),
+        (ACCEPTED, None, None, None),
+        state="RETRY",
+        **BEGAN,
+        tries=2,
     ),
     "between two tries, sent again": case(
-        ("RETRY", "", "try 2 of 4 · worker lost 0 of 3"),
+        ("trying again", "", "try 2 of 4 · worker lost 0 of 3"),
         (ACCEPTED, SENT_AGAIN, None, None),
         state="RETRY",
         **{**BEGAN, "sent_at": SENT_AGAIN, "tries": 2},
     ),
     "its worker was lost": case(
-        ("RETRY", "", "try 1 of 4 · worker lost 1 of 3"),
+        ("trying again", "", "try 1 of 4 · worker lost 1 of 3"),
         (ACCEPTED, None, None, None),
         state="RETRY",
         **{**BEGAN, "sent_at": None, "lost": 1},
     ),
     "replaced, and held": case(
-        ("PENDING", "", FIRST), (ACCEPTED, None, None, None), state="PENDING", **{**BEGAN, "sent_at": None}
+        ("waiting", "", FIRST), (ACCEPTED, None, None, None), state="PENDING", **{**BEGAN, "sent_at": None}
     ),
     "in its fourth try": case(
-        ("STARTED", "", "try 4 of 6 · worker lost 0 of 3"),
+        ("running", "", "try 4 of 6 · worker lost 0 of 3"),
         (ACCEPTED, SENT_AGAIN, STARTED_AGAIN, None),
         state="STARTED",
         **{**AGAIN, "sent_at": SENT_AGAIN, "attempt": 4, "tries": 4, "max_tries": 6},
     ),
     "of a task that may try for ever": case(
-        ("STARTED", "", "try 9 · worker lost 0 of 3"),
+        ("running", "", "try 9 · worker lost 0 of 3"),
         (ACCEPTED, SENT_AGAIN, STARTED_AGAIN, None),
         state="STARTED",
         **{**AGAIN, "sent_at": SENT_AGAIN, "attempt": 9, "tries": 9, "max_tries": None},
     ),
-    "done": case(
-        ("SUCCESS", "100 %", FIRST), (ACCEPTED, SENT, STARTED, FINISHED), state="SUCCESS", percent=100, **ENDED
-    ),
+    "done": case(("done", "100 %", FIRST), (ACCEPTED, SENT, STARTED, FINISHED), state="SUCCESS", percent=100, **ENDED),
     "done without a word": case(
-        ("SUCCESS", "100 %", FIRST), (ACCEPTED, SENT, STARTED, FINISHED), state="SUCCESS", **ENDED
+        ("done", "100 %", FIRST), (ACCEPTED, SENT, STARTED, FINISHED), state="SUCCESS", **ENDED
     ),
     "done, but for two": case(
         ("done, 2 missing", "100 %", FIRST), (ACCEPTED, SENT, STARTED, FINISHED), state="SUCCESS", missing=2, **ENDED
     ),
     "failed before it told anything": case(
-        ("FAILURE", "", FIRST), (ACCEPTED, SENT, STARTED, FINISHED), state="FAILURE", **ENDED
+        ("failed", "", FIRST), (ACCEPTED, SENT, STARTED, FINISHED), state="FAILURE", **ENDED
     ),
     "failed half way, with some missing": case(
-        ("FAILURE", "50 %", FIRST), (ACCEPTED, SENT, STARTED, FINISHED), state="FAILURE", percent=50, missing=2, **ENDED
+        ("failed", "50 %", FIRST), (ACCEPTED, SENT, STARTED, FINISHED), state="FAILURE", percent=50, missing=2, **ENDED
     ),
     "failed in its second step": case(
-        ("FAILURE", "", FIRST), (ACCEPTED, SENT, STARTED, FINISHED), state="FAILURE", step_number=2, **ENDED
+        ("failed", "", FIRST), (ACCEPTED, SENT, STARTED, FINISHED), state="FAILURE", step_number=2, **ENDED
     ),
     "failed without a start: what it waited for failed": case(
-        ("FAILURE", "", ""), (ACCEPTED, None, None, FINISHED), state="FAILURE", finished_at=FINISHED
+        ("failed", "", ""), (ACCEPTED, None, None, FINISHED), state="FAILURE", finished_at=FINISHED
     ),
     "cancelled while it waited": case(
-        ("REVOKED", "", ""), (ACCEPTED, SENT, None, FINISHED), state="REVOKED", sent_at=SENT, finished_at=FINISHED
+        ("cancelled", "", ""), (ACCEPTED, SENT, None, FINISHED), state="REVOKED", sent_at=SENT, finished_at=FINISHED
     ),
     "cancelled while it ran": case(
-        ("REVOKED", "20 %", FIRST), (ACCEPTED, SENT, STARTED, FINISHED), state="REVOKED", percent=20, **ENDED
+        ("cancelled", "20 %", FIRST), (ACCEPTED, SENT, STARTED, FINISHED), state="REVOKED", percent=20, **ENDED
     ),
     "cancelled between two tries": case(
-        ("REVOKED", "", "try 2 of 4 · worker lost 0 of 3"),
+        ("cancelled", "", "try 2 of 4 · worker lost 0 of 3"),
         (ACCEPTED, STARTED, STARTED, FINISHED),
         state="REVOKED",
         **{**ENDED, "sent_at": SENT_AGAIN, "tries": 2},

@@ -1,5 +1,5 @@
-// One WebSocket that stays: connecting -> live <-> reconnecting <-> polling; each task in the end: ended, gone or
-// signed-out. The list's carries every task of a page, and feeds, named "@name".
+// One WebSocket that stays: connecting -> live <-> reconnecting <-> polling; each task in the end: ended, gone, signed-out.
+// The list's carries all tasks of a page, and feeds, "@name".
 
 import { backoff } from "./backoff.js";
 import { apply, isFinal } from "./view-state.js";
@@ -12,8 +12,8 @@ const SUBSCRIBE_MANY = 50; // ids a frame: the server refuses frames over 4 kB
 const comesBack = (code) => code !== 1000 && !(code >= 4400 && code <= 4999);
 const isFeed = (id) => id[0] === "@";
 
-// view: of a feed its data. resume: what to name when coming back. heard: where the socket's own word ends, for a poll
-// tells no log lines. signedIn: the page was made for somebody who was, so "not found" may mean that they are not
+// resume: what to name when coming back. heard: where the socket's own word ends, for a poll tells no log. signedIn: the
+// page was made for somebody: "not found" said to nobody means that they are signed out
 const nothingYet = (id, src, signedIn) => ({
   ...{ id, src, signedIn, view: null, resume: null, heard: null, status: null },
   listeners: new Set(),
@@ -36,7 +36,7 @@ export class Connection {
   #polling = null; // AbortController of the running polls
   #life = new AbortController();
 
-  /** One for lists has `onidle`, called when nobody watches any more. */
+  /** One for lists has `onidle`. */
   constructor(url, onidle) {
     this.#url = url;
     this.#list = Boolean(onidle);
@@ -47,14 +47,14 @@ export class Connection {
     document.addEventListener("visibilitychange", () => document.hidden || this.#wake(), { signal });
   }
 
-  /** Calls `listener(view, status)` at every change; answers what stops it. `src`: the same over HTTP. */
+  /** Calls `listener(view, status)` at every change; answers what stops it. */
   watch(id, src, listener, signedIn = false) {
     const watched = this.#tasks.get(id) ?? this.#add(nothingYet(id, src, signedIn));
     watched.listeners.add(listener);
     if (watched.view) listener(watched.view, watched.status ?? this.state);
     return () => {
       watched.listeners.delete(listener);
-      // an element that moves is removed and added in one go: its place is kept until then
+      // an element that moves is removed and added in one go
       setTimeout(() => watched.listeners.size || this.#remove(watched));
     };
   }
@@ -122,7 +122,7 @@ export class Connection {
   // the network or the viewer is back
   #wake() {
     if (this.#away) return;
-    // one that missed a ping while the machine slept is most likely dead
+    // the machine slept: the socket is most likely dead
     if (this.#socket?.readyState === WebSocket.OPEN && Date.now() - this.#heard > SILENCE / 2) this.#drop();
     if (!this.#socket) this.#open();
   }
@@ -159,7 +159,7 @@ export class Connection {
     else this.#tell(watched);
   }
 
-  /** "Not found" is said as well to somebody who is signed out: over HTTP the two differ. */
+  /** "Not found", or signed out: over HTTP the two differ. */
   async #check(watched) {
     this.#settle(watched, "gone", false);
     const polling = await this.#module().catch(() => null);
@@ -168,7 +168,6 @@ export class Connection {
     else this.#tell(watched);
   }
 
-  /** Nobody is told more. */
   #signedOut(login, refused) {
     this.login = login;
     this.#away = true;
@@ -204,7 +203,7 @@ export class Connection {
     return [...this.#tasks.values()].filter(({ status }) => !status);
   }
 
-  /** What ended needs none, but for the last log lines where a poll told the end. */
+  /** What ended needs no socket, but for the last log lines where a poll told the end. */
   #wanted() {
     if (this.#running().length) return true;
     const { view, heard, status, more } = this.#only ?? {};
@@ -258,7 +257,7 @@ export class Connection {
   }
 }
 
-/** The address of the sockets: ws beside http, wss beside https. A site below a path names it in a <meta>. */
+/** A site below a path names its sockets in a <meta>. */
 export function socketsUrl(path) {
   path ??= document.querySelector('meta[name="progress-sockets"]')?.content || "/ws/progress/";
   return new URL(path, location.href).href.replace("http", "ws");
@@ -266,7 +265,6 @@ export function socketsUrl(path) {
 
 const shared = new Map();
 
-/** The page's one connection for lists. */
 export function sharedConnection(url = socketsUrl()) {
   if (!shared.has(url)) shared.set(url, new Connection(url, () => shared.delete(url)));
   return shared.get(url);

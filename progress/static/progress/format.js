@@ -28,7 +28,6 @@ export function count(current, total, unit = "") {
   return amount(current, unit) + (known(total) ? ` / ${amount(total, unit)}` : "") + named(unit);
 }
 
-/** By the minute where a second sees less than a tenth. */
 export function rate(perSecond, unit = "") {
   if (!known(perSecond) || perSecond <= 0) return "";
   if (unit === "bytes") return bytes(perSecond) + "/s";
@@ -82,7 +81,6 @@ export function span(seconds) {
   return Math.floor(seconds / size) + SPACE + unit;
 }
 
-/** Indented; text that is no JSON as it is. */
 export function json(value) {
   if (value === null || value === undefined) return "";
   if (typeof value !== "string") return JSON.stringify(value, null, 2);

@@ -1,23 +1,25 @@
-// The part "log": its end is followed until the reader scrolls away. Beside it may be [data-log] "level", "follow" and
-// "earlier": how many lines before the first one are not kept.
+// The part "log": its end is followed until the reader scrolls away. Beside it may be [data-log] "level", "find", "follow"
+// and "earlier". An event "span" says of which time it shows lines.
 
 import { clock, number } from "./format.js";
 import { LOG_LIMIT } from "./view-state.js";
 
-const NEAR_END = 8; // px: zoomed pages round
-const HAND = 1_000; // ms: wheels and fingers let a scroll run on
-const CALM = 5; // frames without a change
+const NEAR_END = 8; // px
+const HAND = 1_000; // ms
+const CALM = 5;
 const HANDS = ["wheel", "touchmove", "keydown", "pointerdown", "pointermove"];
 
 export default class Log {
-  #lines = []; // what is painted
+  #lines = [];
   #follow = true;
   #life = new AbortController();
   #size;
-  #top = 0; // where it was scrolled to when last looked at
-  #end = 0; // and where its end was
+  #top = 0;
+  #end = 0;
   #frame = 0;
-  #hand = -HAND; // when the reader touched it last
+  #hand = -HAND;
+  #span; // shown: {from, to} in ms
+  #isShown = null;
 
   constructor(list) {
     this.list = list;
@@ -29,24 +31,30 @@ export default class Log {
     const level = beside("level");
     level?.addEventListener("change", () => (this.#choose(level.value), this.#set(this.#follow)), { signal });
     if (level) this.#choose(level.value); // a page that comes back keeps what was chosen
+    const find = beside("find");
+    const filter = async () => {
+      const { filterOf } = await import("./log-filter.js");
+      this.#isShown = filterOf(find?.value ?? "", this.#span);
+      for (const row of list.children) row.hidden = !this.#isShown(row);
+      this.#set(this.#follow);
+    };
+    find?.addEventListener("input", filter, { signal });
+    list.closest("task-progress")?.addEventListener("span", ({ detail }) => ((this.#span = detail), filter()), { signal });
     for (const name of HANDS) list.addEventListener(name, () => (this.#hand = performance.now()), { passive: true, signal });
     list.addEventListener("scroll", () => this.#scrolled(), { signal });
     list.addEventListener("keydown", ({ key }) => key === "End" && this.#set(true), { signal }); // the end moves on the way there
-    // lines that wrap otherwise are of another height
     this.#size = new ResizeObserver(() => this.#set(this.#follow));
     this.#size.observe(list);
     for (const one of list.parentElement.querySelectorAll("[data-log][hidden], [hidden]:has(> [data-log])")) one.hidden = false;
-    this.#set(true);
+    this.#set(!location.hash.startsWith("#L"));
   }
 
-  /** The page has another list in its place. */
   end() {
     this.#life.abort();
     this.#size.disconnect();
     cancelAnimationFrame(this.#frame);
   }
 
-  /** Another task's lines are coming. */
   clear() {
     this.#lines = [];
     this.list.replaceChildren();
@@ -62,16 +70,23 @@ export default class Log {
     const { list } = this;
     const last = this.#lines.at(-1)?.n ?? 0;
     if (log === this.#lines || (!log.length && !last)) return; // until some are heard, the page's stay
-    if ((log.at(-1)?.n ?? 0) < last || !this.#lines.length) list.replaceChildren(...log.map(row));
-    else list.append(...log.slice(log.findLastIndex(({ n }) => n <= last) + 1).map(row));
+    if ((log.at(-1)?.n ?? 0) < last || !this.#lines.length) list.replaceChildren(...log.map(this.#row));
+    else list.append(...log.slice(log.findLastIndex(({ n }) => n <= last) + 1).map(this.#row));
     while (list.childElementCount > LOG_LIMIT) list.firstElementChild.remove();
     this.#lines = log;
     if (this.earlier) this.earlier.textContent = notKept(log);
     this.#set(this.#follow);
+    if (!last && location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView({ block: "center" });
   }
 
-  // Rows get other heights as they come into view, which moves the end: only the reader's hand ends the following, or
-  // who scrolls up while all heights stay. Down to where the end was begins it again.
+  #row = (line) => {
+    const item = row(line, this.list.hasAttribute("data-links"));
+    item.hidden = this.#isShown?.(item) === false;
+    return item;
+  };
+
+  // Rows get other heights as they come into view, which moves the end: only the reader's hand ends the following, or who
+  // scrolls up while all heights stay.
   #scrolled() {
     const { scrollTop: top } = this.list;
     const up = top < this.#top - 1 && top < this.#endNow - NEAR_END;
@@ -87,7 +102,6 @@ export default class Log {
     this.#settle();
   }
 
-  // rows get their heights some frames after they have come into view
   #settle(calm = 0) {
     cancelAnimationFrame(this.#frame);
     this.#frame = requestAnimationFrame(() => {
@@ -110,7 +124,7 @@ export default class Log {
 
   #note(follow) {
     this.#follow = follow;
-    // a browser that holds on to the rows in view would move up where others become smaller
+    // a browser that holds on to the rows in view moves up where others become smaller
     this.list.style.overflowAnchor = follow ? "none" : "auto";
     this.button?.setAttribute("aria-pressed", follow);
   }
@@ -121,11 +135,19 @@ export function notKept(log) {
   return count > 0 ? `${number(count)} earlier ${count === 1 ? "line is" : "lines are"} not kept.` : "";
 }
 
-function row({ ts, level, text }) {
+function row({ n, ts, level, text }, links) {
   const item = document.createElement("li");
   item.dataset.level = level;
-  item.append(document.createElement("time"), document.createElement("span"));
-  item.firstChild.textContent = clock(ts * 1000);
+  item.at = ts * 1000;
+  let time = document.createElement("time");
+  time.textContent = clock(item.at);
+  if (links) {
+    const link = Object.assign(document.createElement("a"), { href: `#L${n}`, tabIndex: -1 }); // the list is one stop
+    item.id = `L${n}`;
+    link.append(time);
+    time = link;
+  }
+  item.append(time, document.createElement("span"));
   item.lastChild.textContent = text;
   return item;
 }

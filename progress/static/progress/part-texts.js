@@ -4,15 +4,13 @@ import { age, clock, count, duration, eta, json, percent, rate, span } from "./f
 import { isFinal } from "./view-state.js";
 
 const seconds = (from, to) => (from && to ? Math.max(0, (new Date(to) - new Date(from)) / 1000) : null);
-const after = (from, to) => (from && to ? `after ${duration(seconds(from, to))}` : "");
 
 /** A success in which something is missing. */
 export const isPartial = ({ state, missing }) => state === "SUCCESS" && missing > 0;
 
-// a final update ends the clock before a snapshot brings the stored time
+// before a snapshot brings the stored time
 const finished = (task) => (isFinal(task.state) ? (task.finished_at ?? task.ts * 1000) : null);
 
-/** How far a checkpoint is. */
 const reached = (far) => percent(far.percent) || count(far.current, null, far.unit);
 
 /** Percent to draw: null where nobody can know how far it is, or nothing was told. */
@@ -21,11 +19,10 @@ export function fraction({ state, percent }) {
   return percent === null || percent === undefined ? null : Math.min(100, Math.max(0, percent));
 }
 
-// between two attempts nothing of the next one has happened yet
 const begun = ({ state }) => state !== "PENDING" && state !== "RETRY";
 const startedAt = (task) => (begun(task) ? task.started_at : null);
 
-// it arrived, so it was queued; what was queued after it started is the next attempt
+// what was queued after it started is the next attempt
 function queuedAt(task) {
   const { sent_at: sent, started_at: started } = task;
   const isNext = sent && started && new Date(sent) > new Date(started);
@@ -33,11 +30,15 @@ function queuedAt(task) {
   return !started || isNext ? sent : null;
 }
 
+const moment = (at, now) => (Math.abs(new Date(at) - now) < 72e6 ? clock(at) : new Date(at).toLocaleString("en-GB"));
 const of = (count, most) => (most && count <= most ? `${count} of ${most}` : `${count}`);
+
+export const WORDS = { PENDING: "waiting", STARTED: "running", RETRY: "trying again", SUCCESS: "done", FAILURE: "failed", REVOKED: "cancelled" };
 
 export const TEXT = {
   name: (task) => task.name.split(".").pop(),
-  state: (task) => (isPartial(task) ? `done, ${task.missing} missing` : task.state),
+  args: (task) => task.args_text,
+  state: (task) => (isPartial(task) ? `done, ${task.missing} missing` : WORDS[task.state]),
   attempt: ({ attempt, tries, max_tries, lost, max_attempts, resumed_from: far }) => {
     const at = far && reached(far);
     const said = attempt ? `try ${of(tries ?? 1, max_tries)} · worker lost ${of(lost ?? 0, max_attempts)}` : "";
@@ -59,18 +60,16 @@ export const TEXT = {
   age: (task, now) => age(seconds(task.accepted_at, now)),
   accepted: (task) => clock(task.accepted_at),
   queued: (task) => clock(queuedAt(task)),
-  "queued-after": (task) => after(task.accepted_at, queuedAt(task)),
   started: (task) => clock(startedAt(task)),
-  "started-after": (task) => after(queuedAt(task) ?? task.accepted_at, startedAt(task)),
   finished: (task) => clock(finished(task)),
-  "finished-after": (task) => after(startedAt(task), finished(task)),
 };
 
 /** Those that take no room while they are empty. */
 export const BLOCK = {
   waiting: ({ waiting }, now) => {
     const left = Math.ceil(seconds(now, waiting?.next_retry_at));
-    return waiting ? waiting.hint + (left ? ` (in ${duration(left).replace(".0", "")})` : "") : "";
+    const hint = waiting?.hint.replace(/([-\d]+ )?[:\d]+ UTC/, () => moment(waiting.next_retry_at, now));
+    return waiting ? hint + (left ? ` (in ${duration(left).replace(".0", "")})` : "") : "";
   },
   quiet: ({ state, advanced_at: at, quiet_after: after, message, current, total, unit }, now) => {
     const silent = seconds(at, now);
@@ -78,6 +77,7 @@ export const BLOCK = {
     const last = message || count(current, total, unit);
     return `no news for ${span(silent)}` + (last ? `; last: ${last}` : "");
   },
+  command: ({ waiting }) => waiting?.command,
   error: ({ error, state }) => (error ? (state === "REVOKED" ? "" : `${error.type}: `) + error.message : ""),
   "go-on": ({ go_on_from: far }) => (far ? ["Go on", reached(far)].filter(Boolean).join(" from ") : ""),
   result: (task) => (task.state === "SUCCESS" ? json(task.result) : ""),

@@ -1,28 +1,29 @@
-// <task-progress task-id="…" [shared] [src] [socket] [signed-in]>: one task, live. Without a task-id it waits for one.
-// Light DOM: every descendant with part="name" is filled again as news arrives; without content it makes its own.
+// <task-progress task-id="…" [shared] [src] [socket] [signed-in]>: one task, live. Every descendant with part="name" is
+// filled again as news arrives; without content it makes its own.
 
 import { Connection, sharedConnection, socketsUrl } from "./connection.js";
 import { paintSoon, tick } from "./painter.js";
 import { BLOCK, TEXT, announcement, fraction, isPartial } from "./part-texts.js";
 import { isFinal, isHeld } from "./view-state.js";
 
-// Parts that are more than a text, loaded where a page has them.
-const LISTS = { log: () => import("./log.js"), steps: () => import("./steps.js"), plot: () => import("./plot.js") };
+// Parts that are more than a text.
+const LISTS = { log: () => import("./log.js"), steps: () => import("./steps.js"), axis: () => import("./axis.js"), plot: () => import("./plot.js") };
 const isOver = (status) => status === "gone" || status === "signed-out";
+const isMoving = (task) => task?.state === "STARTED" && task.current > 0;
 const hasPart = (node) => node.nodeType === Node.ELEMENT_NODE && (node.matches("[part]") || node.querySelector("[part]"));
 
 class TaskProgress extends HTMLElement {
-  // what it is about, and one that it sets itself: a morph of the page takes that away
+  // the last one it sets itself: a morph takes it away
   static observedAttributes = ["task-id", "src", "socket", "shared", "connection"];
   #parts = null;
   #lists = new Map(); // name: {part, list}, its `list` null until the module is loaded
   #view = null;
   #status = null;
-  #about = null; // the attributes' values that it follows; null: none yet
-  #began = null; // when it was first seen to run: updates do not carry started_at
+  #about = null; // the attributes' values that it follows
+  #began = null; // updates do not carry started_at
   #connection = null;
   #stop = null;
-  #result = null; // {value} of one that was too large for a frame
+  #result = null; // {value} of one too large for a frame
   #due = false;
   #observer = new MutationObserver((records) => {
     if (records.some(({ addedNodes, removedNodes }) => [...addedNodes, ...removedNodes].some(hasPart))) this.#findSoon();
@@ -36,8 +37,7 @@ class TaskProgress extends HTMLElement {
     this.#followSoon();
   }
 
-  /** Moved by moveBefore(): nothing changes. */
-  connectedMoveCallback() {}
+  connectedMoveCallback() {} // moved: nothing changes
 
   attributeChangedCallback(name, before, now) {
     if (before === now) return;
@@ -45,7 +45,6 @@ class TaskProgress extends HTMLElement {
     else if (now !== this.#status) this.#morphed();
   }
 
-  /** The task's public state as last heard, or null. */
   get task() {
     return isHeld(this.#view) ? this.#view.task : null;
   }
@@ -74,7 +73,6 @@ class TaskProgress extends HTMLElement {
   }
 
   async #makeContent() {
-    // the parser may be about to bring it
     if (document.readyState === "loading") await new Promise((done) => addEventListener("DOMContentLoaded", done));
     if (this.firstElementChild) return;
     const { defaultContent } = await import("./default-content.js");
@@ -105,7 +103,6 @@ class TaskProgress extends HTMLElement {
     this.#stop = connection.watch(id, this.#src, hear, this.hasAttribute("signed-in"));
   }
 
-  /** What the page was rendered from, until something is heard. */
   #readSeed() {
     const seed = this.querySelector(':scope > script[type="application/json"]');
     const task = seed && JSON.parse(seed.textContent);
@@ -119,9 +116,9 @@ class TaskProgress extends HTMLElement {
     paintSoon(this);
   }
 
-  /** The page was brought up to what a server has rendered: what was heard is newer. */
+  /** A server has rendered the page anew: what was heard is newer. */
   #morphed() {
-    for (const name of ["log", "steps"]) this.#drop(name);
+    for (const name of ["log", "steps", "axis"]) this.#drop(name);
     this.#findSoon();
   }
 
@@ -130,7 +127,7 @@ class TaskProgress extends HTMLElement {
     for (const name in LISTS) {
       const part = this.#parts.get(name);
       if (this.#lists.get(name)?.part !== part) this.#drop(name);
-      if (!part || this.#lists.has(name)) continue;
+      if (!part || this.#lists.has(name) || (name === "plot" && !isMoving(this.task))) continue;
       const entry = { part, list: null };
       this.#lists.set(name, entry);
       LISTS[name]().then(({ default: List }) => {
@@ -167,10 +164,9 @@ class TaskProgress extends HTMLElement {
   }
 
   async #fetchResult() {
-    const id = this.task.id;
-    const answer = await fetch(this.#src, { headers: { Accept: "application/json" } }).catch(() => null);
-    const body = answer?.ok && (await answer.json().catch(() => null));
-    if (body && this.task?.id === id) this.#result = { value: body.task.result };
+    const { id } = this.task;
+    const task = await (await import("./seldom.js")).fetchTask(this.#src);
+    if (task && this.task?.id === id) this.#result = { value: task.result };
     paintSoon(this);
   }
 
@@ -194,9 +190,8 @@ class TaskProgress extends HTMLElement {
     this.#observer.takeRecords();
   }
 
-  /** Called in an animation frame. */
   paint() {
-    if (!this.#parts) this.#findParts();
+    if (!this.#parts || (isMoving(this.task) && this.#parts.has("plot") && !this.#lists.has("plot"))) this.#findParts();
     this.#paintConnection();
     if (!this.task) return;
     const task = { ...this.task };
@@ -210,6 +205,7 @@ class TaskProgress extends HTMLElement {
     this.#move(share);
     const clock = Date.now();
     for (const name in TEXT) this.#write(name, TEXT[name], task, clock);
+    this.#parts.get("state")?.setAttribute("title", task.state);
     if (task.result_omitted && this.#result) Object.assign(task, { result: this.#result.value, result_omitted: false });
     for (const name in BLOCK) {
       if (name === "result" && task.result_omitted) continue; // what the page was rendered with stays
@@ -223,20 +219,13 @@ class TaskProgress extends HTMLElement {
     const status = this.#status;
     if (!status) return this.removeAttribute("connection");
     this.setAttribute("connection", status);
-    if (status === "signed-out") return this.#offerLogin(this.#parts.get("connection"));
+    if (status === "signed-out") {
+      import("./seldom.js").then(({ offerLogin }) => offerLogin(this.#parts?.get("connection"), this.#connection.login));
+      return this.#write("announce", "You are signed out.");
+    }
     const gone = this.task ? "This run is not there any more." : "not available";
     this.#write("connection", status === "gone" ? gone : status);
     if (status === "gone") this.#write("announce", gone);
-  }
-
-  #offerLogin(part) {
-    if (!part || part.querySelector("a")) return;
-    const link = Object.assign(document.createElement("a"), { textContent: "Log in" });
-    const to = new URL(this.#connection.login || location.href, location.href);
-    if (this.#connection.login) to.searchParams.set("next", location.pathname + location.search);
-    if (to.protocol.startsWith("http")) link.href = to.href;
-    part.replaceChildren("You are signed out. ", link);
-    this.#write("announce", "You are signed out.");
   }
 
   #move(target) {
@@ -246,7 +235,7 @@ class TaskProgress extends HTMLElement {
     bar?.setAttribute("aria-valuenow", Math.floor(target * 10 + 1e-6) / 10);
   }
 
-  /** Fills the part of that name, if there is one, and answers it. */
+  /** Fills the part of that name, if there is one; answers it. */
   #write(name, text, ...about) {
     if (!this.#parts) this.#findParts();
     const part = this.#parts.get(name);
@@ -256,7 +245,7 @@ class TaskProgress extends HTMLElement {
     return part;
   }
 
-  /** The same, and it takes no room while it is empty. */
+  /** The same; it takes no room while it is empty. */
   #writeBlock(name, text, ...about) {
     const part = this.#write(name, text, ...about);
     if (part) (part.closest("[data-block]") ?? part).hidden = !part.textContent;

@@ -1,6 +1,5 @@
-// What a viewer knows of one task, and how a frame changes it: docs/PROTOCOL.md. Pure; the twin of
-// progress/view_state.py. A view is {epoch, seq, complete, task, log, resync}, null before the first frame; what changes
-// nothing gives the same object back.
+// What a viewer knows of one task, and how a frame changes it: docs/PROTOCOL.md. Pure, the twin of `progress.view_state`. What
+// changes nothing gives the same object back. All log lines of frames up to `complete` are held.
 
 export const LOG_LIMIT = 10_000;
 

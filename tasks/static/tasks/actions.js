@@ -2,7 +2,7 @@
 
 import { post, sentence } from "./post.js";
 
-const busy = new WeakSet(); // not `disabled`: a button that is takes the keyboard's place away
+const busy = new WeakSet(); // not `disabled`: that takes the keyboard's place away
 
 export function enhanceActions(onnew) {
   document.addEventListener("submit", async (event) => {
@@ -25,7 +25,7 @@ export function enhanceActions(onnew) {
   });
 }
 
-/** Says of a form whether it is on its way; a second click is no second start. */
+/** A second click is no second start. */
 export function mark(form, sending) {
   busy[sending ? "add" : "delete"](form);
   form.querySelector("button").setAttribute("aria-disabled", sending);
@@ -43,9 +43,18 @@ function say(form, text) {
 // Cancel goes away with the end: the keyboard moves on to what comes instead.
 document.addEventListener("end", ({ target }) => {
   if (!document.activeElement?.closest(".when-running") || !target.contains(document.activeElement)) return;
-  requestAnimationFrame(() => target.querySelector(".when-ended:not([hidden]) button")?.focus()); // after it is painted
+  requestAnimationFrame(() => target.querySelector(".when-ended:not([hidden]) button")?.focus());
 });
 
 document.addEventListener("end", async (event) => {
   if (event.target.querySelector("[data-files]")?.dataset.of === event.detail.name) (await import("./files.js")).refresh(event);
 });
+
+// there is no clipboard without https, except on localhost
+for (const button of navigator.clipboard ? document.querySelectorAll("[data-copy]") : []) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    button.textContent = "Copied";
+  });
+}

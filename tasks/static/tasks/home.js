@@ -3,32 +3,45 @@
 import { sharedConnection } from "../progress/connection.js";
 import { enhanceActions, isBusy, mark } from "./actions.js";
 import { post, sentence } from "./post.js";
+import { arrive, rowOf, rows } from "./rows.js";
 
-const BLANK = "00000000-0000-0000-0000-000000000000"; // the id in <template id="new-run">
 const runs = document.getElementById("runs");
 const older = document.getElementById("older");
 const isOlderPage = !older; // it stays as it is
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const unheard = new Set(); // started here, not in the news yet
 
-document.querySelectorAll(".start").forEach((form) => {
+document.querySelectorAll("form.start").forEach((form) => {
   const button = form.querySelector("button");
   const problem = form.querySelector("[role=alert]");
-  const choice = form.elements.task;
-  if (choice) (choice.onchange = () => choose(form, choice.value))();
   // one key for one filling-in: sent again after a lost answer, it is the same start
   let key = newKey();
-  form.addEventListener("input", () => (key = newKey()));
+  form.addEventListener("input", () => ((key = newKey()), (form.typed = true)));
+  (form.closest("dialog") ?? form).addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
+  });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (isBusy(form)) return;
     mark(form, true);
-    show(form, problem, {});
+    problem.textContent = "";
+    problem.hidden = true;
     try {
-      const { status, body } = await post(form.action, new FormData(form), { "Idempotency-Key": key });
+      const { status, body, wait } = await post(form.action, new FormData(form), { "Idempotency-Key": key });
+      const { show } = await import("./start.js");
       if (status === 400 && body?.errors) show(form, problem, body.errors);
       else if (body?.task_id) {
         key = newKey();
+        show(form, problem, {});
+        form.dispatchEvent(new Event("started"));
+        form.closest("dialog")?.close();
         add(body.task_id);
       } else problem.textContent = sentence(status, body);
+      if (status === 429 && wait) {
+        const place = document.createElement("b");
+        problem.append(" ", place);
+        (await import("./wait.js")).countDown(place, wait);
+      }
     } catch {
       problem.textContent = `The server cannot be reached. Check that it runs, then press ${button.textContent} again: it starts once only.`;
     }
@@ -37,52 +50,45 @@ document.querySelectorAll(".start").forEach((form) => {
   });
 });
 
+for (const button of document.querySelectorAll("[data-dialog]")) {
+  const dialog = document.getElementById(button.dataset.dialog);
+  const open = async () => {
+    dialog.close(); // what was opened without script is not over the page
+    dialog.showModal();
+    (await import("./start.js")).prepare(dialog);
+  };
+  button.form.addEventListener("submit", (event) => (event.preventDefault(), open()));
+  if (dialog.open) open();
+}
+
 // crypto.randomUUID exists on https and localhost only
 function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Only the fields of the chosen task are shown and sent. */
-function choose(form, task) {
-  for (const part of form.querySelectorAll("fieldset")) part.hidden = part.disabled = part.dataset.task !== task;
-}
-
-/** Each sentence beside its field; what has no field below the form. */
-function show(form, problem, errors) {
-  const rest = { ...errors };
-  for (const place of form.querySelectorAll(".field-error")) {
-    const input = document.getElementById(place.id.replace("_error", ""));
-    if (input.matches(":disabled")) continue;
-    const text = (errors[input.name] ?? []).join(" ");
-    delete rest[input.name];
-    place.textContent = text;
-    place.hidden = !text;
-    input.setAttribute("aria-invalid", Boolean(text));
-    input.setAttribute("aria-describedby", `${input.id}_helptext ${place.id}`);
-  }
-  problem.textContent = Object.values(rest).flat().join(" ");
-  form.querySelector("[aria-invalid=true]:enabled")?.focus();
-}
-
-const rowOf = (id) => runs.querySelector(`[data-run="${CSS.escape(id)}"]`);
-
+/** A run that was started here comes into view. */
 function add(id) {
   if (isOlderPage) return location.assign(location.pathname);
-  if (rowOf(id)) return rowOf(id).scrollIntoView({ block: "nearest" });
-  const row = document.getElementById("new-run").content.cloneNode(true).firstElementChild;
-  for (const element of [row, ...row.querySelectorAll("*")])
-    for (const { name, value } of element.attributes)
-      if (value.includes(BLANK)) element.setAttribute(name, value.replaceAll(BLANK, id));
-  runs.prepend(row);
+  if (rowOf(id) || unheard.has(id)) return rowOf(id)?.scrollIntoView({ block: "nearest" });
+  unheard.add(id);
+  const come = () => rowOf(id) ?? arrive(id);
+  if (!document.startViewTransition || calm.matches) return come();
+  const transition = document.startViewTransition(come);
+  transition.ready.catch(() => {}); // a hidden page has none
 }
 
 enhanceActions(add);
+addEventListener("keydown", (event) => import("./keys.js").then(({ press }) => press(event)));
 
 // what was started elsewhere
+let before = null; // what the news said first: of a page of failed runs, those that it does not show
 if (!isOlderPage) sharedConnection().watch("@mine", runs.dataset.src, (mine) => {
   if (!mine) return;
-  older.hidden = !mine.more;
-  mine.task_ids.toReversed().forEach((id) => rowOf(id) ?? add(id));
-  // older than the last one; newer ones may only be new to this news
-  for (let row; (row = rowOf(mine.task_ids.at(-1))?.nextElementSibling); ) row.remove();
+  if (!runs.dataset.show) older.hidden = !mine.more;
+  before ??= new Set(runs.dataset.show ? mine.task_ids : []);
+  const wanted = new Set(mine.task_ids);
+  mine.task_ids.toReversed().forEach((id) => rowOf(id) || unheard.has(id) || before.has(id) || arrive(id));
+  // too old, or gone; what was started here may only be new to this news
+  if (!runs.dataset.show) for (const row of rows()) wanted.has(row.dataset.run) || unheard.has(row.dataset.run) || row.remove();
+  for (const id of wanted) unheard.delete(id);
 });

@@ -14,7 +14,9 @@ async function refresh() {
 function take(page) {
   for (const fresh of page.querySelectorAll("[data-parts]")) {
     const old = document.querySelector(`[data-parts="${CSS.escape(fresh.dataset.parts)}"]`);
-    if (old && old.outerHTML !== fresh.outerHTML) old.replaceWith(fresh);
+    if (!old || old.outerHTML === fresh.outerHTML) continue;
+    old.replaceWith(fresh);
+    fresh.dispatchEvent(new Event("parts", { bubbles: true }));
   }
 }
 
@@ -24,5 +26,7 @@ export function later(ms = EVERY) {
   timer = open ? setTimeout(refresh, ms) : 0;
 }
 
-document.addEventListener("end", () => later(SOON));
+export const soon = () => later(SOON);
+
+document.addEventListener("end", soon);
 later();

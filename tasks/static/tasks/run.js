@@ -1,8 +1,7 @@
 // One run's end: in the title, the icon and a notification; its buttons without a reload.
 
-import { TEXT, announcement, isPartial } from "../progress/part-texts.js";
+import { TEXT, isPartial } from "../progress/part-texts.js";
 import { enhanceActions } from "./actions.js";
-import { SOON, later } from "./parts.js";
 
 const run = document.querySelector("task-progress");
 const icon = document.querySelector("link[rel=icon]");
@@ -15,29 +14,22 @@ function show(task) {
   icon.href = icon.dataset[isPartial(task) ? "missing" : task.state.toLowerCase()] ?? icon.href;
 }
 
+const refresh = () => import("./parts.js");
 let before;
-run.addEventListener("progress", ({ detail: task }) => {
+run.addEventListener("progress", async ({ detail: task }) => {
   show(task);
-  if (before < (before = task.attempt + (task.state === "RETRY") / 2)) later(SOON); // a line more in the table
+  if (before < (before = task.attempt + (task.state === "RETRY") / 2)) (await refresh()).soon(); // a line more in the table
 });
 if (run.task) show(run.task); // the next news may be far away
 
 run.addEventListener("end", ({ detail: task }) => {
   bell.hidden = true;
-  if (document.hidden && globalThis.Notification?.permission === "granted") new Notification(announcement(task), { tag: task.id });
+  if (task.state === "SUCCESS") document.querySelector("[name=tab][value=result]").checked = true;
+  if (document.hidden) import("./notify.js").then(({ notify }) => notify(task));
 });
 
 bell.hidden = run.hasAttribute("ended") || globalThis.Notification?.permission !== "default";
-bell.addEventListener("click", async () => (bell.hidden = (await Notification.requestPermission()) !== "default"));
-
-// there is no clipboard without https, except on localhost
-for (const button of navigator.clipboard ? document.querySelectorAll("[data-copy]") : []) {
-  button.hidden = false;
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-    button.textContent = "Copied";
-  });
-}
+bell.onclick = async () => (bell.hidden = (await Notification.requestPermission()) !== "default");
 
 // a number in the title would say that it goes on
 run.addEventListener("connection", ({ target, detail }) => {
@@ -45,4 +37,8 @@ run.addEventListener("connection", ({ target, detail }) => {
   bell.hidden ||= detail === "gone" || detail === "signed-out";
 });
 
+if (document.querySelector("[data-open]")) refresh();
+run.addEventListener("end", async () => (await refresh()).soon());
+
 enhanceActions((_, url) => location.assign(url));
+addEventListener("keydown", (event) => import("./keys.js").then(({ press }) => press(event)));

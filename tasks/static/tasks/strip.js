@@ -26,6 +26,7 @@ function write(name, { ok, text, hint }) {
   part.hidden = false;
   part.querySelector("b").textContent = text;
   if (hint) part.querySelector("code").textContent = hint;
+  strip.toggleAttribute("data-wrong", strip.querySelector("[data-ok=false]"));
 }
 
 document.addEventListener("visibilitychange", watch);

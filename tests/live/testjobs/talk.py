@@ -106,6 +106,24 @@ def in_steps(self: Any, folder: str, declared: bool = True, fails: bool = False)
     return "written"
 
 
+@shared_task(name="testjobs.stepping")
+def stepping() -> None:
+    """A step with one within it, which warns, and another one; each says a line, and takes its time."""
+    with progress.step("Fetch"):
+        _say("fetching")
+        with progress.step("Load"):
+            _say("loading")
+            _say("slow", "warning")
+    with progress.step("Write"):
+        time.sleep(0.05)
+        _say("writing")
+
+
+def _say(text: str, level: Level = "info") -> None:
+    progress.log(text, level=level)
+    time.sleep(0.05)
+
+
 def _wait(folder: str, name: str, timeout: float = 60.0) -> None:
     deadline = time.monotonic() + timeout
     while not (Path(folder) / name).exists():
