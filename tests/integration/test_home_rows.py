@@ -93,7 +93,9 @@ def test_one_banner_tells_the_command_that_helps_most(waits, told):
     assert banner == (told and {"text": told[0], "command": told[1]})
 
 
-def test_without_a_worker_the_banner_has_the_command_and_the_rows_do_not_repeat_it(valkey):
+def test_without_a_worker_the_banner_has_the_command_and_the_rows_do_not_repeat_it(valkey, monkeypatch):
+    monkeypatch.setattr("tasks.runs.waiting._client", None)  # that of another server, where a test before had none
+    monkeypatch.setattr("tasks.runs.waiting.FRESH", -1)
     client = visitor()
     started(client)
     started(client)
