@@ -25,7 +25,8 @@ def env(stack, tmp_path: Path) -> dict[str, str]:
     """As in a container: the addresses of the others, a folder to write into, and one host that is served."""
     ports = {"PORT": str(free_port()), "FLOWER_PORT": str(free_port())}
     here = {"DEV_DIR": str(tmp_path / "data"), "PYTHON": sys.executable, "ALLOWED_HOSTS": "localhost"}
-    return {**stack.env, **here, **ports, "FLOWER_PASSWORD": "secret-of-a-test", "HASHED_STATIC": "1"}
+    database = {"DATABASE_URL": f"sqlite:///{stack.env['DEV_DIR']}/db.sqlite3"}  # its own folder has none
+    return {**database, **stack.env, **here, **ports, "FLOWER_PASSWORD": "secret-of-a-test", "HASHED_STATIC": "1"}
 
 
 def healthy(role: str, env: dict[str, str]) -> bool:

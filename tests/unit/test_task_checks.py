@@ -27,6 +27,8 @@ from tasks import defaults as task_settings
 from tasks.celery import at_start, install
 from tasks.celery.task import TrackedTask
 
+pytestmark = pytest.mark.django_db  # since Django 6.1 `check` asks the database, too
+
 ROOT = Path(__file__).resolve().parents[2]
 AUTH = "django.contrib.auth.middleware.AuthenticationMiddleware"
 OWNER = "tasks.web.middleware.OwnerMiddleware"
