@@ -6,6 +6,7 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -21,6 +22,7 @@ from progress.hub import hubs
 from tasks.models import CLAIMABLE, State, TaskRun
 from tasks.runs import counts as counted
 from tasks.runs.bounded import count, distinct
+from tasks.runs.silence import MOST, silent
 from tasks.runs.waiting import pulse
 
 #: Runs of a queue that are counted for one scrape.
@@ -64,6 +66,8 @@ class Figures:
             except Exception:  # each client has errors of its own
                 up.add_metric([service], 0)
         yield up
+        with suppress(Exception):  # it needs both, and what is away was said
+            yield from list(of_both())
         yield from of_this_process()
 
 
@@ -123,6 +127,12 @@ def from_database() -> Iterator[Metric]:
     yield waiting
     running = TaskRun.objects.filter(state=State.STARTED).count()
     yield GaugeMetricFamily("tasks_running", "Runs that a worker holds", value=running)
+
+
+def of_both() -> Iterator[Metric]:
+    """Who runs is in the database, what they tell in Redis."""
+    text = f"Running tasks that have told nothing new for longer than their quiet_after, of the oldest {MOST:,}"
+    yield GaugeMetricFamily("tasks_silent", text, value=len(silent()))
 
 
 def of_this_process() -> Iterator[Metric]:

@@ -70,6 +70,17 @@ def duration(seconds: object) -> str:
     return _pair(minutes, 60, ("h", "min"), 2) if minutes < 1440 else _pair(hours, 24, ("d", "h"), 1)
 
 
+def span(seconds: object) -> str:
+    """In its largest unit: 59 s, 4 min, 2 h, 3 d."""
+    known = _known(seconds)
+    if known is None:
+        return ""
+    size, unit = next(((size, unit) for size, unit in _UNITS if known >= size), (1, "s"))
+    return f"{math.floor(known / size)}{SPACE}{unit}"
+
+
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
 #: Below this many seconds: the unit, its seconds, and in steps of how many.
 _COARSER = (
     (10, "s", 1, 1),

@@ -29,6 +29,11 @@ class Lines:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def said(self) -> int:
+        """How many there were in all."""
+        return self._told + len(self._waiting)
+
     def add(self, text: object, level: str) -> None:
         """Say one more; an unknown `level` is info."""
         level = plain_text(level, MAX_UNIT)

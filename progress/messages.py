@@ -96,6 +96,24 @@ class Reached(TypedDict):
     unit: str
 
 
+class AttemptState(TypedDict):
+    """An attempt that did not end its task itself: how it was left, and how far it was.
+
+    `how`: lost, hung, retried, given_back, replaced or killed. `code`: how its process ended, an exit code or minus a
+    signal, where that is known.
+    """
+
+    number: int
+    how: str
+    began_at: str | None
+    ended_at: str | None
+    error: TaskError | None
+    code: int | None
+    resumed_from: Reached | None
+    reached: Reached | None
+    message: str
+
+
 class Changing(TypedDict, total=False):
     """The part of a task's public state that changes while it runs; an `update` carries all of it.
 
@@ -104,6 +122,7 @@ class Changing(TypedDict, total=False):
     began (its retries and one), `lost` the workers that died in it, `attempt` both. `missing`: how much was left out.
     Only a final one has `result` or `error`. `result_omitted` true: there is one, but not here; the snapshot over HTTP
     has it. `resumed_from`: where this attempt went on; `go_on_from`: where a run that ended badly can go on.
+    `advanced_at`: when the task itself last told something new; `quiet_after` seconds later, people are told so.
     """
 
     state: State
@@ -129,6 +148,8 @@ class Changing(TypedDict, total=False):
     error: TaskError | None
     resumed_from: Reached | None
     go_on_from: Reached | None
+    advanced_at: str | None
+    quiet_after: float | None
 
 
 class TaskState(Changing, total=False):
@@ -142,6 +163,7 @@ class TaskState(Changing, total=False):
     args_text: str
     parent_id: str | None
     parts: Parts | None
+    attempts: list[AttemptState]
     retry_of: str | None
     accepted_at: str | None
     sent_at: str | None

@@ -1,15 +1,17 @@
 """The live record of a task in Redis: what a viewer who comes now must see. One Lua script a write.
 
-Two keys a task: a hash `{prefix}:progress:{id}` (epoch, seq, attempt, said, final, cancel, data, lines, trimmed) and
-a list `{prefix}:progress-log:{id}` of `seq|line`. `data` is the JSON text of `messages.Changing`, made by the worker
-and never parsed on its way to the browser.
+Two keys a task: a hash `{prefix}:progress:{id}` (epoch, seq, attempt, said, final, cancel, where, data, lines,
+trimmed) and a list `{prefix}:progress-log:{id}` of `seq|line`. `data` is the JSON text of `messages.Changing`, made by
+the worker and never parsed on its way to the browser.
 """
 
 from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeAlias, cast
 
 import redis
@@ -20,11 +22,13 @@ from django.core.signals import setting_changed
 
 from .held import Held, Since
 from .layer import ProgressChannelLayer
-from .messages import Changing, dumps
+from .messages import Changing, Level, dumps
 from .redis import make_client
+from .scripts import PUBLISH, READ
 from .sink import Reply, Told
-from .size import MAX_LINES, fitting
+from .size import fitting
 from .stored import parse_changing, parse_line
+from .values import MAX_LINE, plain_text
 
 logger = logging.getLogger(__name__)
 
@@ -34,100 +38,13 @@ TTL = 24 * 3600
 LOG_LINES = 1_000
 
 NOTHING_TOLD = Told()
+#: Seconds for which an answer where a task is waits for who has asked.
+ANSWER_FOR = 60
+#: More lines than an attempt has: a line from outside is none of those that the record may hold already.
+BEYOND = 2**40
 
 #: What Redis says of a key that is no record: another type, or a value that the scripts cannot calculate with.
 BROKEN = ("WRONGTYPE", "attempt to ", "not an integer", "bad argument", "Wrong number of args")
-
-# KEYS: hash, log list. ARGV: channel, task id, attempt, ttl, lines to hold, a fresh epoch, final ("1" or ""), body
-# (JSON object or ""), what the writer was told: lines and seq, then log lines (JSON objects).
-# Returns {refused, cancel, seq}.
-PUBLISH = """
-local held = redis.call('HMGET', KEYS[1], 'attempt', 'final', 'epoch', 'cancel', 'seq', 'said')
-local attempt, mine = tonumber(held[1] or '-1'), tonumber(ARGV[3])
-local cancel, seq, said = held[4] or '0', tonumber(held[5] or '0'), tonumber(held[6] or '0')
-if mine < attempt then return {1, cancel, seq} end
-if mine == attempt and held[2] == '1' then return {0, cancel, seq} end
-local epoch = held[3]
-if not epoch or not string.match(epoch, '^%w+$') or seq < tonumber(ARGV[10]) then
-  -- A new record, a broken one, or Redis came back with one of before.
-  epoch = ARGV[6]
-  redis.call('HSET', KEYS[1], 'epoch', epoch)
-end
-if mine > attempt then
-  said = 0
-  redis.call('HSET', KEYS[1], 'attempt', mine, 'final', '0', 'said', '0')
-end
-local function tell(kind, rest, final)
-  seq = redis.call('HINCRBY', KEYS[1], 'seq', 1)
-  local text = '{"v":1,"type":"' .. kind .. '","task_id":"' .. ARGV[2] .. '","epoch":"' .. epoch ..
-    '","seq":' .. seq .. ',' .. rest
-  redis.call('PUBLISH', ARGV[1], cmsgpack.pack({
-    type = 'progress.frame', task_id = ARGV[2], epoch = epoch, seq = seq, kind = kind, final = final, text = text}))
-end
--- A publish whose answer was lost comes again: its lines are held already.
-local first = 11 + math.max(said - tonumber(ARGV[9]), 0)
-if #ARGV >= first then
-  local count = #ARGV - first + 1
-  local n = redis.call('HINCRBY', KEYS[1], 'lines', count) - count
-  local lines, size = {}, 0
-  local function tell_lines()
-    tell('log', '"lines":[' .. table.concat(lines, ',') .. ']}', false)
-    for i = 1, #lines do redis.call('RPUSH', KEYS[2], seq .. '|' .. lines[i]) end
-    lines, size = {}, 0
-  end
-  for i = 1, count do
-    local line = '{"n":' .. (n + i) .. ',' .. string.sub(ARGV[first + i - 1], 2)
-    if #lines > 0 and size + #line > MAX_LINES then tell_lines() end
-    lines[#lines + 1], size = line, size + #line + 1
-  end
-  tell_lines()
-  redis.call('HSET', KEYS[1], 'said', tonumber(ARGV[9]) + #ARGV - 10)
-  local over = redis.call('LLEN', KEYS[2]) - tonumber(ARGV[5])
-  if over > 0 then
-    local last = redis.call('LINDEX', KEYS[2], over - 1)
-    redis.call('HSET', KEYS[1], 'trimmed', string.match(last, '^%d+'))
-    redis.call('LTRIM', KEYS[2], over, -1)
-  end
-  redis.call('EXPIRE', KEYS[2], ARGV[4])
-end
-if ARGV[8] ~= '' then
-  redis.call('HSET', KEYS[1], 'final', ARGV[7] == '1' and '1' or '0', 'data', ARGV[8])
-  tell('update', string.sub(ARGV[8], 2), ARGV[7] == '1')
-end
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-return {0, cancel, seq}
-""".replace("MAX_LINES", str(MAX_LINES))
-
-# KEYS: hash, log list. ARGV: epoch and seq that the reader holds (or "", 0), "1" to read the log, a fresh epoch, "1"
-# where a client claims to hold that.
-# Returns {epoch, seq, data, cancel, recovered, {line, …}}.
-READ = """
-local held = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'data', 'cancel', 'trimmed')
-if not held[1] then return {'', 0, '', held[4] or '0', 0, {}} end
-local since, recovered = tonumber(ARGV[2]), 1
-local beyond = ARGV[1] == held[1] and since > tonumber(held[2] or '0')
-if beyond and ARGV[5] == '1' then
-  since, recovered = -1, 0
-elseif beyond then
-  -- We told more than there is: Redis came back with a record of before. What follows must not pass for it.
-  held[1] = ARGV[4]
-  redis.call('HSET', KEYS[1], 'epoch', held[1])
-end
-if ARGV[1] ~= held[1] or since < tonumber(held[5] or '0') then since, recovered = -1, 0 end
-local lines = {}
-if ARGV[3] == '1' and since < tonumber(held[2] or '0') then
-  local newest = redis.call('LRANGE', KEYS[2], 0, -1)
-  if since >= 0 then
-    local first = #newest + 1
-    while first > 1 and tonumber(string.match(newest[first - 1], '^%d+')) > since do first = first - 1 end
-    for i = first, #newest do lines[#lines + 1] = newest[i] end
-  else
-    lines = newest
-  end
-end
-return {held[1], tonumber(held[2] or '0'), held[3] or '', held[4] or '0', recovered, lines}
-"""
-
 
 #: What READ returns.
 Answer: TypeAlias = tuple[bytes, int, bytes, bytes, int, list[bytes]]
@@ -141,6 +58,10 @@ def hash_key(task_id: str) -> str:
 def log_key(task_id: str) -> str:
     """The Redis key of the task's log lines."""
     return f"{settings.PROGRESS_PREFIX}:progress-log:{task_id}"
+
+
+def _answer_key(asked: str) -> str:
+    return f"{settings.PROGRESS_PREFIX}:progress-where:{asked}"
 
 
 def group_name(task_id: str) -> str:
@@ -185,16 +106,30 @@ class Record:
             logger.warning("The record of %s is broken and begins anew: %s", task_id, error)
             self._client.delete(*keys)
             answer = self._publish(keys=keys, args=args)
-        refused, cancel, seq = cast("tuple[int, bytes, int]", answer)
-        return Reply(cancel_requested=cancel == b"1", stale=bool(refused), seq=int(seq))
+        refused, cancel, seq, where = cast("tuple[int, bytes, int, bytes]", answer)
+        return Reply(
+            cancel_requested=cancel == b"1", stale=bool(refused), seq=int(seq), asked=self._asked(task_id, where)
+        )
 
     def poll(self, asked: Sequence[tuple[str, int]]) -> Sequence[Reply]:
         """What `publish` would reply to each (task, attempt), without publishing, in one round trip."""
         with self._client.pipeline(transaction=False) as pipe:
             for task_id, _ in asked:
-                pipe.hmget(hash_key(task_id), "attempt", "cancel")
+                pipe.hmget(hash_key(task_id), "attempt", "cancel", "where")
             answers = pipe.execute(raise_on_error=False)
-        return [_reply(answer, attempt) for answer, (_, attempt) in zip(answers, asked, strict=True)]
+        return [self._reply(answer, *one) for answer, one in zip(answers, asked, strict=True)]
+
+    def _reply(self, answer: object, task_id: str, attempt: int) -> Reply:
+        _raise_unless_broken(answer)
+        try:
+            held, cancel, where = cast("tuple[bytes | None, bytes | None, bytes | None]", answer)
+            asked = self._asked(task_id, where)
+            return Reply(cancel_requested=cancel == b"1", stale=int(held or -1) > attempt, asked=asked)
+        except (TypeError, ValueError):  # broken: the next publish begins it anew
+            return Reply()
+
+    def _asked(self, task_id: str, where: bytes | None) -> Callable[[str], None] | None:
+        return partial(self.answer, task_id, where.decode(errors="replace")) if where else None
 
     def tell(self, task_id: str, changing: Changing, *, final: bool) -> None:
         """Publish a state from outside the task: a cancel of a queued run, a worker that was lost."""
@@ -223,6 +158,48 @@ class Record:
             pipe.hset(hash_key(task_id), "cancel", "1")
             pipe.expire(hash_key(task_id), self._ttl)
             pipe.execute()
+
+    def ask_where(self, task_id: str) -> str:
+        """Ask the running task where it is; returns the name of the question, for `answered`."""
+        asked = secrets.token_hex(8)
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.hset(hash_key(task_id), "where", asked)
+            pipe.expire(hash_key(task_id), self._ttl)
+            pipe.execute()
+        return asked
+
+    def hear_of(self, key: str, task_id: str, asked: str, seconds: int) -> None:
+        """Leave that question in the hash `key` as well, for those who may answer in the task's place."""
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.hset(key, task_id, asked)
+            pipe.expire(key, seconds)
+            pipe.execute()
+
+    def heard(self, key: str) -> dict[str, str]:
+        """The questions in that hash, by their tasks."""
+        found = cast("dict[bytes, bytes]", self._client.hgetall(key))
+        return {task_id.decode(): asked.decode() for task_id, asked in found.items()}
+
+    def unheard(self, key: str, task_id: str) -> None:
+        """That one is dealt with."""
+        self._client.hdel(key, task_id)
+
+    def answer(self, task_id: str, asked: str, stack: str) -> None:
+        """Say where the task is to who has asked under that name."""
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.set(_answer_key(asked), stack, ex=ANSWER_FOR)
+            pipe.hdel(hash_key(task_id), "where")
+            pipe.execute()
+
+    def answered(self, asked: str) -> str | None:
+        """The answer to that question; None: there is none yet."""
+        found = cast("bytes | None", self._client.get(_answer_key(asked)))
+        return None if found is None else found.decode(errors="replace")
+
+    def add_line(self, task_id: str, attempt: int, text: str, level: Level = "warning") -> None:
+        """A line in the log of an attempt that does not live any more, from outside of it."""
+        line = dumps({"ts": round(time.time(), 3), "level": level, "text": plain_text(text, MAX_LINE)})
+        self.publish(task_id, attempt, None, [line], Told(lines=BEYOND), final=False)
 
     def read(self, task_id: str, since: Since | None = None) -> Held:
         """What a viewer who comes now must see."""
@@ -284,15 +261,6 @@ def _is_broken(error: Exception) -> bool:
 def _raise_unless_broken(answer: object) -> None:
     if isinstance(answer, Exception) and not _is_broken(answer):
         raise answer
-
-
-def _reply(answer: object, attempt: int) -> Reply:
-    _raise_unless_broken(answer)
-    try:
-        held, cancel = cast("tuple[bytes | None, bytes | None]", answer)
-        return Reply(cancel_requested=cancel == b"1", stale=int(held or -1) > attempt)
-    except (TypeError, ValueError):  # broken: the next publish begins it anew
-        return Reply()
 
 
 def _position(answer: object) -> tuple[str, int]:

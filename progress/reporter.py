@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 from .errors import Cancelled
 from .flusher import Flusher, get_flusher
@@ -19,14 +19,15 @@ from .lines import MAX_LINES_A_FRAME, Lines
 from .messages import FINAL_STATES, Changing, Level, Reached, Step, dumps
 from .rate import Rate
 from .resumed import keep
+from .silence import QUIET_AFTER, Advance
 from .sink import Book, Reply, Sink, Told
 from .size import fitting
 from .steps import MAX_STEPS, Scope, begun, outside_of
 from .values import MAX_MESSAGE, MAX_UNIT, finite, length_of, plain_text
+from .where import Thread
 from .whole import Known, Whole, tell_steps
 
 T = TypeVar("T")
-
 
 #: In the place of what a bar has counted, while it counts no steps.
 NO_STEPS = object()
@@ -39,19 +40,16 @@ class Reporter:
     """
 
     __slots__ = (
-        *("_by_steps", "_cancelled", "_end", "_flusher", "_lines", "_lock", "_published", "_rate", "_resumed_from"),
-        *("_scopes", "_shown_before", "_sink", "_step_number", "_steps", "_thread", "_told_seq", "_whole"),
-        *("attempt", "attention", "book", "current", "lost", "message", "missing", "stale", "task_id", "total"),
-        *("tries", "unit"),
+        *("_advance", "_by_steps", "_cancelled", "_checkpoints", "_end", "_flusher", "_lines", "_lock", "_published"),
+        *("_rate", "_resumed_from", "_scopes", "_shown_before", "_sink", "_step_number", "_steps", "_thread"),
+        *("_told_seq", "_whole", "attempt", "attention", "book", "current", "lost", "message", "missing"),
+        *("quiet_after", "stale", "task_id", "total", "tries", "unit", "where"),
     )
 
     def __init__(
         self, task_id: str, attempt: int, sink: Sink, flusher: Flusher | None = None, *, tries: int = 1, lost: int = 0
     ) -> None:
-        self.task_id = task_id
-        self.attempt = attempt
-        self.tries = tries
-        self.lost = lost
+        self.task_id, self.attempt, self.tries, self.lost = task_id, attempt, tries, lost
         self.current: float | None = None
         self.total: float | None = None
         self.unit = ""
@@ -60,13 +58,15 @@ class Reporter:
         self.missing = 0
         #: True once the record refused this attempt because a newer one has taken over.
         self.stale = False
-        self._sink = sink
-        self._flusher = flusher or get_flusher()
+        #: Seconds of silence that viewers are told of; None: of none.
+        self.quiet_after: float | None = QUIET_AFTER
+        self.where = Thread()
+        self._advance, self._checkpoints = Advance(), 0
+        self._sink, self._flusher = sink, flusher or get_flusher()
         #: True if the next call shall `attend`.
         self.attention = True
         self._cancelled = False
-        self._lines = Lines()
-        self._told_seq = 0
+        self._lines, self._told_seq = Lines(), 0
         # Steps and flush only; the hot path has none. Re-entrant: a signal handler may look.
         self._lock = threading.RLock()
         self._scopes: list[Scope] = []
@@ -74,8 +74,7 @@ class Reporter:
         self._steps: list[Step] = []
         self._step_number = 0  # steps that have begun in the outermost bar
         self._by_steps: object = NO_STEPS  # what they left in `current`, while the task counts nothing else
-        self._whole = Whole()
-        self._rate = Rate()
+        self._whole, self._rate = Whole(), Rate()
         self._published: tuple[object, ...] | None = None
         self._end: Changing | None = None
         self._resumed_from: Reached | None = None
@@ -193,6 +192,7 @@ class Reporter:
 
     def open(self) -> Reporter:
         """Begin to tell: from now on the flusher looks here."""
+        self._advance.look(self._told())
         self._flusher.add(self)
         return self
 
@@ -200,6 +200,12 @@ class Reporter:
         """This attempt goes on from there. The bar begins where it was `shown` last, and never runs backwards."""
         self._resumed_from = reached
         self._shown_before = shown or reached
+
+    def advanced(self) -> None:
+        """A checkpoint has moved on."""
+        self._checkpoints += 1
+        if self.attention:
+            self._flusher.wake()
 
     def end(self, changes: Changing) -> None:
         """The attempt's last word: `changes` (state, result or error, …) over the last numbers. Returns at once."""
@@ -220,33 +226,19 @@ class Reporter:
         """The changing part of the task's public state, as it is now."""
         with self._lock:
             bar, in_steps, known = self._measure()
-            current, total = bar["current"], bar["total"]
-            rate = self._rate.update(current, now := time.monotonic())
+            rate = self._rate.update(bar["current"], now := time.monotonic())
             eta = self._whole.seconds_left(known.whole, now) if in_steps else known.time_left(bar, rate)
             steps = [Step(**one) for one in self._steps[-MAX_STEPS:]]
             step = self._scopes[-1].step["name"] if self._scopes else None
-        state: Changing = {
-            "state": "STARTED",
-            "attempt": self.attempt,
-            "tries": self.tries,
-            "lost": self.lost,
-            "current": current,
-            "total": total,
-            "percent": bar["percent"],
-            "unit": bar["unit"],
-            "message": plain_text(self.message, MAX_MESSAGE),
-            "step": step,
-            "step_number": self._step_number,
-            "steps": steps,
-            "missing": self.missing,
-            "rate": None if rate is None else finite(f"{rate:.4g}"),
-            "eta": None if eta is None else max(round(eta, 1), 0.0),
-            "waiting": None,
-            "cancel_requested": self._cancelled,
-            "ts": round(time.time(), 3),
-            "resumed_from": self._resumed_from,
-            "go_on_from": None,
-        }
+        counts = {"attempt": self.attempt, "tries": self.tries, "lost": self.lost}
+        state = cast(Changing, {"state": "STARTED", **counts, **bar})
+        state["message"], state["missing"] = plain_text(self.message, MAX_MESSAGE), self.missing
+        state["step"], state["step_number"], state["steps"] = step, self._step_number, steps
+        state["rate"] = None if rate is None else finite(f"{rate:.4g}")
+        state["eta"] = None if eta is None else max(round(eta, 1), 0.0)
+        state["waiting"], state["cancel_requested"], state["ts"] = None, self._cancelled, round(time.time(), 3)
+        state["resumed_from"], state["go_on_from"] = self._resumed_from, None
+        state["advanced_at"], state["quiet_after"] = self._advance.at, self.quiet_after
         if self._shown_before is not None and not keep(state, self._shown_before, in_steps=in_steps):
             self._shown_before = None
         return state
@@ -294,7 +286,7 @@ class Reporter:
 
     def has_news(self) -> bool:
         """True if something differs from what was published last."""
-        return self._end is not None or bool(self._lines) or self._has_moved()
+        return self._end is not None or bool(self._lines) or self._has_moved() or self._advance.is_due(self._told())
 
     def wake_on_news(self, wanted: bool) -> None:
         """Whether the next call shall wake the flusher. After a cancel each call attends, to raise it."""
@@ -311,16 +303,21 @@ class Reporter:
         steps = len(self._steps), len(self._scopes)
         return (*numbers, self.message, self.unit, *steps, self.missing, self._cancelled)
 
+    def _told(self) -> tuple[object, ...]:
+        """What an advance is measured against: what the task itself has told."""
+        return (*self._said()[:-1], self._lines.said, self._checkpoints)
+
     def _has_moved(self) -> bool:
         return self._said() != self._published
 
     def publish(self) -> None:
         """Publish what is new. Raises what the sink raises; then nothing counts as published."""
+        self._advance.look(self._told())
         while len(self._lines) > MAX_LINES_A_FRAME:
             self._say(None, final=False)
         said, end = self._said(), self._end
         body: str | None = None
-        if end is not None or self._has_moved():
+        if end is not None or self._has_moved() or self._advance.is_due(self._told()):
             changes = self.state()
             if end is not None:
                 changes.update(end)
@@ -328,6 +325,8 @@ class Reporter:
             body = dumps(changes)
         self._say(body, final=end is not None and end.get("state") in FINAL_STATES)
         self._published = said
+        if body is not None:
+            self._advance.shown()
         if end is not None:
             self._flusher.remove(self)
 
@@ -347,3 +346,5 @@ class Reporter:
             self._flusher.remove(self)
         if reply.cancel_requested and not self._cancelled:
             self.cancel()
+        if reply.asked is not None:
+            self.where.tell(reply.asked)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +14,8 @@ class Reply:
     cancel_requested: bool = False
     stale: bool = False
     seq: int = 0
+    #: Somebody asks where the task is: takes its stack.
+    asked: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

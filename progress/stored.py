@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final, cast, get_args
 
 from .messages import LEVELS, Changing, Level, LogLine, State
@@ -92,6 +93,20 @@ def _waiting(value: JSON) -> JSON:
     return plain_json(value) if known else None
 
 
+def _reached(value: JSON) -> JSON:
+    if not isinstance(value, dict):
+        return None
+    numbers: dict[str, JSON] = {name: _number(value.get(name)) for name in ("current", "total", "percent")}
+    return {**numbers, "unit": _text(MAX_UNIT)(value.get("unit"))}
+
+
+def _time(value: JSON) -> JSON:
+    try:
+        return value if isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None else None
+    except ValueError:
+        return None
+
+
 def _error(value: JSON) -> JSON:
     if not isinstance(value, dict):
         return None
@@ -112,4 +127,7 @@ FIELDS: Final[dict[str, Callable[[JSON], object]]] = {
     "result": lambda value: plain_json(value),
     "result_omitted": lambda value: value is True,
     "error": _error,
+    **dict.fromkeys(("resumed_from", "go_on_from"), _reached),
+    "advanced_at": _time,
+    "quiet_after": _number,
 }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import cast
 
+from .format import count, span
 from .messages import FINAL_STATES, Changing, LogLine, Parts, Reached, TaskState
 
 
@@ -44,6 +45,24 @@ def said_percent(task: Changing) -> str:
         return f"{int(percent + 1e-9)}\u00a0%"
     number = task.get("step_number") or 0
     return f"step {number}" if task.get("state") == "STARTED" and number else ""
+
+
+def silent_for(task: Changing, now: datetime) -> float | None:
+    """The seconds for which a running task has told nothing, where that is longer than its `quiet_after`."""
+    at, after = task.get("advanced_at"), task.get("quiet_after")
+    if task.get("state") != "STARTED" or not at or not after:
+        return None
+    seconds = (now - datetime.fromisoformat(at)).total_seconds()
+    return seconds if seconds >= after else None
+
+
+def said_silence(task: Changing, now: datetime | None = None) -> str:
+    """Such as "no news for 4 min; last: row 612"; "" of a task that is not silent."""
+    seconds = silent_for(task, now or datetime.now(UTC))
+    if seconds is None:
+        return ""
+    last = task.get("message") or count(task.get("current"), task.get("total"), task.get("unit") or "")
+    return f"no news for {span(seconds)}" + (f"; last: {last}" if last else "")
 
 
 def said_parts(parts: Parts | None) -> str:

@@ -201,6 +201,46 @@ def _part(message: object, name: str, kind: type[T]) -> T:
     return value if isinstance(value, kind) else kind()
 
 
+class Attempt(models.Model):
+    """An attempt that did not end its run itself. Only `tasks.runs.moves` makes them, with the move that ends one."""
+
+    class How(models.TextChoices):
+        """Why it was the last of nothing but itself."""
+
+        LOST = "lost", "its process died"
+        HUNG = "hung", "it hung, and was ended"
+        RETRIED = "retried", "asked for another try"
+        GIVEN_BACK = "given_back", "given back: its worker ended"
+        REPLACED = "replaced", "went on as another task"
+        KILLED = "killed", "ended by force"
+
+    # No index of its own: the constraint has one.
+    run = models.ForeignKey(TaskRun, models.CASCADE, related_name="left", db_index=False)
+    number = models.PositiveIntegerField()
+    how = models.CharField(max_length=10, choices=How)
+    worker = models.CharField(max_length=200)
+    queue = models.CharField(max_length=100)
+    began = models.DateTimeField(null=True)
+    ended = models.DateTimeField()
+    error = models.JSONField(null=True)
+    traceback = models.TextField(blank=True, help_text="For staff only. Of one that hung: where it did.")
+    code = models.SmallIntegerField(null=True, help_text="How its process ended: an exit code, or minus a signal.")
+    resumed_from = models.JSONField(null=True, help_text="How far the checkpoint was at which it went on.")
+    numbers = models.JSONField(default=dict, help_text="The last ones: current, total, percent, unit, message, step.")
+
+    class Meta:
+        ordering = ("run", "number")
+        constraints = (models.UniqueConstraint(fields=["run", "number"], name="one_row_for_an_attempt"),)
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of {self.run_id}"
+
+    @property
+    def host(self) -> str:
+        """The machine, as the name of its worker says it."""
+        return self.worker.partition("@")[2].partition(":")[0]
+
+
 class TaskGroup(models.Model):
     """A Celery group that must be remembered: the header of a chord, or one that was saved.
 

@@ -66,6 +66,23 @@ def guard() -> Iterator[Guard]:
     guard.close()
 
 
+@pytest.fixture(autouse=True)
+def kept_in_transactions(monkeypatch) -> None:
+    """A request that a test sends by itself, as a server does, closes no connection in the middle of its transaction.
+
+    Django's own client sees to that. In SQLite's memory a connection is never closed; on PostgreSQL it would be.
+    """
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+    close = BaseDatabaseWrapper.close_if_unusable_or_obsolete
+
+    def outside_of_transactions(self: BaseDatabaseWrapper) -> None:
+        if not self.in_atomic_block:
+            close(self)
+
+    monkeypatch.setattr(BaseDatabaseWrapper, "close_if_unusable_or_obsolete", outside_of_transactions)
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker) -> Iterator[None]:
     """The tests' database, which PostgreSQL drops only when no thread of a test has it open any more."""

@@ -10,10 +10,12 @@ from django.conf import settings
 from django.utils import timezone
 
 from django_starter.celery import app
+from progress.format import span
 from tasks.models import CLAIMABLE, FINAL, Schedule, State, TaskRun
 from tasks.runs.beats import Worker
 from tasks.runs.engine import NoEngine, engines, get_engine
 from tasks.runs.invariants import RULES, lasting
+from tasks.runs.silence import silent
 from tasks.runs.waiting import explain, pulse
 from tasks.schedules.outlook import outlooks
 from tasks.tasks import canary as task
@@ -39,7 +41,7 @@ WORKER_LOG = (
 
 
 def workers(context: Context) -> Finding:
-    """A worker serves each queue that tasks are routed to, or wait in."""
+    """A worker serves each queue that tasks are routed to, or wait in, and what runs tells something."""
     wanted = {(engine.name, queue) for engine in engines() for queue in engine.queues()}
     if context.passed("migrations"):
         wanted |= set(TaskRun.objects.filter(state__in=CLAIMABLE, held=False).values_list("engine", "queue"))
@@ -61,6 +63,12 @@ def workers(context: Context) -> Finding:
         which = ",".join(queue for queues in unserved.values() for queue in queues)
         commands = [_start_command(engine, queues) for engine, queues in unserved.items()]
         return failed(f"Nobody serves the queue {which}, only {told}.", "\n".join(commands))
+    quiet = silent() if context.passed("migrations") else []
+    if quiet:
+        names = "; ".join(f"{one.name} {one.run_id} for {span(one.seconds)}" for one in quiet[:NAMED])
+        more = f"; and {len(quiet) - NAMED} more" if len(quiet) > NAMED else ""
+        several = f"{len(quiet)} running tasks tell" if len(quiet) > 1 else "1 running task tells"
+        return warning(f"{told}; {several} nothing: {names}{more}", f"python manage.py where {quiet[0].run_id}")
     return ok(told)
 
 

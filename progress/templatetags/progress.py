@@ -27,6 +27,12 @@ AWAY = "progress.away"
 
 
 @register.filter
+def silence_text(task: TaskState | None) -> str:
+    """For how long it has told nothing, where that is long."""
+    return texts.said_silence(task) if task else ""
+
+
+@register.filter
 def said_state(task: TaskState | None) -> str:
     """The state as people read it; "" where nobody knows it."""
     return texts.said_state(task) if task else ""

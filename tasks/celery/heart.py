@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+
 from celery import bootsteps, signals
 from celery.concurrency.base import BasePool
 from celery.worker import state as worker_state
@@ -12,7 +16,7 @@ from tasks.resume import stopping
 from tasks.runs import beats, counts, heart
 from tasks.runs.worker import identity, take_identity
 
-from . import ending
+from . import ending, stack, task
 from .types import Worker
 
 
@@ -20,6 +24,7 @@ from .types import Worker
 def _take_identity(sender: Worker, **_: object) -> None:
     # In the parent, before the pool is forked: every pool process claims under its parent's name.
     take_identity(sender.hostname)
+    stack.listen()
     # A worker may wait longer for its broker than a web process.
     sender.app.conf.broker_transport_options.update(settings.BROKER.worker_options)
 
@@ -31,7 +36,7 @@ def _last_words(**_: object) -> None:
 
 
 class CeleryPool:
-    """See `runs.worker.Pool`."""
+    """See `runs.worker.Pool`, and `runs.stalled.Work`."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
@@ -56,6 +61,34 @@ class CeleryPool:
             if request.id == task_id:
                 request.terminate(self._worker.pool, signal="KILL")
 
+    def end_work(self, task_id: str) -> bool:
+        """See `runs.stalled.Work`: a process is killed, and Celery gives its message back; a greenlet is ended."""
+        pool, pid = self._worker.pool, self._pid(task_id)
+        if pid is not None and ending.kills(pool):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+            return True
+        if pid is not None and pool is not None:
+            pool.terminate_job(pid, signal.SIGKILL)
+        return False
+
+    def stack(self, task_id: str) -> str:
+        """Of the process that the run is in, from outside; "" where it is in this one."""
+        pid = self._pid(task_id)
+        return "" if pid is None or not ending.kills(self._worker.pool) else stack.stack_of(pid, task.__file__)
+
+    def stalled_after(self) -> dict[str, float]:
+        """Of the runs that are worked on, those of tasks with a bound: how many seconds without a word."""
+        active = list(worker_state.active_requests)
+        found = {request.id: getattr(request.task, "stalled_after", None) for request in active}
+        return {task_id: bound for task_id, bound in found.items() if bound}
+
+    @staticmethod
+    def _pid(task_id: str) -> int | None:
+        """Of the process that the run is in; of a greenlet its number in the pool. None: nothing works on it yet."""
+        active = list(worker_state.active_requests)
+        return next((int(one.worker_pid) for one in active if one.id == task_id and one.worker_pid is not None), None)
+
 
 class Heart(bootsteps.StartStopStep):
     """Celery's hook: started with the worker, stopped with it."""
@@ -66,7 +99,7 @@ class Heart(bootsteps.StartStopStep):
         super().__init__(parent, **kwargs)
         ending.stop_at_checkpoints(parent)
         self._pool = CeleryPool(parent)
-        self._heart = heart.Heart(self._pool, lambda: _describe(parent, self._pool))
+        self._heart = heart.Heart(self._pool, lambda: _describe(parent, self._pool), self._pool)
 
     def start(self, parent: Worker) -> None:
         """Begin to beat and to sweep."""

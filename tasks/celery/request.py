@@ -21,6 +21,7 @@ from tasks.runs import DatabaseAway
 from tasks.runs.worker import identity
 
 from .errors import unwrapped
+from .left import by_death
 from .options import check_headers
 from .start import is_tracked
 
@@ -53,7 +54,7 @@ class TrackedRequest(Request):
         gone = isinstance(exception, (WorkerLostError, SystemExit, KeyboardInterrupt))
         if gone and is_tracked(self.task) and not ending:
             try:
-                runs.lost(self.id, identity(), send_again=False)
+                runs.lost(self.id, identity(), send_again=False, left=by_death(exception))
             except Exception:
                 # The sweep finds it: the run is STARTED here, and no process of ours works on it.
                 logger.exception("The loss of %s could not be recorded now.", self.id)

@@ -25,6 +25,7 @@ from progress.errors import Cancelled
 from progress.messages import TaskError
 from progress.record import get_record
 from progress.reporter import Reporter
+from progress.silence import QUIET_AFTER
 from progress.types import JSON
 from tasks import resume, runs
 from tasks.models import TaskRun
@@ -36,6 +37,7 @@ from tasks.runs.worker import identity
 from .beat import is_of_a_beat
 from .ends import end, give_back
 from .errors import text_of
+from .left import by_retry
 from .start import adopted, following, max_tries_of, moment, start_of, time_of
 from .types import Args, Kwargs, Option, Options, Result, Signature, TaskRequest
 
@@ -59,6 +61,10 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
     max_attempts = 3
     #: Another one: a checkpoint that an attempt before has left does not fit any more. Any JSON value.
     checkpoint_version: JSON = 1
+    #: Seconds without anything new, after something was told, from which on people are told so. None: never.
+    quiet_after: float | None = QUIET_AFTER
+    #: Seconds without anything new after which an attempt is taken for hung, and ended like a death. None: never.
+    stalled_after: float | None = None
     #: Names of arguments. While a run of the same owner with the same values of these is active, a start gives that
     #: one. Empty: every start is a run.
     one_while_active: tuple[str, ...] = ()
@@ -70,6 +76,9 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         """Celery's own housekeeping is no run; what it makes of `map`, `chunks`, `group(…)` in a chord is."""
         if (cls.name or "") in ("celery.backend_cleanup", "celery.chord_unlock"):
             cls.tracked = False
+        for name in ("quiet_after", "stalled_after"):
+            if not _is_time(bound := getattr(cls, name)):
+                raise ValueError(f"{cls.name}: {name} must be seconds, more than 0, or None, but got {bound!r}.")
         own = cls.before_start
         if own is not TrackedTask.before_start and not hasattr(own, "within_a_claim"):
             cls.before_start = _within_a_claim(own)  # type: ignore[method-assign, assignment]
@@ -181,6 +190,7 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         trace.follow(str(request.get("request_id") or ""))
         logger.info("Attempt %s of %s begins.", run.attempt, run, extra={"task_id": run.pk, "attempt": run.attempt})
         reporter = Reporter(run.pk, run.attempt, get_record(), tries=run.tries, lost=run.lost)
+        reporter.quiet_after, reporter.where.base = self.quiet_after, __file__
         resume.begin(run, reporter, self.checkpoint_version)
         activate(reporter.open())
 
@@ -226,7 +236,7 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
             if not getattr(request, "next_attempt", None):
                 # Nobody has asked for another attempt: in Celery it would wait for ever.
                 raise RuntimeError("The task raised Retry itself: self.retry() asks for another attempt.") from error
-            self._postpone(request)
+            self._postpone(request, error.exc)
             raise
         except Reject as error:
             self._rejected(request, error)
@@ -269,9 +279,9 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
         with_retries(lambda: end(request.id, state, attempt=request.attempt, error=error))
 
     @staticmethod
-    def _postpone(request: TaskRequest) -> None:
+    def _postpone(request: TaskRequest, error: object = None) -> None:
         at, values = request.next_attempt
-        if not with_retries(lambda: runs.postpone(request.id, request.attempt, at, values)):
+        if not with_retries(lambda: runs.postpone(request.id, request.attempt, at, values, by_retry(error))):
             raise Dropped() from None
 
     @staticmethod
@@ -300,6 +310,11 @@ class TrackedTask(Task):  # type: ignore[type-arg]  # Celery's Task takes no par
             return
         reason = str(error.reason) if error.reason else "The task rejected its message."
         TrackedTask._end(request, "FAILURE", {"type": "Reject", "message": runs.plain(reason)[: runs.MAX_ERROR]})
+
+
+def _is_time(value: object) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value is None or (number and 0 < value < float("inf"))  # type: ignore[operator]  # it is a number
 
 
 def _within_a_claim(own: BeforeStart) -> BeforeStart:

@@ -262,6 +262,8 @@ class Book:
 
     def committed(self, seq: int, text: str, after: int | None = None) -> None:
         """Write `seq` is in the database; with `after`, unless a fence has written since."""
+        if text != self._written:
+            self.reporter.advanced()
         if after is None or self._seq == after:
             self._seq, self._written = seq, text
 

@@ -14,28 +14,32 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .accepting import Start, accept, adopt, check_id, hold
+    from .attempts import Left
     from .cancelling import cancel
     from .database import DatabaseAway, with_retries
     from .engine import Engine, KeyReused, NoEngine, NotAccepted, engines, get_engine, register
     from .fence import hold_fast, holds, works
+    from .following import is_alone
     from .message import MAX_ERROR, MAX_MESSAGE, MAX_RESULT, plain, storable
-    from .moves import CANCELLED, claim, end, expire, give_back, is_alone, lost, postpone, release, set_aside
+    from .moves import CANCELLED, claim, end, expire, give_back, lost, postpone, release, set_aside
     from .repeating import again
     from .sending import send
     from .together import at_once
 
 #: Where each name is. Imported when it is asked for: what logs a line needs `trace` before Django has its models.
 _PLACES = {
+    "attempts": ("Left",),
     "accepting": ("Start", "accept", "adopt", "check_id", "hold"),
     "together": ("at_once",),
     "repeating": ("again",),
     "cancelling": ("cancel",),
     "database": ("DatabaseAway", "with_retries"),
     "engine": ("Engine", "KeyReused", "NoEngine", "NotAccepted", "engines", "get_engine", "register"),
+    "following": ("is_alone",),
     "fence": ("hold_fast", "holds", "works"),
     "message": ("MAX_ERROR", "MAX_MESSAGE", "MAX_RESULT", "plain", "storable"),
     "moves": (
-        *("CANCELLED", "claim", "end", "expire", "give_back", "is_alone", "lost", "postpone"),
+        *("CANCELLED", "claim", "end", "expire", "give_back", "lost", "postpone"),
         *("release", "set_aside"),
     ),
     "sending": ("send",),
@@ -50,6 +54,7 @@ __all__ = [
     "DatabaseAway",
     "Engine",
     "KeyReused",
+    "Left",
     "NoEngine",
     "NotAccepted",
     "Start",

@@ -12,7 +12,8 @@ from tasks.models import TaskRun
 
 from .cancelling import cancel
 from .engine import NotAccepted
-from .moves import cancel_all, follow_up
+from .following import follow_up
+from .moves import cancel_all
 from .repeating import CHECKPOINT, START, again
 from .search import Filter, may
 

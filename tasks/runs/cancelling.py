@@ -7,8 +7,8 @@ import logging
 from progress.record import get_record
 from tasks.models import State, TaskRun
 
-from .following import follow_alone
-from .moves import ask_to_cancel, cancel_children, end_cancelled, follow_up
+from .following import follow_alone, follow_up
+from .moves import ask_to_cancel, cancel_children, end_cancelled
 
 logger = logging.getLogger(__name__)
 

@@ -22,3 +22,8 @@ def too_many(run: TaskRun, why: str = "") -> TaskError | None:
     times = "once" if deaths == 1 else f"{deaths} times"
     message = f"The worker process died in this task {times}." + (f" The last time: {why}" if why else "")
     return {"type": "WorkerLost", "message": message}
+
+
+def one(why: str = "") -> TaskError:
+    """The error of an attempt whose process died; `why` is said of it."""
+    return {"type": "WorkerLost", "message": why or "Its process died, or its worker fell silent."}

@@ -19,7 +19,8 @@ from django.db import connection
 
 from progress.redis import make_client
 
-from . import beats, moves
+from . import beats, moves, where
+from .stalled import Stalled, Work
 from .sweep import Sweep
 from .worker import Pool, identity
 
@@ -34,10 +35,11 @@ for _lock in (_beat_lock, _sweep_lock):
 
 
 class Heart:
-    """The two threads. `describe` says what a beat tells of the worker."""
+    """The two threads. `describe` says what a beat tells of the worker; `work`, what an engine knows of single runs."""
 
-    def __init__(self, pool: Pool, describe: Callable[[], beats.Worker]) -> None:
+    def __init__(self, pool: Pool, describe: Callable[[], beats.Worker], work: Work | None = None) -> None:
         self._pool = pool
+        self._work = work
         self._describe = describe
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -74,12 +76,15 @@ class Heart:
         client = make_client(settings.REDIS_URL)
         trouble = False
         known = False
+        asked = where.Parent(identity(), self._work.stack) if self._work is not None else None
         while True:  # the first beat comes at once: whoever waits learns that somebody is there
             with _beat_lock:
                 try:
                     if not beats.beat(client, self._describe()) and known:
                         sweep.disconnected()
                     known = True
+                    if asked is not None:
+                        asked.look()
                     if trouble:
                         logger.info("Redis answers again.")
                         trouble = False
@@ -94,10 +99,13 @@ class Heart:
                 return
 
     def _sweep(self, sweep: Sweep) -> None:
+        stalled = Stalled(self._work) if self._work is not None else None
         while not self._stopping.wait(SWEEP_EVERY):
             with _sweep_lock:
                 try:
                     sweep.run()
+                    if stalled is not None:
+                        stalled.look()
                 except Exception:
                     logger.exception("A sweep failed; the next one follows.")
                 finally:

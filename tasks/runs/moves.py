@@ -19,9 +19,10 @@ from django.utils import timezone
 
 from progress.messages import Changing, TaskError
 from progress.types import JSON
-from tasks.models import CLAIMABLE, FINAL, State, TaskRun
+from tasks.models import CLAIMABLE, Attempt, State, TaskRun
 
-from . import barrier, counts, deaths
+from . import attempts, barrier, counts, deaths
+from .attempts import Left
 from .engine import get_engine
 from .message import MAX_TRACEBACK, plain, sayable
 from .returning import update_returning
@@ -104,12 +105,13 @@ def end(
     others: Mapping[str, object] | None = None,
     quietly: bool = False,
     alone: bool = False,
+    left: Left | None = None,
 ) -> TaskRun | None:
     """Record the end of a run, once, and free or end what waits for it. None: somebody else holds it; nothing written.
 
     Who ends it is named by the number of its `attempt`; or by the `worker` that holds it, which may also end one that
     waits; by neither, whoever has not ended may be. `others` are further columns. `quietly`: viewers are told by the
-    caller. `alone`: see `is_alone`; then the end is one statement.
+    caller. `alone`: see `is_alone`; then it is one statement. `left`: how its attempt was ended from outside.
     """
     waiting = Q(state__in=CLAIMABLE)
     if attempt is not None:
@@ -133,22 +135,26 @@ def end(
         values["progress"] = numbers
     if state == State.SUCCESS:  # nothing is left to go on with
         values |= {"checkpoint": None, "checkpoint_at": None}
-    run = _end(mine, task_id, values, quietly=quietly, alone=alone)
+    if worker is not None and state != State.SUCCESS:  # the worker ends what has not ended itself
+        left = Left(Attempt.How.KILLED, error, traceback)
+    over = attempts.over(TaskRun.objects.filter(mine, pk=task_id), left)
+    run = _end(mine, task_id, values, over, quietly=quietly, alone=alone)
     if run is None and attempt is not None:
         counts.refused()
         logger.warning("Refused a late write: attempt %s of %s holds the run no longer.", attempt, task_id)
     return run
 
 
-def is_alone(run: TaskRun) -> bool:
-    """True if nothing waits for the good end of this claimed run: no link, no callback, no chord."""
-    return not run.group_id and not get_engine(run.engine).is_followed(run)
-
-
 def _end(
-    mine: Q, task_id: str, values: Mapping[str, object], *, quietly: bool = False, alone: bool = False
+    mine: Q,
+    task_id: str,
+    values: Mapping[str, object],
+    over: Attempt | None = None,
+    *,
+    quietly: bool = False,
+    alone: bool = False,
 ) -> TaskRun | None:
-    """The door. One transaction: the end, and what waits for it."""
+    """The door. One transaction: the end, and what waits for it; and the attempt that is `over` with it."""
     found = TaskRun.objects.filter(mine, pk=task_id)
     if alone:
         ended = update_returning(found, **{**values, "unfollowed": False})
@@ -161,6 +167,7 @@ def _end(
             if not ended:
                 return None
             run = ended[0]
+            attempts.keep(over)
             follow(run)
     counts.ended(run)
     if not quietly:
@@ -221,14 +228,13 @@ def expire(task_id: str) -> bool:
 # --- between two attempts ---------------------------------------------------------------------------------------------
 
 
-def postpone(task_id: str, attempt: int, at: datetime, values: Mapping[str, object]) -> bool:
-    """The running attempt asks for another one at `at`, with these columns of its message. False from a stale one."""
-    mine = TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED)
-    moved = mine.filter(cancel_requested_at=None).update(
-        state=State.RETRY, next_retry_at=at, sent_at=None, worker="", **values
-    )
-    if not moved:
-        _revoke_instead(task_id, attempt)
+def postpone(task_id: str, attempt: int, at: datetime, values: Mapping[str, object], left: Left | None = None) -> bool:
+    """The running attempt asks for another one at `at`, with these columns of its message, because of what `left` says.
+    False from a stale one.
+    """
+    asked = {"state": State.RETRY, "next_retry_at": at, "sent_at": None, **values}
+    left = left or Left(Attempt.How.RETRIED, cast("TaskError | None", values.get("error")))
+    if not _leave(task_id, attempt, asked, left):
         return False
     if at - timezone.now() <= settings.TASKS_LONGEST_COUNTDOWN:
         run = TaskRun.objects.get(pk=task_id)
@@ -238,38 +244,37 @@ def postpone(task_id: str, attempt: int, at: datetime, values: Mapping[str, obje
 
 def set_aside(task_id: str, attempt: int) -> bool:
     """The running attempt is replaced by another task under its id, which lets it go. False from a stale one."""
-    mine = TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED, cancel_requested_at=None)
-    values: dict[str, object] = {"state": State.PENDING, "held": True, "after": task_id, "worker": ""}
+    values: dict[str, object] = {"state": State.PENDING, "held": True, "after": task_id}
     values |= {"progress": {"replaced": True}, "sent_at": None, "eta": None, "next_retry_at": None}
-    moved = mine.update(**values)
-    if not moved:
-        _revoke_instead(task_id, attempt)
-    return bool(moved)
+    return _leave(task_id, attempt, values, Left(Attempt.How.REPLACED))
 
 
-def lost(task_id: str, worker: str, *, send_again: bool, why: str = "") -> str | None:
+def lost(task_id: str, worker: str, *, send_again: bool, why: str = "", left: Left | None = None) -> str | None:
     """The process that ran this task for `worker` is gone, the last allowed time because of `why`.
 
-    The new state; None when the run moved on before.
+    `left`: what is known of that beyond `why`. The new state; None when the run moved on before.
     """
     run = TaskRun.objects.filter(pk=task_id, state=State.STARTED, worker=worker).first()
     if run is None:
         return None
+    left = left or Left(Attempt.How.LOST, deaths.one(why))
     if run.cancel_requested_at is not None:
-        _revoke_instead(task_id, run.attempt)
+        _revoke_instead(task_id, run.attempt, left)
         return State.REVOKED
     again: dict[str, object] = {"lost": F("lost") + 1, "in_vain": F("in_vain") + int(not run.advanced)}
     if (error := deaths.too_many(run, why)) is not None:
-        return State.FAILURE if end(task_id, State.FAILURE, attempt=run.attempt, error=error, others=again) else None
+        ended = end(task_id, State.FAILURE, attempt=run.attempt, error=error, others=again, left=left)
+        return State.FAILURE if ended else None
     if send_again:
         again["sent_at"] = None  # should the broker be away, the sweep sends it as soon as that is back
-    return State.RETRY if _give_back(run, again, send_again=send_again) else None
+    return State.RETRY if _give_back(run, again, left, send_again=send_again) else None
 
 
 def give_back(task_id: str, attempt: int, *, send_again: bool) -> bool:
     """The attempt ends without a result and without a death: another one follows at once. False from a stale one."""
     run = TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED).first()
-    return run is not None and _give_back(run, {"sent_at": None} if send_again else {}, send_again=send_again)
+    values = {"sent_at": None} if send_again else {}
+    return run is not None and _give_back(run, values, Left(Attempt.How.GIVEN_BACK), send_again=send_again)
 
 
 def release(worker: str, *, quietly: bool = False, but: frozenset[str] = frozenset()) -> int:
@@ -278,24 +283,21 @@ def release(worker: str, *, quietly: bool = False, but: frozenset[str] = frozens
     A run that must not begin twice ends instead. `but`: those that are still worked on. `quietly`: in the database
     alone, because the broker may be away; the next sweep sends what was given back.
     """
-    count = 0
+    count, left = 0, Left(Attempt.How.GIVEN_BACK)
     for run in TaskRun.objects.filter(state=State.STARTED, worker=worker).exclude(pk__in=but):
         if run.max_attempts == 1 and run.cancel_requested_at is None:
             error: TaskError = {"type": "WorkerLost", "message": "Its worker was ended, and it may not begin twice."}
             end(run.pk, State.FAILURE, attempt=run.attempt, error=error, quietly=quietly)
         else:
-            count += _give_back(run, {"sent_at": None}, send_again=not quietly, quietly=quietly)
+            count += _give_back(run, {"sent_at": None}, left, send_again=not quietly, quietly=quietly)
     return count
 
 
-def _give_back(run: TaskRun, values: Mapping[str, object], *, send_again: bool, quietly: bool = False) -> bool:
+def _give_back(
+    run: TaskRun, values: Mapping[str, object], left: Left, *, send_again: bool, quietly: bool = False
+) -> bool:
     """RETRY at once, or REVOKED where a cancel was asked for."""
-    mine = TaskRun.objects.filter(pk=run.pk, state=State.STARTED, attempt=run.attempt)
-    moved = mine.filter(cancel_requested_at=None).update(
-        state=State.RETRY, next_retry_at=timezone.now(), worker="", **values
-    )
-    if not moved:
-        _revoke_instead(run.pk, run.attempt)
+    if not _leave(run.pk, run.attempt, {"state": State.RETRY, "next_retry_at": timezone.now(), **values}, left):
         return False
     run.refresh_from_db()
     if not quietly:
@@ -305,11 +307,25 @@ def _give_back(run: TaskRun, values: Mapping[str, object], *, send_again: bool, 
     return True
 
 
-def _revoke_instead(task_id: str, attempt: int) -> None:
+def _leave(task_id: str, attempt: int, values: Mapping[str, object], left: Left) -> bool:
+    """The attempt is over, and its run is not; unless a cancel was asked for, which ends it."""
+    mine = TaskRun.objects.filter(pk=task_id, attempt=attempt, state=State.STARTED)
+    over = attempts.over(mine, left)
+    with transaction.atomic():
+        moved = mine.filter(cancel_requested_at=None).update(worker="", **values)
+        if moved:
+            attempts.keep(over)
+    if not moved:
+        _revoke_instead(task_id, attempt, left)
+    return bool(moved)
+
+
+def _revoke_instead(task_id: str, attempt: int, left: Left) -> None:
     """A run that shall end is not given another attempt: nobody could claim it."""
     mine = Q(state=State.STARTED, attempt=attempt, cancel_requested_at__isnull=False)
     values = {"state": State.REVOKED, "finished_at": timezone.now(), "error": CANCELLED, "unfollowed": True}
-    _end(mine, task_id, values)
+    over = attempts.over(TaskRun.objects.filter(mine, pk=task_id), left.cancelled())
+    _end(mine, task_id, values, over)
 
 
 def ask_to_cancel(task_id: str) -> bool:
@@ -332,19 +348,3 @@ def cancel_all(children: QuerySet[TaskRun]) -> None:
     children.filter(state=State.STARTED, cancel_requested_at=None).update(**asked)
     values = {"state": State.REVOKED, "finished_at": now, "error": CANCELLED, "next_retry_at": None, **asked}
     children.filter(state__in=CLAIMABLE).update(held=False, unfollowed=True, **values)
-
-
-def follow_up(task_id: str) -> Exception | None:
-    """Follow an end that nobody has followed yet, and tell it. Returns why that is not possible now."""
-    run = TaskRun.objects.filter(pk=task_id, state__in=FINAL, unfollowed=True).first()
-    if run is None:
-        return None
-    if run.state == State.REVOKED and run.cancel_requested_at is not None:
-        cancel_children(run.pk)  # before its own callbacks are accepted
-    with transaction.atomic():
-        # Of two that come at once, one follows: the row is locked until it has.
-        if not TaskRun.objects.filter(pk=task_id, unfollowed=True).update(unfollowed=True):
-            return None
-        error = follow(run)
-    tell(run)
-    return error

@@ -20,6 +20,7 @@ from django.utils import timezone
 from tasks.models import CLAIMABLE, FINAL, State, TaskRun
 
 from .bounded import distinct
+from .silence import silent
 
 #: What the filter offers as "since".
 SINCE = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
@@ -54,6 +55,8 @@ class Filter:
     owner: str = ""
     since: str = ""
     q: str = ""
+    #: Anything: those that run, and have told nothing for long.
+    quiet: str = ""
 
     @classmethod
     def of(cls, words: Mapping[str, object]) -> Filter:
@@ -92,7 +95,14 @@ class Filter:
             found = found.none() if owner is None else found.filter(owner_id=owner.pk)
         if self.since in SINCE:
             found = found.filter(accepted_at__gte=(now or timezone.now()) - SINCE[self.since])
+        if self.quiet:
+            found = found.filter(pk__in=self.silent)
         return found
+
+    @cached_property
+    def silent(self) -> list[str]:
+        """Who is silent, asked once. Raises `CannotSay`."""
+        return [one.run_id for one in silent()]
 
 
 def search(word: str) -> Searched:

@@ -109,6 +109,8 @@ def changing(run: TaskRun, waiting: Waiting | None = None) -> Changing:
         "error": shown_error(run.error),
         "resumed_from": numbers.get("resumed_from"),
         "go_on_from": far if run.state in (State.FAILURE, State.REVOKED) else None,
+        "advanced_at": None,
+        "quiet_after": None,
     }
     return state
 

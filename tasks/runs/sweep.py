@@ -25,7 +25,7 @@ from .cancelling import request_cancel
 from .clock import Countdowns, long_ago
 from .database import DatabaseAway, unless_locked
 from .engine import engines, get_engine
-from .following import follow_alone
+from .following import follow_alone, follow_up
 from .missing import Missing
 from .sending import Unsendable, try_to_send, waits_here
 from .state import tell_deaf
@@ -267,7 +267,7 @@ class Sweep:
     def _follow(self, pk: str) -> None:
         error: Exception | None
         try:
-            error = moves.follow_up(pk)
+            error = follow_up(pk)
         except Exception as raised:
             error = raised
         if error is None or isinstance(error, DatabaseAway):

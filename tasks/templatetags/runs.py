@@ -9,7 +9,7 @@ from django.conf import settings
 
 from progress.messages import FINAL_STATES, LogLine, TaskState
 from progress.texts import not_kept as lines_not_kept
-from progress.texts import path, said_parts, said_percent, said_reached, said_state, said_tries
+from progress.texts import path, said_parts, said_percent, said_reached, said_silence, said_state, said_tries
 from tasks.web.services import flower_url, status
 
 register = template.Library()
@@ -59,6 +59,12 @@ def percent_text(run: TaskState | None) -> str:
 def tries_text(run: TaskState | None) -> str:
     """Which try it is in, and how many workers it has lost."""
     return said_tries(run or {})
+
+
+@register.filter
+def silence(run: TaskState | None) -> str:
+    """For how long it has told nothing, where that is long."""
+    return said_silence(run or {})
 
 
 @register.filter

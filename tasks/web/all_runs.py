@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from django.contrib import messages
 from django.contrib.auth.decorators import user_passes_test
 from django.db.models import Count as CountOf
 from django.db.models import F, Max, Min, Sum
 from django.db.models.functions import TruncMinute
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
@@ -21,6 +22,7 @@ from django.views.decorators.http import require_http_methods
 from tasks.models import CLAIMABLE, State, TaskRun
 from tasks.runs.bounded import COUNTED, Count, count, distinct
 from tasks.runs.search import SINCE, Filter, repeated, said_repeated
+from tasks.runs.silence import CannotSay
 from tasks.runs.state import listed, live_states
 from tasks.runs.waiting import due, due_at, explain
 
@@ -39,8 +41,12 @@ HOUR_FRESH = 5.0
 def all_runs(request: HttpRequest) -> HttpResponse:
     """The list; a POST cancels or starts again the runs that are ticked, or all that match, once it is confirmed."""
     if request.method == "POST":
-        return bulk(request)
-    wanted = Filter.of(request.GET)
+        try:
+            return bulk(request)
+        except CannotSay as error:
+            messages.error(request, str(error))
+            return redirect(request.get_full_path())
+    wanted, unknown = known(Filter.of(request.GET))
     counts, everything = _counts(wanted)
     total = counts.get(wanted.state, Count(0)) if wanted.state in State.values else everything
     pages = min(max(1, -(-total.number // PAGE)), COUNTED // PAGE)
@@ -48,6 +54,7 @@ def all_runs(request: HttpRequest) -> HttpResponse:
     rows = shown(listed(wanted.look()).select_related("owner")[(page - 1) * PAGE : page * PAGE])
     context = {
         "wanted": wanted,
+        "unknown": unknown,
         "rows": list(zip(rows, live_states(rows, explain(rows)), map(took, rows), _repeats(rows), strict=True)),
         "counts": [(state, counts.get(state.value, Count(0))) for state in State],
         "total": total,
@@ -62,6 +69,14 @@ def all_runs(request: HttpRequest) -> HttpResponse:
         "hour": _hour.look(),
     }
     return render(request, "tasks/all_runs.html", context)
+
+
+def known(wanted: Filter) -> tuple[Filter, bool]:
+    """`wanted`, and False; or, where nobody can say who is silent, without that condition, and True."""
+    try:
+        return wanted, bool(wanted.quiet and wanted.silent is None)
+    except CannotSay:
+        return replace(wanted, quiet=""), True
 
 
 def _repeats(rows: list[TaskRun]) -> list[tuple[str, str] | None]:

@@ -21,6 +21,7 @@ from progress.source import Viewer as AnyViewer
 from progress.types import JSON
 from tasks import runs
 from tasks.models import TaskRun
+from tasks.runs.attempts import with_attempts
 from tasks.runs.state import listed, public_state, result_of, watched, with_parts
 from tasks.runs.waiting import explain
 
@@ -60,7 +61,7 @@ class RunSource:
     def states(self, viewer: Viewer, task_ids: Sequence[str]) -> dict[str, TaskState]:
         """Those of `task_ids` that `viewer` may see."""
         found = list(listed(visible_runs(viewer).filter(pk__in=task_ids)))
-        return with_parts(found, _states(found))
+        return with_attempts(found, with_parts(found, _states(found)))
 
     def result(self, task_id: str) -> JSON:
         """The whole of it."""

@@ -25,8 +25,10 @@ from tasks.runs.repeating import BEGINNINGS
 from tasks.runs.search import repeated, said_repeated
 from tasks.runs.state import listed, live_log, live_states, public_state, readable
 from tasks.runs.waiting import explain
+from tasks.runs.where import where
 
 from .access import own_runs, shown, viewer_of, visible_runs
+from .attempts import table_of
 from .feeds import HOME_RUNS
 from .forms import StartForm
 from .limits import limit_starts
@@ -82,9 +84,12 @@ def run(request: HttpRequest, task_id: str) -> HttpResponse:
     found = find_run(request, task_id)
     if found is None:
         raise Http404("There is no such task, or it is not yours.")
+    task = live_states([found], explain([found]))[0]
     context = {
         "stored": found,
-        "task": live_states([found], explain([found]))[0],
+        "task": task,
+        "attempts": table_of(found, task),
+        "where": where(found.pk) if viewer_of(request).is_staff and request.GET.get("where") == "1" else None,
         "url": reverse("run", args=[found.pk]),
         "args_json": _json(readable([*found.args], found.engine)),
         "kwargs_json": _json(readable({**found.kwargs}, found.engine)),

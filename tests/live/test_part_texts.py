@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page
 
-from tests.unit.text_cases import CASES
+from tests.unit.text_cases import CASES, SILENCES
 
 from .fake_progress import FakeProgress
 
@@ -42,3 +42,15 @@ def test_every_case_is_told_by_the_browser_as_by_the_server(tab):
         }, name
         assert told["times"] == told["expected"], name
         assert told["drawn"] == (100 if task["state"] == "SUCCESS" else task["percent"]), name
+
+
+def test_silence_is_told_by_the_browser_as_by_the_server(tab):
+    said = tab.evaluate(
+        """async (tasks) => {
+            const { BLOCK } = await import("/progress/part-texts.js");
+            const now = Date.parse("2026-01-01T12:10:00Z");
+            return tasks.map((task) => BLOCK.quiet(task, now).replaceAll("\\u00a0", " "));
+        }""",
+        [task for task, _ in SILENCES.values()],
+    )
+    assert dict(zip(SILENCES, said, strict=True)) == {name: text for name, (_, text) in SILENCES.items()}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.waiting import wait_until
+
 
 @pytest.fixture(scope="module", params=["threads", "gevent"])
 def queue(request, stack):
@@ -38,3 +40,18 @@ def test_a_cancel_ends_one_and_leaves_the_other(stack, queue, tmp_path):
     stack.wait_state(one, "REVOKED")
     gate.touch()
     stack.wait_state(other, "SUCCESS")
+
+
+def test_where_one_of_many_is(stack, queue, tmp_path):
+    """Its own thread or greenlet, not that of who answers, nor another task's."""
+    gate = tmp_path / "gate"
+    ids = {kind: stack.start_job("hangs", kind, str(gate), options={"queue": queue}) for kind in ("sleep", "lock")}
+    for kind, task_id in ids.items():
+        wait_told(stack, task_id)
+        told = stack.manage("where", task_id)
+        assert f"in hang_in_{'sleep' if kind == 'sleep' else 'a_lock'}" in told, told
+    gate.touch()
+
+
+def wait_told(stack, task_id):
+    wait_until(lambda: stack.task(task_id)["message"] == "row 612", 20, "it hangs")

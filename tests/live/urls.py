@@ -9,7 +9,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from tasks.runs.invariants import check
 
-from .testjobs import behave, counted, going_on, tasks  # noqa: F401 - they register the jobs
+from .testjobs import behave, counted, going_on, hanging, tasks  # noqa: F401 - they register the jobs
 
 
 @csrf_exempt

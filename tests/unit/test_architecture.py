@@ -35,7 +35,7 @@ STANDARD_LIBRARY_ONLY = [
         "lines",
         "rate",
         "values",
-        *("active", "threads", "stored", "resumed"),
+        *("active", "threads", "stored", "resumed", "silence", "where"),
     ),
     *("terminal", "compat", "celery", "logs", "batch", "outbox", "eager"),
     *("held", "listener", "topic", "state", "audience", "background", "size", "seldom"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
 import pytest
 
 from progress.messages import TaskState
-from progress.texts import path, said_percent, said_state, said_tries
+from progress.texts import path, said_percent, said_silence, said_state, said_tries
 
-from .text_cases import CASES, TIMES
+from .text_cases import CASES, SILENCES, TIMES
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -32,3 +35,10 @@ def test_a_task_of_which_nothing_is_known_says_nothing():
     assert (said_state(nothing), said_percent(nothing), said_tries(nothing)) == ("PENDING", "", "")
     assert set(path(nothing).values()) == {None}
     assert len(TIMES) == 6
+
+
+@pytest.mark.parametrize("name", SILENCES)
+def test_silence_is_told_from_its_bound_on(name):
+    task: Any = SILENCES[name][0]
+    now = datetime(2026, 1, 1, 12, 10, tzinfo=UTC)
+    assert said_silence(task, now).replace("\u00a0", " ") == SILENCES[name][1]

@@ -116,3 +116,33 @@ CASES: dict[str, tuple[TaskState, dict[str, Any]]] = {
         **{**ENDED, "sent_at": SENT_AGAIN, "tries": 2},
     ),
 }
+
+#: Silence at 12:10:00: what is said of it.
+QUIET = {"advanced_at": "2026-01-01T12:05:30.000+00:00", "quiet_after": 60.0}
+SILENCES: dict[str, tuple[dict[str, Any], str]] = {
+    "told just now": ({"state": "STARTED", **QUIET, "advanced_at": "2026-01-01T12:09:01.000+00:00"}, ""),
+    "told at the bound": (
+        {"state": "STARTED", **QUIET, "advanced_at": "2026-01-01T12:09:00.000+00:00"},
+        "no news for 1 min",
+    ),
+    "silent": ({"state": "STARTED", **QUIET, "message": "row 612"}, "no news for 4 min; last: row 612"),
+    "silent, with numbers alone": (
+        {"state": "STARTED", **QUIET, "message": "", "current": 612, "total": 1000, "unit": "rows"},
+        "no news for 4 min; last: 612 / 1,000 rows",
+    ),
+    "silent for seconds, as it is usually quick": (
+        {"state": "STARTED", "advanced_at": "2026-01-01T12:09:50.000+00:00", "quiet_after": 5},
+        "no news for 10 s",
+    ),
+    "silent for days": (
+        {"state": "STARTED", **QUIET, "advanced_at": "2025-12-29T12:00:00.000+00:00"},
+        "no news for 3 d",
+    ),
+    "has never told anything": ({"state": "STARTED", "advanced_at": None, "quiet_after": 60}, ""),
+    "is never asked to": ({"state": "STARTED", **QUIET, "quiet_after": None}, ""),
+    "of another release": ({"state": "STARTED"}, ""),
+    **{
+        f"does not run: {state}": ({"state": state, **QUIET}, "")
+        for state in ("PENDING", "RETRY", "SUCCESS", "FAILURE")
+    },
+}

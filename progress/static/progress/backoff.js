@@ -1,4 +1,4 @@
-// How long to wait before the next try. Full jitter: after a server restart a thousand browsers spread by themselves.
+// How long to wait before the next try. Full jitter: after a restart a thousand browsers spread by themselves.
 
 const FLOOR = 100; // ms: never a busy loop
 const CEILING = 5_000; // ms: nobody looks at a frozen bar for longer

@@ -1,5 +1,5 @@
 // One WebSocket that stays: connecting -> live <-> reconnecting <-> polling; each task in the end: ended, gone or
-// signed-out. That of one task resumes with ?epoch&seq; the list's carries every task of a page, and feeds, named "@name".
+// signed-out. The list's carries every task of a page, and feeds, named "@name".
 
 import { backoff } from "./backoff.js";
 import { apply, isFinal } from "./view-state.js";
@@ -13,9 +13,7 @@ const comesBack = (code) => code !== 1000 && !(code >= 4400 && code <= 4999);
 const isFeed = (id) => id[0] === "@";
 
 // view: of a feed its data. resume: what to name when coming back. heard: where the socket's own word ends, for a poll
-// tells no log lines.
-// status: "ended", "gone" or "signed-out", whatever becomes of the connection. signedIn: the page was made for somebody
-// who was signed in, so that "not found" said to nobody in particular means that they are not any more
+// tells no log lines. signedIn: the page was made for somebody who was, so "not found" may mean that they are not
 const nothingYet = (id, src, signedIn) => ({
   ...{ id, src, signedIn, view: null, resume: null, heard: null, status: null },
   listeners: new Set(),
@@ -121,10 +119,10 @@ export class Connection {
     if (!this.#away) this.#retry = setTimeout(() => this.#open(), backoff(this.#failures - 1));
   }
 
-  // the network or the viewer is back: do not wait for the timer
+  // the network or the viewer is back
   #wake() {
     if (this.#away) return;
-    // an open socket that missed a ping while the machine slept is most likely dead
+    // one that missed a ping while the machine slept is most likely dead
     if (this.#socket?.readyState === WebSocket.OPEN && Date.now() - this.#heard > SILENCE / 2) this.#drop();
     if (!this.#socket) this.#open();
   }
@@ -148,7 +146,7 @@ export class Connection {
     this.#take(watched, frame);
     if (!watched.view) return;
     const { epoch, seq, complete, resync } = watched.view;
-    watched.more = frame.more; // until the rest of its log is there, one would come back as if it had all of it
+    watched.more = frame.more; // until then it would come back as if it had all of its log
     if (!resync) frame.more || Object.assign(watched, { resume: { epoch, seq: complete }, heard: seq });
     else if (!asked) this.#send({ type: "resync", epoch, seq: complete, ...(this.#list && { task_id: watched.id }) });
   }
@@ -170,7 +168,7 @@ export class Connection {
     else this.#tell(watched);
   }
 
-  /** Nobody is told more, whatever they ask for: so nothing is asked any more. */
+  /** Nobody is told more. */
   #signedOut(login, refused) {
     this.login = login;
     this.#away = true;
@@ -206,7 +204,7 @@ export class Connection {
     return [...this.#tasks.values()].filter(({ status }) => !status);
   }
 
-  /** What ended needs no socket, except for the last log lines where a poll told the end. */
+  /** What ended needs none, but for the last log lines where a poll told the end. */
   #wanted() {
     if (this.#running().length) return true;
     const { view, heard, status, more } = this.#only ?? {};
@@ -234,7 +232,7 @@ export class Connection {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 
-  // under a new name each time, as browsers remember what could not be loaded
+  // a new name each time: browsers remember what could not be loaded
   #module() {
     return import(`./polling.js?${this.#failures}`);
   }
@@ -253,7 +251,7 @@ export class Connection {
         become: (state) => this.#become(state),
       });
     } catch {
-      this.#failures += 1; // the next failure tries again; where no socket is opened any more, this does
+      this.#failures += 1; // the next failure tries again
       if (this.#away && !this.#life.signal.aborted) setTimeout(() => this.#poll(), backoff(this.#failures));
     }
     if (this.#polling === polling) this.#polling = null;

@@ -9,7 +9,7 @@ export function defaultContent() {
   svg.append(make("rect", { part: "fill", width: "0%", height: "100%" }, SVG));
   bar.append(svg);
   content.append(line("state", "message", "connection"), bar, line("percent", "count", "rate", "eta", "elapsed"));
-  for (const part of ["waiting", "error"]) content.append(make("p", { part, hidden: "" }));
+  for (const part of ["waiting", "quiet", "error"]) content.append(make("p", { part, hidden: "" }));
   content.append(make("p", { part: "announce", role: "status" }));
   return content;
 }

@@ -74,8 +74,12 @@ export function eta(seconds) {
 export function age(seconds) {
   if (!known(seconds)) return "";
   if (seconds < 10) return "just now";
-  const [size, unit] = [[86_400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([size]) => seconds >= size);
-  return Math.floor(seconds / size) + SPACE + unit + " ago";
+  return span(seconds) + " ago";
+}
+
+export function span(seconds) {
+  const [size, unit] = [[86_400, "d"], [3600, "h"], [60, "min"]].find(([size]) => seconds >= size) ?? [1, "s"];
+  return Math.floor(seconds / size) + SPACE + unit;
 }
 
 /** Indented; text that is no JSON as it is. */

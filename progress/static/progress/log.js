@@ -1,5 +1,5 @@
-// The part "log": its end is followed until the reader scrolls away. Beside it may be a select [data-log="level"], a
-// button [data-log="follow"], and [data-log="earlier"], which says how many lines before the first one are not kept.
+// The part "log": its end is followed until the reader scrolls away. Beside it may be [data-log] "level", "follow" and
+// "earlier": how many lines before the first one are not kept.
 
 import { clock, number } from "./format.js";
 import { LOG_LIMIT } from "./view-state.js";
@@ -70,8 +70,8 @@ export default class Log {
     this.#set(this.#follow);
   }
 
-  // Rows get other heights as they come into view, which moves the end and what is in view: only the reader's hand ends
-  // the following, or whoever scrolls up while all heights stay. Down to where the end was begins it again.
+  // Rows get other heights as they come into view, which moves the end: only the reader's hand ends the following, or
+  // who scrolls up while all heights stay. Down to where the end was begins it again.
   #scrolled() {
     const { scrollTop: top } = this.list;
     const up = top < this.#top - 1 && top < this.#endNow - NEAR_END;
@@ -110,7 +110,7 @@ export default class Log {
 
   #note(follow) {
     this.#follow = follow;
-    // a browser that holds on to the rows in view would move up where those before them become smaller
+    // a browser that holds on to the rows in view would move up where others become smaller
     this.list.style.overflowAnchor = follow ? "none" : "auto";
     this.button?.setAttribute("aria-pressed", follow);
   }

@@ -10,7 +10,7 @@ export function paintSoon(element) {
   frame ||= requestAnimationFrame(paintAll);
 }
 
-/** What runs is painted every second even when nothing arrives: elapsed time needs no server. */
+/** What runs is painted every second: elapsed time needs no server. */
 export function tick(element, on) {
   ticking[on ? "add" : "delete"](element);
   if (!ticking.size) clearInterval(clock), (clock = 0);

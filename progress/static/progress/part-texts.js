@@ -1,6 +1,6 @@
 // What each part says, from (task, now). Pure.
 
-import { age, clock, count, duration, eta, json, percent, rate } from "./format.js";
+import { age, clock, count, duration, eta, json, percent, rate, span } from "./format.js";
 import { isFinal } from "./view-state.js";
 
 const seconds = (from, to) => (from && to ? Math.max(0, (new Date(to) - new Date(from)) / 1000) : null);
@@ -71,6 +71,12 @@ export const BLOCK = {
   waiting: ({ waiting }, now) => {
     const left = Math.ceil(seconds(now, waiting?.next_retry_at));
     return waiting ? waiting.hint + (left ? ` (in ${duration(left).replace(".0", "")})` : "") : "";
+  },
+  quiet: ({ state, advanced_at: at, quiet_after: after, message, current, total, unit }, now) => {
+    const silent = seconds(at, now);
+    if (state !== "STARTED" || !after || !(silent >= after)) return "";
+    const last = message || count(current, total, unit);
+    return `no news for ${span(silent)}` + (last ? `; last: ${last}` : "");
   },
   error: ({ error, state }) => (error ? (state === "REVOKED" ? "" : `${error.type}: `) + error.message : ""),
   "go-on": ({ go_on_from: far }) => (far ? ["Go on", reached(far)].filter(Boolean).join(" from ") : ""),

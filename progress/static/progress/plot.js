@@ -1,5 +1,4 @@
-// The part "plot": the rate over time; what was before the page came is told by its average. It fills the path
-// data-plot="line" and the texts "top", "end" and "average" of its block.
+// The part "plot": the rate over time; what was before the page came is told by its average.
 
 import { duration, rate } from "./format.js";
 

@@ -1,4 +1,4 @@
-// The part "steps": each with a bar of its own. A row is made anew only where it says something else.
+// The part "steps". A row is made anew only where it says something else.
 
 import { duration } from "./format.js";
 

@@ -50,7 +50,7 @@ class TaskProgress extends HTMLElement {
     return isHeld(this.#view) ? this.#view.task : null;
   }
 
-  // once for all that is done to it in one go: a move, a morph, several attributes
+  // once for all that is done in one go: a move, a morph
   #followSoon() {
     if (this.#due) return;
     this.#due = true;
@@ -119,7 +119,7 @@ class TaskProgress extends HTMLElement {
     paintSoon(this);
   }
 
-  /** The page was brought up to what a server has rendered, and this element with it: what was heard is newer. */
+  /** The page was brought up to what a server has rendered: what was heard is newer. */
   #morphed() {
     for (const name of ["log", "steps"]) this.#drop(name);
     this.#findSoon();
@@ -182,7 +182,7 @@ class TaskProgress extends HTMLElement {
     this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true }));
   }
 
-  /** Another task's news are coming: nothing of this one stays. */
+  /** Another task's news are coming. */
   #clear() {
     this.#view = this.#status = this.#began = this.#result = null;
     for (const name of ["connection", "state", "ended", "indeterminate"]) this.removeAttribute(name);
@@ -246,7 +246,7 @@ class TaskProgress extends HTMLElement {
     bar?.setAttribute("aria-valuenow", Math.floor(target * 10 + 1e-6) / 10);
   }
 
-  /** Fills the part of that name, if the page has one, and answers it. */
+  /** Fills the part of that name, if there is one, and answers it. */
   #write(name, text, ...about) {
     if (!this.#parts) this.#findParts();
     const part = this.#parts.get(name);

@@ -1,7 +1,6 @@
-// What a viewer knows of one task, and how a frame changes it: docs/PROTOCOL.md, "How frames are applied". Pure;
-// `progress.view_state.apply` is its twin, and both run tests/unit/progress_cases.json. A view is {epoch, seq, complete,
-// task, log, resync}, null before the first frame; what changes nothing gives the same object back. All log lines of
-// frames up to `complete` are held: it is what to name when coming back.
+// What a viewer knows of one task, and how a frame changes it: docs/PROTOCOL.md. Pure; the twin of
+// progress/view_state.py. A view is {epoch, seq, complete, task, log, resync}, null before the first frame; what changes
+// nothing gives the same object back.
 
 export const LOG_LIMIT = 10_000;
 

@@ -1,7 +1,7 @@
-// How the parts of runs stand is asked for anew as long as some have not ended: their parent may have, long before.
+// How the parts of runs stand, asked for anew as long as some have not ended: their parent may have, long before.
 
 const EVERY = 3_000; // ms
-const SOON = 500; // ms: runs that end together are one question
+export const SOON = 500; // ms: runs that end together are one question
 let timer = 0;
 
 async function refresh() {
@@ -18,7 +18,7 @@ function take(page) {
   }
 }
 
-function later(ms = EVERY) {
+export function later(ms = EVERY) {
   clearTimeout(timer);
   const open = ms === SOON || document.querySelector("[data-parts][data-open]");
   timer = open ? setTimeout(refresh, ms) : 0;

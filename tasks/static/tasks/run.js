@@ -1,7 +1,8 @@
-// One run's end: in the title, the icon and, where it is allowed, a notification; its buttons without a reload.
+// One run's end: in the title, the icon and a notification; its buttons without a reload.
 
 import { TEXT, announcement, isPartial } from "../progress/part-texts.js";
 import { enhanceActions } from "./actions.js";
+import { SOON, later } from "./parts.js";
 
 const run = document.querySelector("task-progress");
 const icon = document.querySelector("link[rel=icon]");
@@ -14,8 +15,12 @@ function show(task) {
   icon.href = icon.dataset[isPartial(task) ? "missing" : task.state.toLowerCase()] ?? icon.href;
 }
 
-run.addEventListener("progress", ({ detail: task }) => show(task));
-if (run.task) show(run.task); // heard before this file was loaded: the next news may be far away
+let before;
+run.addEventListener("progress", ({ detail: task }) => {
+  show(task);
+  if (before < (before = task.attempt + (task.state === "RETRY") / 2)) later(SOON); // a line more in the table
+});
+if (run.task) show(run.task); // the next news may be far away
 
 run.addEventListener("end", ({ detail: task }) => {
   bell.hidden = true;
@@ -34,7 +39,7 @@ for (const button of navigator.clipboard ? document.querySelectorAll("[data-copy
   });
 }
 
-// it was deleted, or is not theirs any more: a number in the title would say that it goes on
+// a number in the title would say that it goes on
 run.addEventListener("connection", ({ target, detail }) => {
   if (detail === "gone" && target.task) document.title = `– ${TEXT.name(target.task)} ·${site}`;
   bell.hidden ||= detail === "gone" || detail === "signed-out";

@@ -15,7 +15,7 @@ from django.apps import apps
 import progress
 from tasks.resume import checkpoint, fenced
 
-from . import asked, behave, counted, ends, going_on, heard, odd, orders, talk  # noqa: F401 - Celery looks for jobs in `tasks` only
+from . import asked, behave, counted, ends, going_on, hanging, heard, odd, orders, talk  # noqa: F401 - Celery looks for jobs in `tasks` only
 
 
 def leave_trace(path: str, text: str = "") -> None:
