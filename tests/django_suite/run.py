@@ -31,6 +31,13 @@ SWAPPED = (
     ),
     (r"\bSimpleTestCase\b", "TransactionTestCase"),
 )
+#: On Django 6: its own names and words.
+OF_DJANGO = (
+    (r"\bInvalidTask(Backend)?Error\b", r"InvalidTask\1"),
+    (r"\bdjango_tasks\.utils import normalize_json\b", "django.utils.json import normalize_json"),
+    (r"\bdjango_tasks\b", "django.tasks"),
+    ("support async tasks", "support async Tasks"),
+)
 
 
 def main(checkout: Path, arguments: list[str]) -> int:
@@ -73,9 +80,9 @@ def run_in(home: Path, checkout: Path, arguments: list[str]) -> int:
 
 
 def swapped(text: str) -> str:
-    for pattern, replacement in SWAPPED:
+    for pattern, replacement in SWAPPED + (OF_DJANGO if find_spec("django.tasks") else ()):
         text = re.sub(pattern, replacement, text)
-    return re.sub(r"\bdjango_tasks\b", "django.tasks", text) if find_spec("django.tasks") else text
+    return text
 
 
 def judge(report: Path) -> int:

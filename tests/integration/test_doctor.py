@@ -15,7 +15,6 @@ from django_starter.doctor.context import Context
 from django_starter.doctor.finding import skipped
 from django_starter.doctor.site import Site
 from progress.redis import make_client
-from tasks.huey import engine as huey_engine
 from tasks.models import State, TaskRun
 from tasks.runs import beats, waiting
 from tasks.runs import engine as engines
@@ -45,15 +44,32 @@ def beat(*active: str, queue: str = "celery") -> None:
 #: A run that waits, of that engine and queue: what its owner is told to start while only Celery's worker is there.
 UNSERVED = {
     ("celery", "reports"): "celery -A django_starter worker -l info -Q reports",
-    ("huey", "celery"): "python manage.py run_huey",  # its queue may be called as one of Celery's
+    ("other", "celery"): "other worker celery",  # its queue may be called as one of Celery's
     ("gone", "celery"): "# The task engine 'gone' is not set up here.",
 }
 
 
+class Other:
+    """Of an engine, what the doctor asks."""
+
+    name = "other"
+
+    def answers(self) -> bool:
+        return True
+
+    def is_separate(self) -> bool:
+        return False
+
+    def queues(self) -> set[str]:
+        return set()
+
+    def start_command(self, queue: str) -> str:
+        return f"other worker {queue}"
+
+
 @pytest.mark.parametrize(("engine", "queue"), UNSERVED)
 def test_a_queue_that_no_worker_of_its_engine_serves_is_named_with_the_command(context, monkeypatch, engine, queue):
-    monkeypatch.setattr(engines, "_engines", {**engines._engines, "huey": huey_engine.engine})
-    monkeypatch.setattr(huey_engine.engine, "queues", set)
+    monkeypatch.setattr(engines, "_engines", {**engines._engines, "other": Other()})
     monkeypatch.setattr(context, "passed", lambda name: True)
     beat()
     assert work.workers(context).status == "ok"
