@@ -143,11 +143,7 @@ CACHES = {
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": REDIS_PREFIX,
         # Short: it counts starts, and a start waits for the broker as well; both together take less than 2 s.
-        "OPTIONS": {
-            "pool_class": "progress.redis.CachePool",
-            "socket_connect_timeout": 0.3,
-            "socket_timeout": 0.3,
-        },
+        "OPTIONS": {"pool_class": "progress.redis.CachePool", "socket_connect_timeout": 0.3, "socket_timeout": 0.3},
     }
 }
 SESSION_ENGINE = "django.contrib.sessions.backends.db"  # pages and starts work while Redis is away
@@ -159,7 +155,7 @@ PROGRESS_PREFIX = REDIS_PREFIX
 #: The object that answers who may watch which task, and what the database says of it.
 PROGRESS_SOURCE = "tasks.web.source.RunSource"
 
-# --- alerts ---------------------------------------------------------------------------------------------------------
+# --- links and messages ---------------------------------------------------------------------------------------------------------
 
 #: Who is told of trouble, once when it begins and once when it is over: addresses of Apprise, with spaces between.
 TASKS_ALERT_URLS = text("ALERT_URLS").split()
@@ -167,15 +163,11 @@ TASKS_ALERT_URLS = text("ALERT_URLS").split()
 TASKS_ALERT_WAIT = number("ALERT_WAIT", 300, 1, 7 * 24 * 3600)
 #: Where people find the pages, for links in what is told. By default the first origin, or host, that is let in.
 TASKS_SITE_URL = site_url(CSRF_TRUSTED_ORIGINS, ALLOWED_HOSTS, FORCE_SCRIPT_NAME or "", production=PRODUCTION)
-
-# --- links and messages -----------------------------------------------------------------------------------------------
-
 #: Where people find Flower: linked from a run's page, looked at by the strip on every page.
 FLOWER_URL = text(
     "FLOWER_URL",
     f"http://localhost:{server_port('FLOWER_PORT')}/{text('FLOWER_URL_PREFIX').strip('/')}".rstrip("/"),
 )
-
 #: Where people are told what begins and ends: addresses of https://github.com/caronc/apprise, with spaces between.
 NOTIFY_URLS = text("NOTIFY_URLS").split()
 
@@ -219,7 +211,6 @@ TASKS_START_ALL = "./start_dev.sh"
 TASKS_START_WORKER = f"celery -A {PROJECT} worker -l info"
 TASKS_START_HUEY = "python manage.py run_huey"
 TASKS_START_FLOWER = f"celery -A {PROJECT} flower --address=127.0.0.1 --port={{port}}"
-
 #: Stored with what a worker does, so that pages can say what is new since the release.
 TASKS_RELEASE = release()
 
@@ -250,10 +241,8 @@ STORAGES: dict[str, dict[str, object]] = {
 #: True: this site serves reports to try with, at /sample-source/.
 SAMPLE_SOURCE = flag("SAMPLE_SOURCE", False)
 #: Where reports come from. By default from the sample source of the site that runs on this machine.
-DOWNLOAD_SOURCE_URL = text(
-    "DOWNLOAD_SOURCE_URL",
-    f"http://127.0.0.1:{PORT}/sample-source/{{seller_id}}/{{day}}.csv",
-)
+SAMPLE = f"http://127.0.0.1:{PORT}/sample-source/{{seller_id}}/{{day}}.csv"
+DOWNLOAD_SOURCE_URL = text("DOWNLOAD_SOURCE_URL", SAMPLE)
 DOWNLOAD_MAX_DAYS = number("DOWNLOAD_MAX_DAYS", 366, 1, 36_600)
 DOWNLOAD_MAX_SELLERS = number("DOWNLOAD_MAX_SELLERS", 100, 1, 10_000)
 DOWNLOAD_KEEP_DAYS = number("DOWNLOAD_KEEP_DAYS", 7, 1, 3_650)
@@ -296,8 +285,7 @@ PROGRESS_MAX_SOCKETS = number("SOCKETS_PER_VISITOR", 100 if PRODUCTION else 0, 0
 METRICS_TOKEN = text("METRICS_TOKEN")
 
 #: Bytes that a request's body may have; no form of ours is near it. (Files are not uploaded here.)
-MAX_BODY = 2 * 1024 * 1024
-DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY = 2 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 
 #: The site is reached over https, which a proxy in front ends.
@@ -316,8 +304,7 @@ if HTTPS:
 else:
     # django_starter.checks says it in one sentence, where it matters.
     SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008", "security.W012", "security.W016"]
-SESSION_COOKIE_SECURE = HTTPS
-CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = True
