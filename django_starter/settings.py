@@ -155,7 +155,7 @@ PROGRESS_PREFIX = REDIS_PREFIX
 #: The object that answers who may watch which task, and what the database says of it.
 PROGRESS_SOURCE = "tasks.web.source.RunSource"
 
-# --- links and messages ---------------------------------------------------------------------------------------------------------
+# --- links and messages ---------------------------------------------------------------------------------------------
 
 #: Who is told of trouble, once when it begins and once when it is over: addresses of Apprise, with spaces between.
 TASKS_ALERT_URLS = text("ALERT_URLS").split()
