@@ -171,14 +171,9 @@ DOWNLOAD_KEEP_DAYS = number("DOWNLOAD_KEEP_DAYS", 7, 1, 3_650)
 #: Where people are told that a download begins and ends: addresses of https://github.com/caronc/apprise, with spaces
 #: between.
 NOTIFY_URLS = text("NOTIFY_URLS").split()
-
-# --- alerts ---------------------------------------------------------------------------------------------------------
-
-#: Who is told of trouble, once when it begins and once when it is over: addresses of Apprise, with spaces between.
-TASKS_ALERT_URLS = text("ALERT_URLS").split()
-#: Seconds that the oldest of a queue may wait.
-TASKS_ALERT_WAIT = number("ALERT_WAIT", 300, 1, 7 * 24 * 3600)
-#: Where people find the pages, for links in what is told. By default the first origin, or host, that is let in.
+#: Who is told of trouble, which wait is too long, in seconds, and where links lead: docs/INCIDENTS.md.
+TASKS_ALERT_URLS, TASKS_ALERT_WAIT = text("ALERT_URLS").split(), number("ALERT_WAIT", 300, 1, 7 * 24 * 3600)
+TASKS_RELEASE = release()
 TASKS_SITE_URL = site_url(CSRF_TRUSTED_ORIGINS, ALLOWED_HOSTS, FORCE_SCRIPT_NAME or "", production=PRODUCTION)
 
 #: Where a download's files are kept: STORAGES["downloads"], which no address serves. For S3: DOWNLOAD_STORAGE=
@@ -239,9 +234,6 @@ TASKS_START_ALL = "./start_dev.sh"
 TASKS_START_WORKER = f"celery -A {PROJECT} worker -l info"
 TASKS_START_HUEY = "python manage.py run_huey"
 TASKS_START_FLOWER = f"celery -A {PROJECT} flower --address=127.0.0.1 --port={{port}}"
-
-#: Stored with what a worker does, so that pages can say what is new since the release.
-TASKS_RELEASE = release()
 
 # --- the rest -------------------------------------------------------------------------------------------------------
 
