@@ -158,8 +158,7 @@ PROGRESS_SOURCE = "tasks.web.source.RunSource"
 
 # --- report downloads -----------------------------------------------------------------------------------------------
 
-#: True: this site serves reports to try with, at /sample-source/.
-SAMPLE_SOURCE = flag("SAMPLE_SOURCE", False)
+SAMPLE_SOURCE = flag("SAMPLE_SOURCE", False)  # True: this site serves reports to try with, at /sample-source/
 #: Where reports come from. By default from the sample source of the site that runs on this machine.
 DOWNLOAD_SOURCE_URL = text(
     "DOWNLOAD_SOURCE_URL",
