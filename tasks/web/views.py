@@ -87,6 +87,7 @@ def run(request: HttpRequest, task_id: str) -> HttpResponse:
     if found is None:
         raise Http404("There is no such task, or it is not yours.")
     task = live_states([found], explain([found]))[0]
+    left = additions([found.pk] if viewer_of(request).owns(found) else []).of(found.pk)
     context = {
         "stored": found,
         "task": task,
@@ -103,7 +104,8 @@ def run(request: HttpRequest, task_id: str) -> HttpResponse:
         "repeated": said_repeated(last) if (last := repeated([found]).get(found.pk)) else "",
         "family": family_of(found, visible_runs(viewer_of(request))),
         "flower_url": _flower_url(found),
-        "additions": additions([found.pk] if viewer_of(request).owns(found) else []).of(found.pk),
+        "additions": left,
+        "tab": "files" if any(one["content"] for one in left) else "args" if found.result is None else "result",
     }
     return render(request, "tasks/run.html", context)
 

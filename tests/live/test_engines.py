@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.waiting import wait_until
+
 from . import invariants
 from .conftest import end
 from .engines import CELERY, DJANGO, ELSEWHERE, HUEY, lines, wait_lines, wait_moving, wait_waiting, worker_of
@@ -46,8 +48,12 @@ def test_without_a_worker_a_run_waits_and_says_which_command_starts_one(stack):
     start_workers(stack, "first")
     for engine, task_id in ids.items():
         assert stack.wait_state(task_id, "SUCCESS")["result"] == engine.name
+    wait_until(lambda: strip(stack) == (2, 8), 5, lambda: f"the strip shows the workers of both: {strip(stack)}")
+
+
+def strip(stack) -> tuple[int, int]:
     workers = stack.get("/api/status/").json()["workers"]
-    assert (workers["count"], workers["slots"]) == (2, 8), "the strip shows the workers of both"
+    return workers["count"], workers["slots"]
 
 
 def test_whatever_is_done_to_a_run_its_end_is_the_same_on_every_engine(stack, tmp_path):

@@ -28,10 +28,11 @@ def system(make_stack) -> Iterator[Stack]:
 
 
 def expect_end(page: Page, steps: int) -> None:
-    """The newest run on the home page is shown to have done all its steps."""
-    expect(newest(page).get_by_text("done", exact=True)).to_be_visible(timeout=30_000)
-    expect(newest(page).get_by_text(f"{steps} / {steps} steps")).to_be_visible()
-    assert value(newest(page)) == 100
+    """The run that ended last on the home page is shown to have done all its steps."""
+    ended = page.locator("#ended .run").first
+    expect(ended.get_by_text("done", exact=True)).to_be_visible(timeout=30_000)
+    expect(ended.get_by_text(f"{steps} / {steps} steps")).to_be_visible()
+    assert value(ended) == 100
 
 
 def test_without_a_worker_the_page_says_so_with_the_command_and_goes_on_when_one_is_started(system, person):
@@ -61,17 +62,19 @@ def test_a_broker_that_restarts_in_the_middle_is_seen_and_nothing_is_lost(system
     expect(part(page, "Broker")).to_contain_text("down")
     expect(part(page, "Broker")).to_contain_text("./start_dev.sh")
     start(page, 5, 0.01)  # stored, though nobody can be told
-    expect(newest(page)).to_contain_text("The broker is down. The task is stored here and will be sent")
-    assert value(runs(page).last) == 50
+    waits, runs_on = page.locator("#waiting .run"), page.locator("#running .run")
+    expect(waits).to_contain_text("The broker is down. The task is stored here and will be sent")
+    assert value(runs_on) == 50
     (tmp_path / "go-1").touch()
     system.valkey.start()
     expect(part(page, "Broker")).to_contain_text("up")
     expect_end(page, 5)
     expect(runs(page)).to_have_count(2)
     (tmp_path / "go-2").touch()
-    expect(runs(page).last.get_by_text("done", exact=True)).to_be_visible()
-    expect(runs(page).last.get_by_text("40 / 40")).to_be_visible()
-    expect(runs(page).last.get_by_text("attempt 2")).to_have_count(0)
+    expect(page.locator("#ended .run")).to_have_count(2)
+    last = page.locator("#ended .run").filter(has_text="40 / 40")
+    expect(last.get_by_text("done", exact=True)).to_be_visible()
+    expect(last.get_by_text("attempt 2")).to_have_count(0)
 
 
 def test_a_network_that_is_cut_is_seen_and_the_end_that_came_meanwhile_is_shown(system, person, tmp_path):
@@ -127,21 +130,22 @@ def test_a_web_server_that_restarts_is_seen_and_the_page_goes_on(system, person)
     page = alice.open()
     for _ in range(2):  # at once: the news of the list was made before them
         start(page, 5000, 0.02)
-    expect(runs(page)).to_have_count(2)
-    reached = wait_moving(newest(page))
+    expect(page.locator("#running .run")).to_have_count(2)
+    rows = [page.locator(f"#runs [data-run='{run.get_attribute('data-run')}']") for run in runs(page).all()]
+    reached = wait_moving(rows[0])
     alice.cut = True
     assert system.web
     system.web.kill()
     expect(part(page, "Web")).to_contain_text("not reachable")
     expect(part(page, "Web")).to_contain_text("./start_dev.sh")
-    for run in runs(page).all():
+    for run in rows:
         expect(run.get_by_text("reconnecting")).to_be_visible()
     expect(runs(page)).to_have_count(2)
-    assert value(newest(page)) >= reached
+    assert value(rows[0]) >= reached
     system.start_web()
     expect(part(page, "Web").get_by_text("./start_dev.sh")).to_be_hidden()
-    wait_moving(newest(page), above=value(newest(page)))
-    for run in runs(page).all():
+    wait_moving(rows[0], above=value(rows[0]))
+    for run in rows:
         run.get_by_role("button", name="Cancel").click()
         expect(run.get_by_text("cancelled", exact=True)).to_be_visible()
     expect(runs(page)).to_have_count(2)

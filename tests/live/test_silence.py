@@ -39,7 +39,7 @@ def test_its_silence_is_told_and_taken_back_while_people_look(stack, staff, pers
     expect(page.get_by_role("region", name="Where it is")).to_contain_text("in quiet_soon")
     gate.touch()
     for tab in (page, home):
-        expect(tab.get_by_text("SUCCESS").first).to_be_visible()
+        expect(tab.get_by_text("done", exact=True).first).to_be_visible()
         expect(tab.get_by_text(said).first).to_be_hidden()
 
 

@@ -9,23 +9,23 @@ const bell = document.getElementById("notify");
 const site = document.title.split("·").pop();
 
 function show(task) {
-  const mark = isPartial(task) ? "⚠" : ({ SUCCESS: "✓", FAILURE: "✗", REVOKED: "■" }[task.state] ?? TEXT.percent(task));
-  document.title = `${mark} ${TEXT.name(task)} ·${site}`;
-  icon.href = icon.dataset[isPartial(task) ? "missing" : task.state.toLowerCase()] ?? icon.href;
+	const mark = isPartial(task) ? "⚠" : ({ SUCCESS: "✓", FAILURE: "✗", REVOKED: "■" }[task.state] ?? TEXT.percent(task));
+	document.title = `${mark} ${TEXT.name(task)} ·${site}`;
+	icon.href = icon.dataset[isPartial(task) ? "missing" : task.state.toLowerCase()] ?? icon.href;
 }
 
 const refresh = () => import("./parts.js");
 let before;
 run.addEventListener("progress", async ({ detail: task }) => {
-  show(task);
-  if (before < (before = task.attempt + (task.state === "RETRY") / 2)) (await refresh()).soon(); // a line more in the table
+	show(task);
+	if (before < (before = task.attempt + (task.state === "RETRY") / 2)) (await refresh()).soon(); // a line more in the table
 });
 if (run.task) show(run.task); // the next news may be far away
 
 run.addEventListener("end", ({ detail: task }) => {
-  bell.hidden = true;
-  if (task.state === "SUCCESS") document.querySelector("[name=tab][value=result]").checked = true;
-  if (document.hidden) import("./notify.js").then(({ notify }) => notify(task));
+	bell.hidden = true;
+	if (task.state === "SUCCESS") document.querySelector("[name=tab][value=result]").checked = true;
+	if (document.hidden) import("./notify.js").then(({ notify }) => notify(task));
 });
 
 bell.hidden = run.hasAttribute("ended") || globalThis.Notification?.permission !== "default";
@@ -33,8 +33,8 @@ bell.onclick = async () => (bell.hidden = (await Notification.requestPermission(
 
 // a number in the title would say that it goes on
 run.addEventListener("connection", ({ target, detail }) => {
-  if (detail === "gone" && target.task) document.title = `– ${TEXT.name(target.task)} ·${site}`;
-  bell.hidden ||= detail === "gone" || detail === "signed-out";
+	if (detail === "gone" && target.task) document.title = `– ${TEXT.name(target.task)} ·${site}`;
+	bell.hidden ||= detail === "gone" || detail === "signed-out";
 });
 
 if (document.querySelector("[data-open]")) refresh();
