@@ -137,7 +137,7 @@ def test_a_viewer_sees_it_come_in_frames_that_fit(site):
     alice = site.visitor()
     task_id = alice.start_job("lecture", lines=LINES, characters=CHARACTERS, result=RESULT)
     watcher = alice.watch(task_id)
-    wait_until(lambda: watcher.closed, 30, lambda: str(watcher))
+    wait_until(lambda: watcher.closed, 60, lambda: str(watcher))
     assert watcher.close_code == 1000
     assert numbers(watcher.log_texts()) == list(range(1, LINES + 1))
     assert watcher.task["result_omitted"]

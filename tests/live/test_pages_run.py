@@ -93,6 +93,7 @@ def test_a_bar_of_the_time_shows_its_lines_and_words_find_theirs(stack, person):
     page.get_by_label("Find").fill("ing")
     expect(log).to_have_count(3)
     page.get_by_label("Find").fill("")
+    expect(log).to_have_count(4)
     log.nth(2).get_by_role("link").click()
     assert page.url.endswith("#L3")
     page.reload()

@@ -80,8 +80,10 @@ class Tls:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self._target)
-        except OSError:
-            writer.close()
+        except BaseException as error:  # also where the end cancels it
+            writer.transport.abort()
+            if not isinstance(error, OSError):
+                raise
             return
         try:
             await asyncio.gather(copy(reader, back), copy(there, writer))
