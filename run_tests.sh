@@ -132,7 +132,7 @@ case ${1:-} in
     prepare_browser
     prepare_servers initdb:postgresql setpriv:util-linux
     failed=0
-    several_at_a_time 3 tests --ignore tests/hosts --ignore tests/adopt --ignore tests/engines -m "not alone" || failed=$?
+    several_at_a_time 4 tests --ignore tests/hosts --ignore tests/adopt --ignore tests/engines -m "not alone" || failed=$?
     several_at_a_time 2 tests/live -m alone || failed=$?
     exit "$failed"
     ;;
