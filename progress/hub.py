@@ -291,7 +291,7 @@ class Hub:
             if subscription is None:
                 outbox.tick(now, "", 0)
             else:
-                outbox.tick(now, subscription.epoch, subscription.seq)
+                outbox.tick(now, *subscription.held)
 
     async def _subscribe_late(self) -> None:
         """Redis was away when the viewer came."""

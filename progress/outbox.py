@@ -53,6 +53,11 @@ class Subscription:
         #: The newest update, which replaces the one before it.
         self.update: tuple[int, str, bool] | None = None
 
+    @property
+    def held(self) -> tuple[str, int]:
+        """The epoch and seq that the browser has once it has read what is under way: at least that says its `pong`."""
+        return (self.epoch, self.seq) if self.before is None else self.before[1:]
+
     def next(self) -> tuple[int, str, bool] | None:
         """Take the frame with the smallest `seq`."""
         update = self.update
@@ -145,8 +150,7 @@ class Outbox:
 
         Of one in several frames `text` is the last, and `earlier` are those before it.
         """
-        held = (subscription.epoch, subscription.seq) if subscription.before is None else subscription.before[1:]
-        subscription.before = (text, *held)
+        subscription.before = (text, *subscription.held)
         subscription.epoch, subscription.seq, subscription.ready = epoch, seq, True
         subscription.update = None
         if len(subscription.queue) >= MAX_WAITING:
@@ -294,7 +298,7 @@ class Outbox:
         """Ping as soon as much is under way: waiting for the next tick would hold a busy log to a window a second."""
         if self._ping is None and self.sent - self._acked > PING_AFTER:
             if self.closes_at_end:
-                self._ask(self._now, subscription.epoch, subscription.seq)
+                self._ask(self._now, *subscription.held)
             else:
                 self._ask(self._now, "", 0)
 

@@ -289,6 +289,23 @@ async def test_a_healthy_reader_is_pinged_before_its_window_is_full(outbox, serv
     assert len(server.pings) > 5
 
 
+async def test_a_ping_in_the_middle_of_what_waits_names_no_snapshot_that_is_not_out(outbox, server, subscription):
+    update(outbox, subscription, 1)
+    server.open.clear()
+    update(outbox, subscription, 2)
+    for seq in range(3, 9):  # lines that wait, more than a window of them
+        outbox.put_frame(subscription, seq, json.dumps({"type": "log", "seq": seq, "text": "x" * module.PING_AFTER}))
+    outbox.put_snapshot(subscription, "e", 9, json.dumps({"type": "snapshot", "seq": 9}), False)
+    server.open.set()
+    for _ in range(20):
+        await asyncio.sleep(0)
+        if server.pings and outbox._ping:  # the browser has read all that is out
+            held = max(json.loads(text)["seq"] for text in server.texts if '"type": "' in text)
+            assert outbox.pong(held), (held, server.pings)
+    assert json.loads(server.texts[-1])["type"] in ("snapshot", "ping")
+    assert any('"snapshot"' in text for text in server.texts)
+
+
 async def test_a_quiet_socket_is_pinged_every_fifteen_seconds(outbox, server):
     began = outbox._pinged_at
     for second in range(1, 61):
