@@ -6,7 +6,7 @@
 #   ./run_tests.sh faults              only tests/live/faults: what is broken on purpose
 #   ./run_tests.sh hosts               several machines, played by network namespaces; Linux, root, PostgreSQL, Redis, nginx
 #   ./run_tests.sh engines             every promise on Celery, Huey and Django's tasks; the last once more with Django 6
-#   ./run_tests.sh adopt               docs/ADOPT.md, done literally in fresh projects with the wheel, which pip builds
+#   ./run_tests.sh adopt               docs/ADOPT.md, done literally in fresh projects with the wheel; what a container runs
 #   ./run_tests.sh matrix              quick and the main live tests with every Python and Django that is promised
 #   ./run_tests.sh rabbitmq            what depends on the broker, with a real RabbitMQ, in about half an hour
 #   CELERY=path ./run_tests.sh celery  Celery's own integration tests, from a checkout of celery/celery at that path
@@ -132,7 +132,7 @@ case ${1:-} in
     prepare_browser
     prepare_servers initdb:postgresql setpriv:util-linux
     failed=0
-    several_at_a_time 4 tests --ignore tests/hosts --ignore tests/adopt --ignore tests/engines -m "not alone" || failed=$?
+    several_at_a_time 3 tests --ignore tests/live/test_container_roles.py --ignore tests/hosts --ignore tests/adopt --ignore tests/engines -m "not alone" || failed=$?
     several_at_a_time 2 tests/live -m alone || failed=$?
     exit "$failed"
     ;;
@@ -160,7 +160,7 @@ case ${1:-} in
     ;;
   adopt)
     shift
-    exec .venv/bin/python -m pytest -rP --timeout 300 tests/adopt "$@"
+    exec .venv/bin/python -m pytest -rP --timeout 300 tests/adopt tests/live/test_container_roles.py "$@"
     ;;
   matrix)
     shift
