@@ -76,7 +76,8 @@ export default class Log {
 		this.#lines = log;
 		if (this.earlier) this.earlier.textContent = notKept(log);
 		this.#set(this.#follow);
-		if (!last && location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView({ block: "center" });
+		// named anew: the row that the address meant when the page came was another element
+		if (!last && location.hash.startsWith("#L")) location.replace(location.hash);
 	}
 
 	#row = (line) => {
