@@ -20,12 +20,14 @@ from .rows import Rows
 TABLE: dict[str, tuple[str, str, str]] = {}
 
 
-#: Files whose tests keep the whole machine busy. All others wait for most of their time.
+#: Files whose tests keep the whole machine busy, or measure what the start of a process is part of. All others wait for
+#: most of their time.
 BUSY = {
     "test_everything_at_once.py",
     "test_poison_rows.py",
     "test_starts_at_once.py",
     "test_viewers_outlive_servers.py",
+    "test_workers_die.py",
 }
 
 
