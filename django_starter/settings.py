@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 
 from celery.schedules import crontab
@@ -49,7 +50,8 @@ REDIS_SENTINEL_PASSWORD = text("REDIS_SENTINEL_PASSWORD")
 BROKER_URL = address("BROKER_URL", BROKER_SCHEMES) or REDIS_URL
 
 INSTALLED_APPS = [
-    "daphne",  # before staticfiles: it brings the `runserver` that serves sockets
+    # Before staticfiles: it brings the `runserver` that serves sockets. A worker needs neither that nor Twisted.
+    *(["daphne"] if "runserver" in sys.argv else []),
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

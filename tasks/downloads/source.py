@@ -14,13 +14,15 @@ from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from itertools import islice
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
-
-import httpx
 
 from progress.messages import Level
 
 from .report import BadReport, Report, read
+
+if TYPE_CHECKING:  # else where it is used: no other process than one that downloads pays for it
+    import httpx
 
 THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 #: Requests at the same time: as many as a polite client makes, and enough to hide a latency of 100 ms.
@@ -98,6 +100,8 @@ class Source:
         limits: Limits | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
+        import httpx
+
         check_template(template)
         self._template = template
         self._say = say
@@ -161,6 +165,8 @@ class Source:
                 self._stopping.wait(pause)
 
     def _get(self, url: str, day: date, label: str) -> Report:
+        import httpx
+
         try:
             request = self._client.build_request("GET", url)
             for _ in range(MAX_REDIRECTS + 1):
@@ -280,6 +286,8 @@ def _retry_after(text: str | None) -> float | None:
 
 
 def _in_words(error: httpx.RequestError | httpx.StreamError) -> str:
+    import httpx
+
     if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
         return f"The source cannot be reached ({str(error) or 'no answer'})"
     if isinstance(error, httpx.TimeoutException):

@@ -9,8 +9,6 @@ from decimal import Decimal
 from tempfile import TemporaryDirectory
 from typing import IO
 
-import xlsxwriter
-
 from .formula import is_formula
 
 #: Rows of a sheet, with its header: Excel opens no more. A longer table goes on in a second sheet.
@@ -29,6 +27,8 @@ class Workbook:
         self._row = 0
 
     def __enter__(self) -> Workbook:
+        import xlsxwriter  # here: no other process than one that makes a file pays for it
+
         with ExitStack() as cleanup:
             # Each sheet is a file in here until the end; a download that is broken off must not leave it behind.
             folder = cleanup.enter_context(TemporaryDirectory(prefix="xlsx-"))
