@@ -157,6 +157,19 @@ def test_without_javascript_the_page_is_right_and_can_be_refreshed(stack, person
     expect(page.get_by_role("list", name="Log")).to_contain_text("Step 12 of 12 is done.")
 
 
+def test_a_run_that_ends_before_the_page_has_all_of_its_scripts_is_with_those_that_have_ended(stack, person, tmp_path):
+    alice = person(stack)
+    held = alice.visitor.start_job("hold", str(tmp_path / "open"))
+    asked: list[Route] = []
+    alice.context.route("**/rows*.js", lambda route: asked.append(route))
+    page = alice.context.new_page()
+    page.goto("/", wait_until="commit")  # it is not loaded before they are
+    (tmp_path / "open").touch()
+    expect(page.locator(f"[data-run='{held}'] [part=state]")).to_have_text("done")
+    asked[0].continue_()
+    expect(page.get_by_role("list", name="Ended").locator(f"[data-run='{held}']")).to_be_visible()
+
+
 def test_runs_are_one_line_each_and_each_is_in_the_group_of_its_state(stack, person, tmp_path):
     alice = person(stack)
     visitor = alice.visitor
