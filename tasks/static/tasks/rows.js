@@ -84,7 +84,6 @@ document.addEventListener("progress", ({ target, detail: { state, waiting: why }
 	painted.set(target, said);
 	soon(target);
 });
-for (const element of document.querySelectorAll("#runs task-progress")) soon(element); // news were here before this script
 
 // how the parts stand is told beside the runs
 document.addEventListener("parts", ({ target }) => {
