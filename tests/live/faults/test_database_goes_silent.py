@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from progress.messages import CloseCode
 from tests.waiting import wait_until
 
+from ..at_once import at_once
 from ..stack import Stack
 from .database import Database, Program
 from .rows import Rows
@@ -39,13 +39,8 @@ def test_every_question_is_bounded(make_database, new_stack, fault):
     Each with a server and a stack of its own, at the same time: most of it is waiting.
     """
     databases = {how: make_database() for how in ("cut", "forgotten", "stopped")}
-    with ThreadPoolExecutor() as pool:
-        at_work = [
-            pool.submit(goes_silent, how, database, new_stack(env=database.env), fault)
-            for how, database in databases.items()
-        ]
-        for one in at_work:
-            one.result()
+    stacks = {how: new_stack(env=database.env) for how, database in databases.items()}
+    at_once(lambda how: goes_silent(how, databases[how], stacks[how], fault), databases)
 
 
 def goes_silent(how: str, database: Database, stack: Stack, fault: Callable[[str, str], Any]) -> None:
