@@ -122,6 +122,8 @@ case ${1:-} in -h | --help)
 esac
 
 trap 'exit 130' INT TERM # not on to the next part
+# Images of containers often set it. Then each of a thousand processes would compile all that it imports.
+unset PYTHONDONTWRITEBYTECODE
 prepare_venv requirements-dev.txt
 cp requirements.txt .venv/installed-requirements.txt # the same pins: ./start_dev.sh has nothing left to install
 
