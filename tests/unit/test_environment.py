@@ -48,6 +48,7 @@ def test_what_is_empty_is_not_set(monkeypatch, value):
     assert environment.words("X", ["a"]) == ["a"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -132,6 +133,7 @@ def test_a_host_that_others_reach_demands_a_secret_key():
     assert "SECRET_KEY must be set" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["short", "x" * 60, "abcd" * 20, KEY[:49]])
 def test_a_host_that_others_reach_demands_a_key_that_cannot_be_guessed(key):
     done = settings(ALLOWED_HOSTS="tasks.example.com", SECRET_KEY=key)

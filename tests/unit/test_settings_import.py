@@ -125,6 +125,7 @@ def test_what_a_process_writes_into_is_there_once_django_is_set_up(tmp_path):
     assert not (tmp_path / "new" / "dev" / "secret_key").exists()  # nobody needed it
 
 
+@pytest.mark.slow
 def test_a_secret_key_is_made_when_it_is_first_needed_and_is_the_same_for_everybody(tmp_path):
     code = "import django; django.setup(); from django.core import signing; print(signing.{})"
     done = run(code.format("dumps('hello')"), tmp_path / "dev")
@@ -134,6 +135,7 @@ def test_a_secret_key_is_made_when_it_is_first_needed_and_is_the_same_for_everyb
     assert run(code.format(f"loads({signed!r})"), tmp_path / "dev").stdout.strip() == "hello"
 
 
+@pytest.mark.slow
 def test_a_fresh_clone_migrates(tmp_path):
     code = "import django; django.setup(); from django.core.management import call_command as call; call('migrate')"
     done = run(code, tmp_path / "dev")
