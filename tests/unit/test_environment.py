@@ -142,11 +142,13 @@ def test_a_host_that_others_reach_demands_a_key_that_cannot_be_guessed(key):
     assert settings("print(s.SECRET_KEY)", SECRET_KEY=key).stdout.strip() == key  # on one's own machine
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("debug", ["1", "0"])
 def test_debug_is_on_only_when_somebody_says_so(debug):
     assert settings("print(s.DEBUG)", DEBUG=debug).stdout.strip() == str(debug == "1")
 
 
+@pytest.mark.slow
 def test_check_deploy_is_silent_under_production_settings():
     done = settings(command=("check", "--deploy", "--fail-level", "WARNING"), **PRODUCTION)
     assert done.returncode == 0, done.stderr

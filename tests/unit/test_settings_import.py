@@ -86,6 +86,7 @@ def test_an_address_that_a_start_script_left_counts_while_its_process_lives_and_
     assert found["same"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held", [True, False])
 def test_a_port_that_a_start_script_left_counts_while_its_process_lives(tmp_path, held):
     code = "import django_starter.settings as s; print(s.DOWNLOAD_SOURCE_URL.split('/')[2], s.FLOWER_URL)"
@@ -115,6 +116,7 @@ def test_celery_gets_the_brokers_address_without_what_kombu_cannot_read(tmp_path
     assert done.stdout.strip() == "amqps://rabbit.example.com//", done.stderr
 
 
+@pytest.mark.slow
 def test_what_a_process_writes_into_is_there_once_django_is_set_up(tmp_path):
     file = tmp_path / "env"
     file.write_text("AWS_ACCESS_KEY_ID=for-a-library\nREDIS_PREFIX=from-file\n")
