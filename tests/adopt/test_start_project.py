@@ -35,14 +35,27 @@ def own_task() -> str:
     return found[1]
 
 
+def make_app(project: Path, *, with_django: bool) -> None:
+    """The two ways that README has."""
+    if not with_django:
+        (project / "shop").mkdir()
+        (project / "shop" / "__init__.py").touch()
+        return
+    python = [".venv/bin/python"]
+    call([*python, "manage.py", "startapp", "shop"], project)
+    tidy = "ruff check --fix shop && ruff format shop"
+    assert f"`{tidy}`" in (ROOT / "README.md").read_text()
+    for command in tidy.split(" && "):
+        call([*python, "-m", *command.split()], project)
+
+
 @pytest.fixture(scope="module", params=WAYS)
 def project(request, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("projects")
     call([str(ROOT / "start_project.sh"), request.param, request.param, *WAYS[request.param]], folder)
     made: Path = folder / request.param
     share_packages(made)
-    (made / "shop").mkdir()
-    (made / "shop" / "__init__.py").touch()
+    make_app(made, with_django=request.param == "myshop")
     (made / "shop" / "tasks.py").write_text(own_task())
     settings = made / request.param / "settings.py"
     text = settings.read_text()
