@@ -18,7 +18,7 @@ MODELS = "|".join(model.__name__ for model in apps.get_app_config("tasks").get_m
 #: A relation, a table or an address of the admin; a file of a template or a script; an import.
 OLD = (
     rf"\btasks[._](?i:{MODELS})\b",
-    r"""["'](tasks|progress)/[\w-]+\.(html|js|css)["']""",
+    r"""["']tasks/[\w-]+\.(html|js|css)["']""",
     r"^\s*(from|import) (tasks|progress)\b",
 )
 SETTINGS = """
