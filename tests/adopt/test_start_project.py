@@ -27,12 +27,11 @@ def call(command: list[str], cwd: Path) -> str:
     return done.stdout
 
 
-def own_task() -> str:
-    """README's example of a task of one's own."""
-    part = (ROOT / "README.md").read_text().partition("## Your own task")[2]
-    found = re.search(r"^```python\n(.*?)^```$", part, re.MULTILINE | re.DOTALL)
-    assert found
-    return found[1]
+def own_task() -> tuple[str, str]:
+    """README's example of a task of one's own, and of the line that starts it each weekday."""
+    part = (ROOT / "README.md").read_text().partition("## Your own task")[2].partition("\n## ")[0]
+    task, schedule = re.findall(r"^```python\n(.*?)^```$", part, re.MULTILINE | re.DOTALL)
+    return task, schedule
 
 
 def make_app(project: Path, *, with_django: bool) -> None:
@@ -56,11 +55,15 @@ def project(request, tmp_path_factory) -> Path:
     made: Path = folder / request.param
     share_packages(made)
     make_app(made, with_django=request.param == "myshop")
-    (made / "shop" / "tasks.py").write_text(own_task())
+    task, schedule = own_task()
+    (made / "shop" / "tasks.py").write_text(task)
     settings = made / request.param / "settings.py"
     text = settings.read_text()
     assert '    "tasks",\n' in text
-    settings.write_text(text.replace('    "tasks",\n', '    "tasks",\n    "shop",\n'))
+    text = text.replace('    "tasks",\n', '    "tasks",\n    "shop",\n')
+    begin = "CELERY_BEAT_SCHEDULE = {\n"
+    assert begin in text
+    settings.write_text(text.replace(begin, begin + schedule))
     return made
 
 
