@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from celery import chain
 from django.utils import timezone
 
+from tasks import runs
 from tasks.celery.engine import CeleryEngine
 from tasks.models import State, TaskGroup, TaskRun
 from tasks.runs import beats, clock, sweep
@@ -163,3 +165,17 @@ def test_what_was_left_over_before_the_clock_was_set_is_found_as_always(set_by, 
     assert TaskRun.objects.get(pk=orphan).state == State.FAILURE
     assert TaskGroup.objects.get().done
     assert {TaskRun.objects.get(pk=pk).state for pk in (behind, body)} == {State.FAILURE}
+
+
+def test_what_was_let_go_after_a_long_wait_is_its_sender_s_at_first(machine, look, sent):
+    """Else its message went twice, and every signal of it: a look between its commit and its message saw it unsent."""
+    last = chain(demo_task.si(), demo_task.si())()
+    machine.passes(60)
+    runs.claim(last.parent.id, "w1")
+    runs.end(last.parent.id, State.SUCCESS, attempt=1, result=1)
+    assert TaskRun.objects.get(pk=last.id).held is False
+    look._unsent()
+    assert sent == []
+    machine.passes(sweep.UNSENT_AFTER.total_seconds() + 0.1)  # its sender has died
+    look._unsent()
+    assert sent == [last.id]
