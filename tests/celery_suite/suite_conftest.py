@@ -14,14 +14,22 @@ import celery.contrib.testing.app as testing_app
 import celery.contrib.testing.worker as testing_worker
 import pytest
 import suite_app  # type: ignore[import-not-found]  # beside this file, where it is copied to
+from celery import Celery
 from celery.utils.nodenames import anon_nodename
 
 _their_app, _their_worker = testing_app.TestApp, testing_worker.start_worker
+_their_config: Any = Celery.config_from_object
 
 
 def _app(name: Any = None, config: Any = None, **more: Any) -> Any:
     given = {**(config or {}), **suite_app.our_settings()}
-    return suite_app.make_ours(_their_app(name, given, task_cls=suite_app.TASK_CLASS, **more))
+    return suite_app.make_ours(_their_app(name, given, **more))
+
+
+def _config_from_object(app: Any, *args: Any, **more: Any) -> None:
+    """Of an app that a test makes for Django's settings: a project writes `tasks.install(app)` below that line."""
+    _their_config(app, *args, **more)
+    suite_app.make_ours(app)
 
 
 @contextlib.contextmanager
@@ -46,6 +54,7 @@ def _in_a_process(app: Any, **_: Any) -> Iterator[None]:
 _their_modules: Any = (testing_app, testing_worker)
 if os.environ.get("STOCK") != "1":
     _their_modules[0].TestApp = _app
+    Celery.config_from_object = _config_from_object  # type: ignore[method-assign]
 if os.environ.get("WORKER") == "process":
     _their_modules[1].start_worker = _in_a_process
 
