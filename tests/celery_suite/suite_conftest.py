@@ -26,10 +26,11 @@ def _app(name: Any = None, config: Any = None, **more: Any) -> Any:
     return suite_app.make_ours(_their_app(name, given, **more))
 
 
-def _config_from_object(app: Any, *args: Any, **more: Any) -> None:
+def _config_from_object(app: Any, *args: Any, **more: Any) -> Any:
     """Of an app that a test makes for Django's settings: a project writes `tasks.install(app)` below that line."""
-    _their_config(app, *args, **more)
+    found = _their_config(app, *args, **more)
     suite_app.make_ours(app)
+    return found
 
 
 @contextlib.contextmanager
@@ -54,7 +55,7 @@ def _in_a_process(app: Any, **_: Any) -> Iterator[None]:
 _their_modules: Any = (testing_app, testing_worker)
 if os.environ.get("STOCK") != "1":
     _their_modules[0].TestApp = _app
-    Celery.config_from_object = _config_from_object  # type: ignore[method-assign]
+    Celery.config_from_object = _config_from_object  # type: ignore[assignment, method-assign]
 if os.environ.get("WORKER") == "process":
     _their_modules[1].start_worker = _in_a_process
 
