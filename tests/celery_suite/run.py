@@ -2,7 +2,7 @@
 
     python -m tests.celery_suite.run CHECKOUT [arguments of pytest]
 
-Environment: WORKER=process (a worker process instead of a thread), CAP (seconds a test may take, 40), DATABASE_URL,
+Environment: WORKER=process (a worker process instead of a thread), CAP (seconds a test may take, 60), DATABASE_URL,
 STOCK=1 (on Celery alone with Redis, to compare), KEEP (a folder for the reports and the worker's log).
 Ends with 1 if a test fails that is not named in `differences.txt`.
 """

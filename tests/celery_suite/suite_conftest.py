@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -60,7 +61,28 @@ if os.environ.get("WORKER") == "process":
     _their_modules[1].start_worker = _in_a_process
 
 
+#: Seconds that each further subtest has of a test that is over its bound.
+FURTHER = 5
+
+
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool:
+    """The bound is of the test, not of the one subtest of it that is interrupted: those go on after any failure."""
+
+    def late(*_: Any) -> None:
+        pytest.fail(f"{item.name} takes longer than {settings.timeout} s")
+
+    signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, settings.timeout, FURTHER)
+    return True
+
+
+def pytest_timeout_cancel_timer(item: pytest.Item) -> bool:
+    """The test is over."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    return True
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The suite's own bound of five minutes a test is too patient."""
     for item in items:
-        item.add_marker(pytest.mark.timeout(int(os.environ.get("CAP", "40"))), append=False)
+        item.add_marker(pytest.mark.timeout(int(os.environ.get("CAP", "60"))), append=False)

@@ -179,3 +179,26 @@ def test_what_was_let_go_after_a_long_wait_is_its_sender_s_at_first(machine, loo
     machine.passes(sweep.UNSENT_AFTER.total_seconds() + 0.1)  # its sender has died
     look._unsent()
     assert sent == [last.id]
+
+
+def test_a_retry_is_its_sender_s_while_that_sends_it_and_the_sweep_s_when_the_broker_refused(
+    machine, look, sent, monkeypatch, django_capture_on_commit_callbacks
+):
+    task_id = demo_task.delay().id
+    runs.claim(task_id, "w1")
+    with django_capture_on_commit_callbacks() as sends:
+        runs.postpone(task_id, 1, machine.utc() + timedelta(seconds=0.1), {})
+    machine.passes(1)
+    look._unsent()
+    assert sent == []
+
+    def refuse(self: Any, run: TaskRun) -> None:
+        raise OSError("no broker")
+
+    with monkeypatch.context() as away:
+        away.setattr(CeleryEngine, "publish", refuse)
+        for send in sends:
+            send()
+    monkeypatch.setattr("tasks.runs.sending._rests_until", {})
+    look._unsent()
+    assert sent == [task_id]

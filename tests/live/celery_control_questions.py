@@ -233,6 +233,14 @@ def limits(ask: Ask, app: Any, folder: Path) -> None:
     ask("expires in the queue", lambda: (pause(1), touch(gate), got(short), short.state))
 
 
+def once_idle(tell: Callable[[], Any]) -> Any:
+    """What it answers when a pool process has heard, as its worker has, that its last task is over."""
+    until = time.monotonic() + 8
+    while "processes busy" in repr(answer := tell()) and time.monotonic() < until:
+        time.sleep(0.1)
+    return answer
+
+
 def control(ask: Ask, app: Any) -> None:
     tell: Callable[[], dict[str, Any]] = partial(dict, destination=[NODE], reply=True, timeout=5)
     add = asked.add
@@ -242,7 +250,7 @@ def control(ask: Ask, app: Any) -> None:
     ask("control: cancel_consumer", lambda: app.control.cancel_consumer("third", **tell()))
     ask("control: pool_grow", lambda: app.control.pool_grow(1, **tell()))
     ask("control: grown", lambda: got(add.apply_async((1, 1), queue="special")))
-    ask("control: pool_shrink", lambda: app.control.pool_shrink(1, **tell()))
+    ask("control: pool_shrink", lambda: once_idle(lambda: app.control.pool_shrink(1, **tell())))
     ask("control: autoscale", lambda: app.control.autoscale(3, 1, **tell()))
     ask("control: pool_restart", lambda: app.control.pool_restart(**tell()))
     ask("control: disable_events", lambda: app.control.disable_events(**tell()))
