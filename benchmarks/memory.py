@@ -41,6 +41,7 @@ RESYNCS_OF_ONE = 20
 def main() -> int:
     """Run it and print the table."""
     options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--servers", nargs="+", default=["uvicorn", "daphne"], choices=["uvicorn", "daphne"])
     options.add_argument("--sockets", type=int, default=10_000)
     options.add_argument("--rounds", type=int, default=3, help="of the dropped sockets")
     options.add_argument("--resyncs", type=int, default=1_000)
@@ -53,7 +54,7 @@ def main() -> int:
     )
     with Lab() as lab:
         lab.start_worker()
-        for server in ("uvicorn", "daphne"):
+        for server in given.servers:
             web = lab.start_web(server)
             gate = lab.gate("memory")
             gate.touch()

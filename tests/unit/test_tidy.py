@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import subprocess
 import sys
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
@@ -188,3 +189,56 @@ async def test_another_c_library_is_left_alone(calls, monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())  # musl has none
     assert module._find_trim() is None
+
+
+#: A socket of Daphne as `serve.daphne` starts it, from its handshake to its end; what is printed is left of it.
+OF_DAPHNE = """
+import asyncio, gc, weakref
+from django_starter.serve import daphne
+from daphne.http_protocol import HTTPFactory
+from daphne.server import Server
+from daphne.ws_protocol import WebSocketFactory
+from twisted.internet import reactor
+from twisted.internet.error import ConnectionLost
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+
+async def application(scope, receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (await receive())["type"] != "websocket.disconnect":
+        pass
+
+loop = reactor._asyncioEventloop
+asyncio.set_event_loop(loop)
+turn = lambda: loop.run_until_complete(asyncio.sleep(0.05))
+server = Server(application, endpoints=["tcp:1"])
+server.connections, server.http_factory = {}, HTTPFactory(server)
+server.ws_factory = WebSocketFactory(server, server="x")
+gc.collect()
+gc.disable()
+transport = StringTransport()
+transport.abortConnection = transport.setTcpNoDelay = lambda *_: None
+first = server.http_factory.buildProtocol(None)
+first.makeConnection(transport)
+lines = ["GET / HTTP/1.1", "Host: x", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
+         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "", ""]
+first.dataReceived("\\r\\n".join(lines).encode())
+turn()
+assert b"101" in transport.value(), transport.value()
+left = [weakref.ref(first._channel), weakref.ref(first._channel.requests[0]) if first._channel.requests else None,
+        weakref.ref(transport.protocol)]
+assert type(transport.protocol) is daphne.Protocol
+socket, transport.protocol, transport.producer = transport.protocol, None, None  # as a transport of Twisted's own
+socket.connectionLost(Failure(ConnectionLost()))
+turn()
+server.application_checker()
+del transport, first, socket
+turn()
+print([one() for one in left if one is not None and one() is not None])
+"""
+
+
+def test_a_socket_of_daphne_leaves_no_circle():
+    done = subprocess.run([sys.executable, "-c", OF_DAPHNE], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
