@@ -19,11 +19,15 @@ from playwright.sync_api import Browser, sync_playwright
 PICTURES = Path(__file__).parent / "pictures"
 #: name → (width, height, colour scheme)
 SHOTS = {
-    "home": (1100, 760, "light"),
-    "home-dark": (1100, 760, "dark"),
-    "home-phone": (390, 844, "light"),
-    "home-phone-dark": (390, 844, "dark"),
+    "home": (1100, 400, "light"),
+    "home-dark": (1100, 400, "dark"),
+    "home-phone": (390, 420, "light"),
+    "home-phone-dark": (390, 420, "dark"),
 }
+#: The height of a run's page.
+RUN = 650
+#: Steps of the tasks that are started: the first is done when the pictures are made, the others still run.
+STEPS = (30, 600, 900)
 
 
 def shoot(browser: Browser, url: str) -> None:
@@ -32,13 +36,13 @@ def shoot(browser: Browser, url: str) -> None:
     page = context.new_page()
     page.goto(url)
     page.locator('[data-part="flower"][data-ok="true"]').wait_for()  # or the pictures would say "not running"
-    for steps in (60, 160):
+    for steps in STEPS:
         page.get_by_role("button", name="Start…").click()
         dialog = page.get_by_role("dialog", name="Start a task")
         dialog.get_by_label("Steps").fill(str(steps))
         dialog.get_by_role("button", name="Start").click()
         page.wait_for_timeout(1500)
-    page.wait_for_timeout(2500)
+    page.wait_for_timeout(12_000)  # far enough for a bar that one sees, and a rate
     state = context.storage_state()
     for name, (width, height, scheme) in SHOTS.items():
         view = browser.new_context(
@@ -51,6 +55,7 @@ def shoot(browser: Browser, url: str) -> None:
         shot.wait_for_timeout(1200)  # the socket is open and the bars have moved
         shot.screenshot(path=PICTURES / f"{name}.png")
         if name in ("home", "home-dark"):
+            shot.set_viewport_size({"width": width, "height": RUN})
             shot.get_by_role("link", name="long_running_task").first.click()
             shot.wait_for_timeout(1500)
             shot.screenshot(path=PICTURES / f"{name.replace('home', 'run')}.png")

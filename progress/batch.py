@@ -31,25 +31,34 @@ class Batch(Generic[Q, A]):
         self._asked.append((question, future))
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
-        return await future
+        try:
+            return await future
+        finally:
+            del future  # an error knows this frame: the two would keep each other
 
     async def _run(self) -> None:
         try:
             # A question whose asker has gone meanwhile is not asked: in an outage those would be nearly all.
             while waiting := [(question, future) for question, future in self._asked if not future.done()]:
                 batch, self._asked = waiting[:MAX_BATCH], waiting[MAX_BATCH:]
-                try:
-                    answers = await self._answer_many([question for question, _ in batch])
-                    if len(answers) != len(batch):
-                        raise ValueError(f"Expected {len(batch)} answers, but got {len(answers)}.")
-                except Exception as error:
-                    for _, future in batch:
-                        if not future.done():
-                            future.set_exception(error)
-                    continue
-                for (_, future), answer in zip(batch, answers, strict=True):
-                    if not future.done():  # its asker may have gone
-                        future.set_result(answer)
+                answers = await self._answers([question for question, _ in batch])
+                for number, (_, future) in enumerate(batch):
+                    if future.done():  # its asker may have gone
+                        continue
+                    if isinstance(answers, Exception):
+                        future.set_exception(answers)
+                    else:
+                        future.set_result(answers[number])
         finally:
             self._asked = [one for one in self._asked if not one[1].done()]
             self._runner = None
+
+    async def _answers(self, questions: Sequence[Q]) -> Sequence[A] | Exception:
+        # Not in `_run`, which knows the futures: their error, which knows its frames, would keep all that was read.
+        try:
+            answers = await self._answer_many(questions)
+            if len(answers) != len(questions):
+                raise ValueError(f"Expected {len(questions)} answers, but got {len(answers)}.")
+        except Exception as error:
+            return error
+        return answers

@@ -35,6 +35,7 @@ from .redis import AWAY, make_async_client
 from .repair import Repair
 from .rights import RECHECK_EVERY, Rights
 from .source import get_source
+from .tidy import Tidy
 from .topic import Topic
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class Hub:
         self.feeds = Feeds(self.source.feeds)
         self.rights = Rights(self.source)
         self.traffic = Traffic()
+        self.tidy = Tidy()
         self._background = Background()
         self._handing_out = asyncio.Lock()
         reader = Reader(AsyncRecord(make_async_client(settings.PROGRESS_REDIS_URL)))

@@ -102,11 +102,13 @@ class Inbox:
             if not task.done():
                 task.cancel()
                 await asyncio.wait((task,))
+            del task  # its error knows this frame: the two would keep each other
 
     def close(self) -> None:
         """Nobody asks any more."""
         if self._reading is not None:
             self._reading.cancel()
+            self._reading = None  # how it was cancelled knows its frame, so this inbox
         self._drop()
         if self._viewer is not None and self._traffic[self._viewer] <= 0:
             del self._traffic[self._viewer]

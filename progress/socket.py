@@ -75,6 +75,7 @@ async def progress_socket(scope: Scope, receive: Receive, send: Send) -> None:
         await session.serve(inbox, stored, _since(scope))
     finally:
         inbox.close()
+        hub.tidy.gone()
         if counted is not None:
             hub.admission.leave(counted)
 

@@ -29,7 +29,7 @@ from tasks.runs.checkpoints import At
 from . import stopping
 from .errors import CheckpointError, Stopped
 from .places import Place
-from .value import MAX_ALL
+from .value import MAX_ALL, Kept, read
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Book:
         self.thread = threading.get_ident()
         #: That of the thread in which the task runs.
         self.connection: BaseDatabaseWrapper = connections[DEFAULT_DB_ALIAS]
-        self.saved: dict[str, JSON] = {}
+        self.saved: dict[str, Kept] = {}
         self.loops: dict[str, Place] = {}
         self._lock, self._writing = threading.RLock(), threading.RLock()
         self._at = at
@@ -87,7 +87,7 @@ class Book:
 
     # --- what the task saves ------------------------------------------------------------------------------------------
 
-    def save(self, name: str, value: JSON) -> None:
+    def save(self, name: str, value: Kept) -> None:
         """Remember `value`: for the next write; in a fence, in its transaction; in another one, when that is committed.
 
         Raises `Cancelled` and `Stopped`, outside of transactions.
@@ -106,13 +106,13 @@ class Book:
     def load(self, name: str, default: object) -> object:
         """The newest value of `name` that has not been rolled back; a copy."""
         self.open()
-        value: object = self.saved.get(name, default)
-        for hook in here().run_on_commit if here().in_atomic_block else ():
-            if isinstance(hook[1], Held) and hook[1].book is self:
-                value = hook[1].saved.get(name, value)
-        return json.loads(json.dumps(value)) if isinstance(value, (dict, list)) and value is not default else value
+        saved = self._all_saved(here())
+        if name not in saved:
+            return default
+        value = read(saved[name])
+        return json.loads(json.dumps(value)) if isinstance(value, (dict, list)) else value
 
-    def _save_in_fence(self, connection: BaseDatabaseWrapper, name: str, value: JSON) -> None:
+    def _save_in_fence(self, connection: BaseDatabaseWrapper, name: str, value: Kept) -> None:
         """Written in the fence's transaction. A loop of the same name has done the item that it is at."""
         loops = self._running.get(threading.get_ident(), [])
         done = next((one for one in reversed(loops) if one.name == name), None)
@@ -207,12 +207,17 @@ class Book:
 
     def snapshot(self, connection: BaseDatabaseWrapper | None = None, done: Place | None = None) -> dict[str, JSON]:
         """What is to be stored; with `connection`, with what its open transaction holds."""
+        saved = dict(self.saved) if connection is None else self._all_saved(connection)
+        loops = {name: one.as_json(done) for name, one in dict(self.loops).items()}
+        return {"saved": {name: read(one) for name, one in saved.items()}, "loops": cast(JSON, loops)}
+
+    def _all_saved(self, connection: BaseDatabaseWrapper) -> dict[str, Kept]:
+        """With what the open transaction of `connection` holds, where it has one."""
         saved = dict(self.saved)
-        for hook in connection.run_on_commit if connection is not None else ():
+        for hook in connection.run_on_commit if connection.in_atomic_block else ():
             if isinstance(hook[1], Held) and hook[1].book is self:
                 saved |= hook[1].saved
-        loops = {name: one.as_json(done) for name, one in dict(self.loops).items()}
-        return {"saved": saved, "loops": cast(JSON, loops)}
+        return saved
 
     def flush(self) -> bool:
         """Write what is new, outside of a fence; True if something was. Never raises: it is tried again."""
@@ -283,7 +288,7 @@ class Held:
 
     def __init__(self, book: Book) -> None:
         self.book = book
-        self.saved: dict[str, JSON] = {}
+        self.saved: dict[str, Kept] = {}
         self.places: dict[Place, tuple[int, object]] = {}
         #: Of the write within the transaction, where there was one.
         self.seq = 0

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import cast
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from progress.active import current
@@ -102,9 +102,9 @@ def with_attempts(found: Sequence[TaskRun], states: dict[str, TaskState]) -> dic
     some = [run.pk for run in found if _may_have(run)]
     if some:
         # Without the tracebacks, which are for staff, on the run's page.
-        newest_first = Attempt.objects.filter(run__in=some).defer("traceback").order_by("-number")
-        for row in newest_first[: len(some) * MAX_SHOWN]:
-            rows[row.run_id].insert(0, public(row))
+        newest = Attempt.objects.filter(run__in=some, number__gte=F("run__attempt") - MAX_SHOWN)
+        for row in newest.defer("traceback").order_by("number"):
+            rows[row.run_id].append(public(row))
     for pk, state in states.items():
         state["attempts"] = rows[pk][-MAX_SHOWN:]
     return states

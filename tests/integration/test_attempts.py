@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,11 +18,14 @@ from django.utils import timezone
 
 from progress.active import activate, deactivate
 from progress.flusher import Flusher
+from progress.messages import dumps
+from progress.record import get_record
 from progress.reporter import Reporter
 from tasks import runs
 from tasks.celery.left import by_death
 from tasks.models import Attempt, State, TaskRun
-from tasks.runs.attempts import MAX_SHOWN, said_code
+from tasks.runs.attempts import MAX_ERROR_SHOWN, MAX_SHOWN, said_code, with_attempts
+from tasks.runs.message import MAX_TRACEBACK
 from tasks.runs.prune import prune
 from tasks.tasks import demo_task
 
@@ -161,6 +165,70 @@ def test_the_last_numbers_and_where_it_resumed_are_kept():
     assert (one.numbers["current"], one.numbers["percent"]) == (30, 75.0)
     assert "\x00" not in one.numbers["message"]
     assert (one.error, one.traceback) == (ERROR, "Traceback …")
+
+
+def test_what_is_kept_of_an_error_can_be_stored_and_its_traceback_ends_where_it_was_raised():
+    run = running()
+    error: Any = {"type": "ValueError", "message": "half \ud800 and \x00"}
+    left_so = runs.Left(Attempt.How.LOST, error, "x" * MAX_TRACEBACK + "raised here \x00")
+    runs.lost(run.pk, run.worker, send_again=False, left=left_so)
+    (one,) = left(run)
+    assert one.error is not None
+    assert "\x00" not in one.error["message"]
+    assert "\ud800" not in one.error["message"]
+    assert one.traceback.startswith("x")
+    assert one.traceback[:-1].endswith("raised here ")
+    assert len(one.traceback) == MAX_TRACEBACK
+
+
+def test_what_was_told_of_an_attempt_before_stays():
+    run = running()
+    Attempt.objects.create(run=run, number=1, how="hung", ended=timezone.now(), traceback="where it hung")
+    runs.lost(run.pk, run.worker, send_again=False)
+    assert TaskRun.objects.get(pk=run.pk).state == State.RETRY
+    assert [(one.how, one.traceback) for one in left(run)] == [("hung", "where it hung")]
+
+
+#: Who has told numbers: (the attempt ahead of the one that tells, is it the same run, by the record in Redis?)
+TELLERS = {
+    "itself, here": (0, True, False),
+    "another attempt, here": (1, True, False),
+    "another run, here": (0, False, False),
+    "itself, elsewhere": (0, True, True),
+    "another attempt, elsewhere": (1, True, True),
+}
+
+
+@pytest.mark.parametrize("who", TELLERS)
+@pytest.mark.usefixtures("valkey")
+def test_the_numbers_of_an_attempt_are_its_own(who):
+    ahead, same, by_redis = TELLERS[who]
+    run = running()
+    told_id = run.pk if same else demo_task.delay().id
+    if by_redis:
+        told = {"state": "STARTED", "attempt": 1, "current": 30, "total": 40}
+        get_record().publish(told_id, 1, dumps(told), [], final=False)
+    if ahead:
+        runs.lost(run.pk, run.worker, send_again=False)
+        assert runs.claim(run.pk, run.worker)
+        left(run)[0].delete()
+    reporter = Reporter(told_id, 1, Deaf(), Flusher())
+    reporter.current = 30
+    token = None if by_redis else activate(reporter)
+    try:
+        runs.lost(run.pk, run.worker, send_again=False)
+    finally:
+        if token is not None:
+            deactivate(token)
+    (one,) = left(run)
+    assert one.numbers.get("current") == (30 if who.startswith("itself") else None)
+
+
+def test_one_that_hung_and_was_to_end_was_ended_by_force():
+    run = running()
+    runs.cancel(run.pk)
+    runs.lost(run.pk, run.worker, send_again=False, left=runs.Left(Attempt.How.HUNG, ERROR, "where it hung"))
+    assert [(one.how, one.traceback) for one in left(run)] == [("killed", "where it hung")]
 
 
 def test_the_attempts_go_with_their_run():
@@ -312,6 +380,29 @@ def test_of_very_many_the_newest_are_told():
     assert [one["number"] for one in told] == list(range(200 - MAX_SHOWN, 200))
     page = client.get(f"/tasks/{run.pk}/").content.decode()
     assert page.count("<tr data-attempt") == MAX_SHOWN + 1
+    numbers = [int(number) for number in re.findall(r'<tr data-attempt="?(\d+)', page)]
+    assert numbers == sorted(numbers), "the oldest first"
+
+
+def test_one_run_with_very_many_hides_those_of_no_other():
+    many, few = running(), running()
+    rows = [Attempt(run=many, number=n, how="retried", ended=timezone.now()) for n in range(1, 200)]
+    rows += [Attempt(run=few, number=n, how="retried", ended=timezone.now()) for n in range(1, 3)]
+    Attempt.objects.bulk_create(rows)
+    many.attempt, few.attempt = 200, 3
+    TaskRun.objects.filter(pk=many.pk).update(attempt=200)
+    TaskRun.objects.filter(pk=few.pk).update(attempt=3)
+    states: Any = {many.pk: {}, few.pk: {}}
+    with_attempts([many, few], states)
+    assert [one["number"] for one in states[many.pk]["attempts"]] == list(range(200 - MAX_SHOWN, 200))
+    assert [one["number"] for one in states[few.pk]["attempts"]] == [1, 2]
+
+
+@pytest.mark.usefixtures("valkey")
+def test_a_long_error_is_short_in_the_list_of_attempts(twice):
+    Attempt.objects.filter(run=twice).update(error={"type": "ValueError", "message": "x" * 10_000})
+    (one,) = owner_of(twice).get(f"/api/tasks/{twice.pk}/").json()["task"]["attempts"]
+    assert one["error"] == {"type": "ValueError", "message": "x" * MAX_ERROR_SHOWN}
 
 
 @pytest.mark.usefixtures("valkey")

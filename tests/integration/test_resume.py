@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -135,6 +136,28 @@ ENDS: dict[str, Callable[[], None]] = {
     "a cancel": lambda: (_ for _ in ()).throw(Cancelled()),
     "the end of its worker": lambda: (_ for _ in ()).throw(Stopped()),
 }
+
+
+@pytest.mark.parametrize("within", ["nothing", "a transaction", "a fence"])
+@pytest.mark.parametrize("value", [{"page": 1}, {"pages": [1]}, [1]], ids=str)
+def test_what_the_task_changes_after_its_save_is_not_stored(life, value, within):
+    """What was done for page 1 is done; what is begun with page 2 is not."""
+    mine = copy.deepcopy(value)
+    around: Any = {"nothing": nullcontext, "a transaction": transaction.atomic, "a fence": fenced}[within]
+    with pytest.raises(RuntimeError), life.attempt():
+        for _ in range(2):  # the second one is the quick way
+            with around():
+                checkpoint.save(mine)
+        if isinstance(mine, dict):
+            mine["page"] = 2
+        for one in [mine, *mine] if isinstance(mine, list) else list(mine.values()):
+            if isinstance(one, list):
+                one.append(2)
+        assert mine != value
+        raise RuntimeError("page 2 was not done")
+    with life.attempt():
+        assert checkpoint.load() == value
+    assert life.row.checkpoint["saved"] == {"": value}
 
 
 @pytest.mark.parametrize("how", ENDS)

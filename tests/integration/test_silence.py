@@ -71,6 +71,14 @@ def test_who_runs_and_tells_nothing_is_silent_and_nobody_else(kinds):
     assert states == {State.STARTED}, "suspicion moves no state"
 
 
+def test_of_very_many_those_that_began_first_are_looked_at_in_slices(monkeypatch):
+    ids = [running() for _ in range(7)]
+    monkeypatch.setattr(silence, "SLICE", 2)
+    assert [one.run_id for one in silence.silent()] == ids
+    monkeypatch.setattr(silence, "MOST", 3)
+    assert [one.run_id for one in silence.silent()] == ids[:3]
+
+
 def test_the_pages_say_since_when_and_what_was_last(kinds, staff):
     TaskRun.objects.update(owner=get_user_model().objects.get(username="sarah"))
     for path in ("/", f"/tasks/{kinds['silent']}/", "/runs/", "/runs/?quiet=1"):

@@ -122,6 +122,40 @@ def test_one_whose_stack_nobody_can_tell_is_ended_without(monkeypatch):
     assert Attempt.objects.get(run=scene.id).traceback == ""
 
 
+def test_its_stack_is_waited_for(monkeypatch):
+    """Its process answers only a while after it was asked."""
+    scene = Scene(monkeypatch)
+    answer = scene.answer
+    monkeypatch.setattr(scene, "answer", lambda: None)
+    scene.look(5 + module.STACK_WITHIN - 1)
+    assert scene.row.state == State.STARTED
+    answer()
+    scene.look(1)
+    assert Attempt.objects.get(run=scene.id).traceback == '  File "mine.py", line 7, in wait_for_ever'
+
+
+def test_one_that_has_ended_meanwhile_did_not_hang(monkeypatch, caplog):
+    scene = Scene(monkeypatch)
+    runs.end(scene.id, "SUCCESS", attempt=1)
+    lines = len(get_record().read(scene.id).log)
+    scene.look(20)
+    assert scene.row.state == State.SUCCESS
+    assert "hung" not in caplog.text
+    assert len(get_record().read(scene.id).log) == lines
+
+
+def test_the_next_attempt_has_its_own_time(monkeypatch):
+    scene = Scene(monkeypatch)
+    scene.look(10)
+    assert scene.row.state == State.RETRY
+    assert runs.claim(scene.id, identity())
+    scene.look(4)
+    assert (scene.row.state, scene.row.attempt) == (State.STARTED, 2)
+    scene.look(6)
+    assert scene.row.state == State.RETRY
+    assert [one.number for one in Attempt.objects.filter(run=scene.id).order_by("number")] == [1, 2]
+
+
 def test_its_last_attempt_ends_the_run(monkeypatch):
     scene = Scene(monkeypatch)
     TaskRun.objects.filter(pk=scene.id).update(max_attempts=1)

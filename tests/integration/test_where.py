@@ -101,7 +101,11 @@ def test_the_command_prints_it(hung):
     assert "in hangs_here" in out.getvalue()
 
 
-#: Whom nobody can ask, and what is said of it.
+def test_whom_nobody_finds_any_more_is_told_so(run, monkeypatch):
+    monkeypatch.setattr(type(get_record()), "answered", lambda *_: "")
+    assert where(run.pk) == Where(why_not="Its thread is not there any more.")
+
+
 def test_who_cannot_answer_is_told_with_a_reason(run, monkeypatch):
     monkeypatch.setattr(module, "WITHIN", 0.2)
     assert where(run.pk) == Where(
@@ -169,6 +173,36 @@ def test_what_the_process_has_answered_the_parent_does_not_ask_again(run, monkey
     clock.now += module.PATIENCE
     parent.look()
     assert get_record().answered(asked) == "in Python"
+
+
+def test_a_parent_that_finds_nothing_answers_nothing(run, monkeypatch):
+    """The process may yet answer itself."""
+    clock: Any = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    parent = Parent(run.worker, lambda run_id: "")
+    asked = ask(run)
+    parent.look()
+    clock.now += module.PATIENCE
+    parent.look()
+    assert get_record().answered(asked) is None
+    get_record().answer(run.pk, asked, "in Python")
+    assert get_record().answered(asked) == "in Python"
+
+
+def test_a_second_question_has_its_own_time(run, monkeypatch):
+    clock: Any = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    looked: list[str] = []
+    parent = Parent(run.worker, lambda run_id: looked.append(run_id) or "in C")  # type: ignore[func-returns-value]
+    for number in (1, 2):
+        ask(run)
+        parent.look()
+        clock.now += module.PATIENCE / 2
+        parent.look()
+        assert len(looked) == number - 1
+        clock.now += module.PATIENCE / 2
+        parent.look()
+        assert len(looked) == number
 
 
 def test_where_nobody_asks_a_look_is_one_round_trip(run, monkeypatch):

@@ -57,6 +57,29 @@ def test_who_is_signed_out_while_the_page_polls_logs_in_and_is_back_on_it(stack,
     sarah.visitor.post(f"/tasks/{task_id}/cancel/")
 
 
+def test_back_and_forward_show_what_is_true_now(stack, person):
+    """Whether the browser kept the page in its cache or asks for it again."""
+    alice = person(stack)
+    task_id = alice.visitor.start_job("recite", steps=2000, delay=0.05)
+    page = alice.open()
+    bar = page.locator("task-progress").first
+    expect(bar).to_have_attribute("connection", "live")
+    page.get_by_role("link", name="recite").first.click()
+    expect(page).to_have_url(f"{stack.url}/tasks/{task_id}/")
+    expect(bar).to_have_attribute("connection", "live")
+    page.go_back()
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    expect(bar).to_have_attribute("connection", "live")
+    page.go_forward()
+    expect(bar).to_have_attribute("connection", "live")
+    page.go_back()
+    alice.visitor.post(f"/tasks/{task_id}/cancel/")
+    expect(page.get_by_text("cancelled").first).to_be_visible()
+    page.go_forward()
+    expect(page.get_by_text("cancelled").first).to_be_visible()
+    expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+
+
 def test_without_script_a_running_task_has_its_numbers_and_its_log(stack, browser, tmp_path):
     task_id = stack.start_job("stages", str(tmp_path), 2)
     wait_until((tmp_path / "told-1").exists, 20, "it is half done")

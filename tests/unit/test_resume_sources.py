@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import io
+import json
 import math
+import sys
 from collections import OrderedDict, UserList, deque
 from itertools import islice
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 
 from tasks.resume import CheckpointError, NotResumable, checkpoint, fenced, resumable
 from tasks.resume.source import Source, source_of
+from tasks.resume.value import FEW, MAX_CHECKPOINT, SHORT_OF_FEW, kept, read
 
 
 def begun(make):
@@ -164,6 +168,87 @@ BAD_VALUES = {
 def test_what_is_no_small_json_is_refused_at_the_call(what):
     with pytest.raises(CheckpointError, match="checkpoint"):
         checkpoint.save(BAD_VALUES[what])
+
+
+#: What is wrong in one place of a small dict, which is not made JSON at each call: it is refused there as well.
+BAD_PARTS: list[Any] = [
+    math.nan,
+    math.inf,
+    -math.inf,
+    "a\ud800b",
+    "a\x00b",
+    "\x00",
+    b"x",
+    {1},
+    object(),
+    1j,
+    [math.nan],
+    {2: {3}},
+]
+
+
+@pytest.mark.parametrize("part", BAD_PARTS, ids=repr)
+def test_what_is_wrong_anywhere_in_a_small_dict_is_refused_at_the_call(part):
+    for value in ({"a": part}, {"a": 1, "b": "x", "c": part, "d": 2}, {"a": {"b": part}}):
+        with pytest.raises(CheckpointError, match="checkpoint"):
+            checkpoint.save(value)
+    if isinstance(part, str | bytes):
+        with pytest.raises(CheckpointError, match="checkpoint"):
+            checkpoint.save({"a": 1, part: 2})
+
+
+class Text(str):
+    """A text of another class."""
+
+
+#: What a task may save and then change: whether it is copied or made JSON, it is kept as it was.
+GOOD: dict[str, Any] = {
+    "flat": {"page": 5, "after": "x", "share": 0.5, "all": True, "none": None},
+    "empty": {},
+    "of large numbers": {"a": 2**70, "b": -(2**63)},
+    "with letters of any language": {"ключ": "значение", "🎉": "\n"},
+    "with a text of another class": {Text("a"): Text("b")},
+    "of keys that are no texts": {1: 2, None: 3, False: 4, 1.5: 5},
+    "nested": {"a": {"b": [1, {"c": []}]}},
+    "of many keys": {f"key {number}": number for number in range(100)},
+    "of long texts": {"x" * 1_000: "y" * 10_000},
+    "ordered": OrderedDict(b=1, a=2),
+    "a list": [1, [2, {"a": 3}]],
+    "a tuple": (1, [2]),
+    "a small list": [1, "x", None, 0.5],
+}
+
+
+def changed(value: Any) -> None:
+    """Change every list and dict in `value`."""
+    for one in list(value.values()) if isinstance(value, dict) else list(value):
+        if isinstance(one, dict | list):
+            changed(one)
+    if isinstance(value, dict):
+        value.clear()
+        value["later"] = 1
+    elif isinstance(value, list):
+        value.append("later")
+
+
+@pytest.mark.parametrize("what", GOOD)
+def test_what_is_saved_stays_as_it_was_whatever_the_task_does_with_it(what):
+    mine = copy.deepcopy(GOOD[what])
+    saved = kept(mine)
+    changed(mine)
+    assert read(saved) == json.loads(json.dumps(GOOD[what]))
+    assert json.dumps(read(saved)) == json.dumps(GOOD[what])
+    with pytest.raises(CheckpointError):
+        kept([GOOD[what], "x" * 65_536])
+
+
+def test_a_small_dict_is_never_larger_than_a_checkpoint_may_be():
+    """The largest of those that are not made JSON at the call."""
+    largest = {f"{number:02}" + "\x01" * (SHORT_OF_FEW - 2): "\x01" * SHORT_OF_FEW for number in range(FEW)}
+    assert type(kept(largest)) is dict
+    assert len(json.dumps(largest)) <= MAX_CHECKPOINT
+    numbers = dict.fromkeys(largest, -sys.float_info.max)
+    assert len(json.dumps(numbers)) <= MAX_CHECKPOINT
 
 
 @pytest.mark.parametrize("name", [5, None, "x" * 101, "\ud800", "\x00"])
