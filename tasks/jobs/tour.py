@@ -16,6 +16,7 @@ class Away(ConnectionError):
 
 def fetch(*, answers: bool) -> None:
     """A step with others in it. Raises `Away` unless the shop `answers`."""
+    progress.set(total=10)
     with progress.step("Fetch"):
         for page in range(1, PAGES + 1):
             with progress.step(f"Page {page}"):
@@ -29,7 +30,7 @@ def fetch(*, answers: bool) -> None:
 def import_fetched(seconds: float) -> int:
     """`ORDERS` orders within so many seconds, each with a checkpoint; returns how many this attempt did."""
     done = 0
-    with progress.step("Import"):
+    with progress.step("Import", weight=9):
         for number in resumable(range(1, ORDERS + 1), unit="orders"):
             time.sleep(seconds / ORDERS)
             done += 1

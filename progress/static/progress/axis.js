@@ -1,5 +1,5 @@
-// The part "axis": all of a run on one line of time: its wait, attempt and steps, and elements of the page with data-bar (a
-// name), -from, -to, -state, -kind. Rows are made of the <template> beside it. One that is chosen is told by "span".
+// The part "axis": a run on one line of time: waits, attempts, steps, and elements of the page with data-bar (a name), -from,
+// -to, -state, -kind. Rows are made of the <template> beside it. A chosen one is told by "span".
 
 import { clock, duration } from "./format.js";
 import { WORDS } from "./part-texts.js";
@@ -16,7 +16,8 @@ function rowsOf({ state, accepted_at, started_at, finished_at, attempt, ts, step
 	const name = `attempt ${attempt}`;
 	const isPast = last?.name === name;
 	const end = isFinal(state) ? (ms(finished_at) ?? ts * 1000) : null;
-	const begun = state === "PENDING" || state === "RETRY" || isPast ? null : ms(started_at);
+	// heard from afar, a start may be later than its first step
+	const begun = state === "PENDING" || state === "RETRY" || isPast || !started_at ? null : Math.min(ms(started_at), 1e3 * (steps[0]?.began ?? Infinity));
 	const wait = (name, from, to) => rows.push({ name, state: to ? "SUCCESS" : state, from, to });
 	wait("queue", ms(accepted_at), past[0]?.from ?? begun ?? end);
 	if (last && (!isPast || (end ?? Infinity) - last.to > 1e3)) wait("wait", last.to, begun ?? end);
@@ -98,7 +99,7 @@ export default class Axis {
 		}
 	}
 
-	/** The moment of a log line, as a line through all rows. */
+	/** A log line's moment. */
 	#point(at = this.#at) {
 		this.#at = at;
 		this.list.style.setProperty("--at", at ? `${this.#share(at)}%` : "");

@@ -40,7 +40,7 @@ function say(form, text) {
 	form.append(note);
 }
 
-// Cancel goes away with the end: the keyboard moves on to what comes instead.
+// Cancel goes away with the end: the keyboard moves on.
 document.addEventListener("end", ({ target }) => {
 	if (!document.activeElement?.closest(".when-running") || !target.contains(document.activeElement)) return;
 	requestAnimationFrame(() => target.querySelector(".when-ended:not([hidden]) button")?.focus());
