@@ -16,7 +16,7 @@ function rowsOf({ state, accepted_at, started_at, finished_at, attempt, ts, step
 	const name = `attempt ${attempt}`;
 	const isPast = last?.name === name;
 	const end = isFinal(state) ? (ms(finished_at) ?? ts * 1000) : null;
-	// heard from afar, a start may be later than its first step
+	// what was heard of a start may be later than the first step
 	const begun = state === "PENDING" || state === "RETRY" || isPast || !started_at ? null : Math.min(ms(started_at), 1e3 * (steps[0]?.began ?? Infinity));
 	const wait = (name, from, to) => rows.push({ name, state: to ? "SUCCESS" : state, from, to });
 	wait("queue", ms(accepted_at), past[0]?.from ?? begun ?? end);

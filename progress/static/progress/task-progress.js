@@ -182,8 +182,7 @@ class TaskProgress extends HTMLElement {
 		for (const name of ["connection", "state", "ended", "indeterminate"]) this.removeAttribute(name);
 		for (const name of ["connection", "announce", ...Object.keys(TEXT)]) this.#write(name, "");
 		for (const name in BLOCK) this.#writeBlock(name, "");
-		this.#parts.get("fill")?.setAttribute("width", "0%");
-		this.#parts.get("bar")?.removeAttribute("aria-valuenow");
+		this.#move(null);
 		for (const { list } of this.#lists.values()) list?.clear();
 		this.#observer.takeRecords();
 	}
