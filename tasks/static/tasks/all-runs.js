@@ -5,7 +5,9 @@ import { sharedConnection } from "../progress/connection.js";
 import { TEXT, isPartial } from "../progress/part-texts.js";
 import { change, follow, localTimes, soon } from "./live.js";
 
-const EVERY = 30_000; // ms: the last hour moves on though nothing happens
+// ms: the last hour moves on though nothing happens; who falls silent does nothing to be heard
+const SELDOM = 30_000;
+const OFTEN = 3_000;
 const body = document.querySelector("tbody");
 const all = document.getElementById("all");
 
@@ -45,16 +47,16 @@ document.addEventListener("progress", ({ target, detail: task }) => {
 });
 
 let said = "";
-sharedConnection().watch("@newest", body.dataset.src, (newest) => {
+sharedConnection().watch("@newest", body.dataset.src, (newest, state) => {
 	const before = said;
 	said = JSON.stringify(newest);
-	if (before && before !== said) soon();
+	if ((before && before !== said) || state === "signed-out") soon();
 });
 
 all.hidden = false;
 all.setAttribute("aria-label", "All on this page");
 all.addEventListener("change", () => body.querySelectorAll("[name=run]").forEach((box) => (box.checked = all.checked)));
-follow(take, EVERY);
+follow(take, () => (new URLSearchParams(location.search).get("quiet") ? OFTEN : SELDOM));
 
 document.querySelector("form.list").addEventListener("submit", (event) => {
 	event.preventDefault();

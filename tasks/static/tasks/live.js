@@ -13,11 +13,12 @@ let taking = (page) => {
 		change(document.querySelector(`[data-live="${fresh.dataset.live}"]`), fresh);
 };
 
-/** Take a page that was asked for anew in another way, so many ms after the last. */
-export function follow(take, every) {
+/** Take a page that was asked for anew in another way, `pace()` ms after the last. */
+export function follow(take, pace) {
 	const regions = taking;
 	taking = (page) => (regions(page), take(page));
-	schedule(every);
+	every = pace;
+	schedule();
 }
 
 export function change(old, fresh) {
@@ -35,11 +36,10 @@ export function localTimes(within) {
 	}
 }
 
-let every = EVERY;
-function schedule(ms = every) {
-	every = ms;
+let every = () => EVERY;
+function schedule() {
 	clearTimeout(timer);
-	timer = setTimeout(() => (document.hidden ? schedule() : refresh()), every);
+	timer = setTimeout(() => (document.hidden ? schedule() : refresh()), every());
 }
 
 /** What is shown is not what is any more. */
