@@ -1,7 +1,7 @@
 """In development: kill the worker that holds a run, to see the run go on.
 
-It is asked by the hash that its parent process reads as it beats (`where.key_of`), and obeys only where `DEBUG` is on:
-no process is ended by a number that another machine, or another process, may have as well.
+It is asked by the hash that its parent process reads as it beats (`where.key_of`): no process is ended by a number that
+another one may have as well. Whoever asks has `DEBUG` on; a worker that is in production does not obey.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ def may_kill() -> bool:
     return bool(settings.DEBUG)
 
 
+def _obeys() -> bool:
+    """`start_dev.sh` gives its worker no `DEBUG`, in which Django remembers every query."""
+    return not getattr(settings, "PRODUCTION", not settings.DEBUG)
+
+
 def kill_worker(run: TaskRun, key: str) -> None:
     """Let the worker that reads `key` end at once, as by kill -9. Raises `NotKilled`."""
     if run.state != State.STARTED:
@@ -44,6 +49,6 @@ def kill_worker(run: TaskRun, key: str) -> None:
 
 def die(run_id: str) -> None:
     """This worker's parent ends, and its pool with it."""
-    if may_kill():
+    if _obeys():
         logger.warning("This worker is killed, as the page of %s has asked for.", run_id)
         os.kill(os.getpid(), signal.SIGKILL)

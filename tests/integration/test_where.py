@@ -219,12 +219,24 @@ def test_in_development_the_owner_kills_the_worker_that_holds_the_run(run, kille
     assert "Its worker is killed." in page.content.decode()
 
 
-def test_a_worker_that_is_not_in_development_does_not_obey(run, killed, settings):
+@pytest.mark.parametrize(
+    ("values", "obeys"),
+    [
+        ({"DEBUG": False, "PRODUCTION": False}, True),  # as start_dev.sh starts it
+        ({"DEBUG": True, "PRODUCTION": False}, True),
+        ({"DEBUG": False, "PRODUCTION": True}, False),
+        ({"DEBUG": False}, False),  # a project that has no such setting
+        ({"DEBUG": True}, True),
+    ],
+)
+def test_a_worker_in_production_does_not_obey(run, killed, settings, values, obeys):
     settings.DEBUG = True
     people(run, is_staff=False).post(f"/tasks/{run.pk}/kill/")
-    settings.DEBUG = False
+    del settings.PRODUCTION
+    for name, value in values.items():
+        setattr(settings, name, value)
     Parent(run.worker, str).look()
-    assert killed == []
+    assert len(killed) == int(obeys)
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,16 @@ WORKER = "celery -A django_starter worker -l info"
 
 @pytest.fixture(scope="module")
 def system(make_stack) -> Iterator[Stack]:
-    """A stack that these tests break, each leaving it whole; in development, as workers are killed from its pages."""
-    stack = make_stack({"DEBUG": "1"})
+    """A stack that these tests break, each leaving it whole; as start_dev.sh starts it, so that pages kill workers."""
+    stack = make_stack()
     try:
-        yield stack.start()
+        stack.prepare_database()
+        for needed in stack.servers():
+            needed.start()
+        stack.start_worker(wait=False)
+        stack.start_web(env={"DEBUG": "1"})
+        stack.workers["w1"].wait_ready()
+        yield stack
     finally:
         end(stack)
 
