@@ -53,6 +53,7 @@ settings.WHITENOISE_AUTOREFRESH = True
 # What pytest-xdist starts inherits the environment: with this in it, the settings would be read before this file.
 del os.environ["DJANGO_SETTINGS_MODULE"]
 
+import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 
 from django_starter.processes.guard import Guard  # noqa: E402
@@ -60,6 +61,10 @@ from django_starter.processes.valkey import answers_ping, valkey_command  # noqa
 
 from .downloads import DOWNLOADS  # noqa: E402
 from .waiting import wait_until  # noqa: E402
+
+# No test is timed: a busy machine makes the first of many examples slow.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 collect_ignore_glob = [] if DOWNLOADS else ["*/test_download*"]
 

@@ -70,7 +70,7 @@ def run(part: Part, look: Any) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(parts())
 def test_the_percentage_never_falls_within_an_attempt(tree):
     reporter = Reporter("t", 1, FakeSink(), Flusher())
@@ -89,7 +89,7 @@ def test_the_percentage_never_falls_within_an_attempt(tree):
             assert all((now["percent"] or 0) >= (was["percent"] or 0) for was, now in bars)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(st.floats(-5, 200), st.floats(0, 150)), min_size=1, max_size=30))
 def test_the_bar_after_a_step_never_falls_whatever_is_set(pairs):
     reporter = Reporter("t", 1, FakeSink(), Flusher())
