@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from pathlib import Path
 
 from playwright.sync_api import Locator, Page, Route, expect
 
@@ -155,6 +156,28 @@ def test_without_javascript_the_page_is_right_and_can_be_refreshed(stack, person
     newest(page).get_by_role("link", name="long_running_task").click()
     expect(page.get_by_text("12 / 12")).to_be_visible()
     expect(page.get_by_role("list", name="Log")).to_contain_text("Step 12 of 12 is done.")
+
+
+def test_an_end_that_is_told_before_a_page_has_all_of_its_scripts_is_heard_by_them(stack, person, tmp_path):
+    alice = person(stack)
+
+    def open_late(path: str, script: str, gate: Path, task_id: str) -> Page:
+        asked: list[Route] = []
+        alice.context.route(script, lambda route: asked.append(route))
+        page = alice.context.new_page()
+        page.goto(path, wait_until="commit")  # it is not loaded before they are
+        wait_until(lambda: page.wait_for_timeout(20) or asked, 10, "the script is asked for")
+        gate.touch()
+        wait_until(lambda: alice.visitor.task(task_id)["state"] == "SUCCESS", 10, "it has ended")
+        page.wait_for_timeout(700)  # time to be told
+        asked[0].continue_()
+        return page
+
+    first, second = (alice.visitor.start_job("hold", str(tmp_path / name)) for name in "ab")
+    home = open_late("/", "**/rows*.js", tmp_path / "a", first)
+    expect(home.get_by_role("list", name="Ended").locator(f"[data-run='{first}']")).to_be_visible()
+    run = open_late(f"/tasks/{second}/", "**/run*.js", tmp_path / "b", second)
+    expect(run.locator("[name=tab][value=result]")).to_be_checked()
 
 
 def test_runs_are_one_line_each_and_each_is_in_the_group_of_its_state(stack, person, tmp_path):
