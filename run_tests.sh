@@ -112,7 +112,7 @@ check_style() {
 several_at_a_time() {
   local number=$1
   shift
-  .venv/bin/python -m pytest -n "$number" --dist loadfile "$@"
+  .venv/bin/python -m pytest -n "$number" --dist loadfile --no-loadscope-reorder "$@"
 }
 
 case ${1:-} in -h | --help)
@@ -122,17 +122,21 @@ case ${1:-} in -h | --help)
 esac
 
 trap 'exit 130' INT TERM # not on to the next part
+# Images of containers often set it. Then each of a thousand processes would compile all that it imports.
+unset PYTHONDONTWRITEBYTECODE
 prepare_venv requirements-dev.txt
 cp requirements.txt .venv/installed-requirements.txt # the same pins: ./start_dev.sh has nothing left to install
 
 case ${1:-} in
   '')
     check_style
-    run .venv/bin/python -m mypy
+    .venv/bin/python -m mypy &
+    mypy=$!
     prepare_browser
     prepare_servers initdb:postgresql setpriv:util-linux
     failed=0
-    several_at_a_time 3 tests --ignore tests/live/test_container_roles.py --ignore tests/hosts --ignore tests/adopt --ignore tests/engines -m "not alone" || failed=$?
+    several_at_a_time 4 tests --ignore tests/live/test_container_roles.py --ignore tests/hosts --ignore tests/adopt --ignore tests/engines -m "not alone" || failed=$?
+    wait "$mypy" || failed=$?
     several_at_a_time 2 tests/live -m alone || failed=$?
     exit "$failed"
     ;;

@@ -62,6 +62,14 @@ from .waiting import wait_until  # noqa: E402
 collect_ignore_glob = [] if DOWNLOADS else ["*/test_download*"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files that compute evenly between the live ones, which wait: several at a time use the machine all along."""
+    files = list(dict.fromkeys(item.path for item in items))
+    live, others = ([one for one in files if ("live" in one.parts) is wanted] for wanted in (True, False))
+    place = {one: number / len(group) for group in (live, others) for number, one in enumerate(group)}
+    items.sort(key=lambda item: place[item.path])
+
+
 @pytest.fixture(scope="session")
 def guard() -> Iterator[Guard]:
     """Ends every process that the tests started, should the test run itself be killed."""

@@ -1,6 +1,6 @@
-"""Some fifty questions to AsyncResult and GroupResult; each answer is a line.
+"""Questions to AsyncResult and GroupResult; each answer is a line.
 
-python -m tests.live.celery_questions ours|bare FOLDER [control]
+python -m tests.live.celery_questions ours|bare FOLDER [control|odd]
 """
 
 from __future__ import annotations
@@ -50,10 +50,12 @@ def main(whose: str, folder: Path) -> None:
             time.sleep(0.02)
         return str(result.state)
 
-    folder = folder / whose  # both are asked at once
+    others = {"control": celery_control_questions, "odd": celery_odd_questions}
+    chosen = sys.argv[3] if len(sys.argv) > 3 else ""
+    folder = folder / f"{whose}{chosen}"  # all are asked at once
     folder.mkdir(exist_ok=True)
-    if "control" in sys.argv:
-        return celery_control_questions.ask_all(ask, app, folder)
+    if chosen:
+        return others[chosen].ask_all(ask, app, folder)
     unknown: Any = AsyncResult("nobody-knows-me")
     ask("unknown", lambda: (all_of(unknown), unknown.result, unknown.info, unknown.traceback, unknown.children))
     ask("unknown, waited for", lambda: unknown.get(timeout=0.3))
@@ -139,7 +141,6 @@ def main(whose: str, folder: Path) -> None:
     ask("revoked, afterwards", lambda: (all_of(late), late.result))
     nothing: Any = object()
     ask("no JSON", lambda: asked.add.delay(nothing, 1).id)
-    celery_odd_questions.ask_all(ask, app, folder)
 
 
 if __name__ == "__main__":

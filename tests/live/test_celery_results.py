@@ -43,10 +43,10 @@ def test_each_answer_is_that_of_a_bare_celery_app(stack, tmp_path):
         wait_until(lambda: " ready." in (tmp_path / "bare.log").read_text(), 30)
         with ThreadPoolExecutor() as pool:
             asked = [
-                pool.submit(answers, whose, tmp_path, env)
+                [pool.submit(answers, whose, tmp_path, env, *more) for more in ((), ("odd",))]
                 for whose, env in (("ours", stack.env), ("bare", bare_env(stack)))
             ]
-            ours, bare = (one.result() for one in asked)
+            ours, bare = ({**usual.result(), **odd.result()} for usual, odd in asked)
     finally:
         worker.terminate()
         worker.wait(20)

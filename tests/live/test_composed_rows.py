@@ -12,9 +12,8 @@ import pytest
 
 from tests.waiting import wait_until
 
+from .faults.rows import Rows
 from .stack import Stack
-
-#: On a busy machine a start may time out: it is stored, sent by a worker, and not in the queue until then.
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +27,14 @@ def site(make_stack) -> Any:
         yield stack
     finally:
         stack.close()
+
+
+@pytest.fixture(scope="module")
+def table(site) -> Any:
+    """Its rows, without a process for each question."""
+    rows = Rows(site.env, site.folder)
+    yield rows
+    rows.close()
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +112,7 @@ print(json.dumps([run.state, run.error, TaskRun.objects.get(pk=after.id).state])
 
 
 @pytest.mark.alone
-def test_a_parent_with_two_thousand_children_is_cancelled_at_once(site):
+def test_a_parent_with_two_thousand_children_is_cancelled_at_once(site, table):
     code = """
 parent = jobs.nap.delay(seconds=60)
 child = runs.Start(name="testjobs.echo", message={}, queue="nowhere", parent_id=parent.id)
@@ -121,8 +128,8 @@ print(json.dumps([took, left, parent.id]))
     assert left == 0
     assert took < 5
     site.start_worker("w1")
-    unheard = f"print(json.dumps(TaskRun.objects.filter(parent_id={parent!r}, unfollowed=True).count()))"
-    wait_until(lambda: asked(site, unheard) == 0, 40, "all children's followers have heard")
+    unheard = "SELECT count(*) FROM tasks_taskrun WHERE parent_id = ? AND unfollowed"
+    wait_until(lambda: table.query(unheard, parent) == [(0,)], 40, "all children's followers have heard")
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["TERM", "Ctrl-C"])
@@ -137,15 +144,14 @@ def test_a_plain_end_of_a_worker_waits_for_its_task_and_gives_nothing_back_meanw
     assert (done["state"], done["attempt"], count(trace)) == ("SUCCESS", 1, 1)
 
 
-def test_a_run_that_may_not_begin_twice_does_not_whatever_ends_its_worker(site, tmp_path):
+def test_a_run_that_may_not_begin_twice_does_not_whatever_ends_its_worker(site, table, tmp_path):
     site.start_worker("w1", env={"REMAP_SIGTERM": "SIGQUIT"})
     folder = tmp_path / "once"
     task = asked(site, f"print(json.dumps(ends.once.delay(how='deaf', folder={str(folder)!r}).id))")
-    state = f"print(json.dumps(TaskRun.objects.get(pk={task!r}).state))"
-    wait_until(lambda: asked(site, state) == "STARTED", 20, "it runs")
+    wait_until(lambda: table.run(task)["state"] == "STARTED", 20, "it runs")
     site.workers["w1"].stop()
     site.start_worker("w2")
-    wait_until(lambda: asked(site, state) == "FAILURE", 20, "it has ended")
+    wait_until(lambda: table.run(task)["state"] == "FAILURE", 20, "it has ended")
     assert count(folder / "end") == 1
 
 
@@ -167,7 +173,7 @@ print(json.dumps([broker.count("elsewhere"), sorted(reasons)]))
     assert (messages, reasons) == (5, [["elsewhere", "no_worker"]])
 
 
-def test_a_run_that_cannot_be_sent_stops_no_other(site):
+def test_a_run_that_cannot_be_sent_stops_no_other(site, table):
     code = """
 from tasks.runs import Start
 message = {"args": [], "kwargs": {}, "options": {"serializer": "nope"}}
@@ -177,9 +183,10 @@ print(json.dumps([bad.pk, good]))
 """
     bad, good = asked(site, code)
     site.start_worker("w1")
-    states = f"print(json.dumps([TaskRun.objects.get(pk=pk).state for pk in {[bad, *good]!r}]))"
-    wait_until(lambda: asked(site, states) == ["FAILURE", *["SUCCESS"] * 5], 30, "each has its end")
-    assert "nope" in asked(site, f"print(json.dumps(TaskRun.objects.get(pk={bad!r}).error))")["message"]
+    states = lambda: [table.run(one)["state"] for one in (bad, *good)]  # noqa: E731
+    wait_until(lambda: states() == ["FAILURE", *["SUCCESS"] * 5], 30, lambda: f"each has its end: {states()}")
+    ((error,),) = table.query("SELECT error FROM tasks_taskrun WHERE id = ?", bad)
+    assert "nope" in str(error)
 
 
 def test_what_celery_runs_in_the_caller_and_what_is_not_tracked_stays_celerys(site, tmp_path):

@@ -7,6 +7,7 @@ import random
 import shutil
 import time
 from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,8 +109,16 @@ async def test_a_channel_layer_that_loses_a_third_is_repaired_within_two_and_a_h
 # --- Redis goes and comes back ----------------------------------------------------------------------------------------
 
 
-async def test_redis_is_killed_and_comes_back_with_its_data(new_stack):
-    stack = await in_thread(lambda: new_stack().start())
+async def test_redis_is_killed_and_comes_back(new_stack, tmp_path):
+    """With its data, without it, and with that of a moment ago: three stacks at the same time."""
+    stacks = [new_stack() for _ in range(3)]
+    async with asyncio.TaskGroup() as group:
+        for how, stack in zip((with_its_data, without_its_data, with_the_data_of_a_moment_ago), stacks, strict=True):
+            group.create_task(how(stack, tmp_path))
+
+
+async def with_its_data(stack: Stack, folder: Path) -> None:
+    await in_thread(stack.start)
     task_id = await in_thread(stack.start_job, "recite", steps=120, delay=0.05, log_every=5)
     async with audience(stack, task_id, 20) as viewers:
         await until(lambda: all((viewer.task.get("current") or 0) > 20 for viewer in viewers), 10)
@@ -120,8 +129,8 @@ async def test_redis_is_killed_and_comes_back_with_its_data(new_stack):
         assert texts(viewer) == [f"line {number}" for number in range(1, 25)]
 
 
-async def test_redis_is_killed_and_comes_back_without_its_data(new_stack):
-    stack = await in_thread(lambda: new_stack().start())
+async def without_its_data(stack: Stack, folder: Path) -> None:
+    await in_thread(stack.start)
     task_id = await in_thread(stack.start_job, "recite", steps=120, delay=0.05, log_every=5)
     async with audience(stack, task_id, 20) as viewers:
         await until(lambda: all((viewer.task.get("current") or 0) > 20 for viewer in viewers), 10)
@@ -140,13 +149,13 @@ async def test_redis_is_killed_and_comes_back_without_its_data(new_stack):
         assert texts(viewer)[-1] == "line 24"
 
 
-async def test_redis_comes_back_with_the_data_of_a_moment_ago(new_stack, tmp_path):
+async def with_the_data_of_a_moment_ago(stack: Stack, folder: Path) -> None:
     """A power cut: with `appendfsync everysec` the last second is not on the disk."""
-    stack: Stack = await in_thread(lambda: new_stack().start())
+    await in_thread(stack.start)
     task_id = await in_thread(stack.start_job, "recite", steps=160, delay=0.05, log_every=5)
     async with audience(stack, task_id, 20) as viewers:
         await until(lambda: all((viewer.task.get("current") or 0) > 30 for viewer in viewers), 10)
-        before = tmp_path / "data"
+        before = folder / "data"
         await in_thread(shutil.copytree, stack.valkey.folder, before)
         copied = max(viewer.task["current"] for viewer in viewers)
         await until(lambda: all(viewer.task["current"] > copied + 15 for viewer in viewers), 10)
@@ -178,10 +187,16 @@ def cables():
         yield lambda stack: proxies.enter_context(Proxy(stack.valkey.port))
 
 
-@pytest.mark.parametrize("silent", [True, False], ids=["silent", "refused"])
-async def test_ten_seconds_without_redis_hurt_neither_the_task_nor_the_truth(new_stack, cables, silent):
-    """The worker's cable. One task ends while it is cut, the other goes on after it."""
-    stack: Stack = await in_thread(new_stack)
+async def test_ten_seconds_without_redis_hurt_neither_the_task_nor_the_truth(new_stack, cables):
+    """Each with a stack of its own, at the same time: most of it is waiting."""
+    async with asyncio.TaskGroup() as group:
+        for silent in (True, False):
+            group.create_task(the_workers_cable(new_stack(), cables, silent))
+            group.create_task(the_web_servers_cable(new_stack(), cables, silent))
+
+
+async def the_workers_cable(stack: Stack, cables, silent: bool) -> None:
+    """One task ends while it is cut, the other goes on after it."""
 
     def start() -> Proxy:
         stack.prepare_database()
@@ -214,10 +229,8 @@ async def test_ten_seconds_without_redis_hurt_neither_the_task_nor_the_truth(new
         assert texts(viewer) == [f"line {number}" for number in range(1, 65)]
 
 
-@pytest.mark.parametrize("silent", [True, False], ids=["silent", "refused"])
-async def test_ten_seconds_without_redis_in_the_web_process(new_stack, cables, silent):
-    """The web server's cable. Who comes meanwhile sees what the database knows; all see the truth soon after."""
-    stack: Stack = await in_thread(new_stack)
+async def the_web_servers_cable(stack: Stack, cables, silent: bool) -> None:
+    """Who comes meanwhile sees what the database knows; all see the truth soon after."""
 
     def start() -> Proxy:
         stack.prepare_database()

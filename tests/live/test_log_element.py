@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.waiting import wait_until
@@ -37,13 +35,6 @@ def lines(first: int, last: int) -> list[dict[str, Any]]:
         {"n": n, "ts": 1000.0 + n, "level": "info", "text": f"line {n} " + "word " * (n * 37 % 160)}
         for n in range(first, last + 1)
     ]
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeProgress]:
-    fake = FakeProgress()
-    yield fake
-    fake.close()
 
 
 def show(page: Page, fake: FakeProgress) -> None:
@@ -77,7 +68,7 @@ def test_lines_that_wrap_do_not_end_the_following_and_the_readers_hand_does(page
 
     def scene(socket: Socket) -> None:
         socket.say(frame("snapshot", 1, lines(1, 100)))
-        for part in range(1, 7):
+        for part in range(1, 6):
             go.acquire(timeout=30)
             socket.say(frame("log", 1 + part, lines(part * 100 + 1, part * 100 + 100)))
         socket.wait_closed()

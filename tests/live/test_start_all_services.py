@@ -44,7 +44,7 @@ class Services(DevScript):
             ROOT,
             self.copy,
             dirs_exist_ok=True,
-            ignore=shutil.ignore_patterns(".*", "__pycache__", "node_modules", "staticfiles"),
+            ignore=shutil.ignore_patterns(".*", "node_modules", "staticfiles"),
         )
         (self.copy / ".venv").symlink_to(ROOT / ".venv")
         super().__init__(guard, root=self.copy, dev_dir=self.copy / ".dev", **env)

@@ -31,7 +31,7 @@ def checkout(tmp_path) -> Path:
     """A copy of the checkout to change files in. It shares only the installed packages."""
     copy = tmp_path / "checkout"
     # Caches, data and history stay behind.
-    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__", "node_modules", "staticfiles"))
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "node_modules", "staticfiles"))
     (copy / ".venv").symlink_to(ROOT / ".venv")
     return copy
 

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,14 +92,26 @@ def rows() -> Iterator[Callable[[Stack], Rows]]:
 
 
 @pytest.fixture
-def database(guard) -> Iterator[Database]:
+def make_database(guard) -> Iterator[Callable[[], Database]]:
+    """Makes PostgreSQL servers of this test's own: `new_stack(env=make_database().env)`."""
+    with ExitStack() as ends:
+
+        def make() -> Database:
+            folder = Path(tempfile.mkdtemp(prefix="django_starter-postgres-"))
+            ends.callback(shutil.rmtree, folder, ignore_errors=True)
+            folder.chmod(0o755)  # the server may run as another user
+            made = Database(folder, guard, dict(os.environ))
+            ends.callback(made.close)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def database(make_database) -> Database:
     """A PostgreSQL of this test's own: `new_stack(env=database.env)`."""
-    folder = Path(tempfile.mkdtemp(prefix="django_starter-postgres-"))
-    folder.chmod(0o755)  # the server may run as another user
-    made = Database(folder, guard, dict(os.environ))
-    yield made
-    made.close()
-    shutil.rmtree(folder, ignore_errors=True)
+    made: Database = make_database()
+    return made
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

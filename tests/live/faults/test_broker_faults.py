@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-
-import pytest
+from typing import Any
 
 from tests.waiting import wait_until
 
+from ..at_once import at_once
+from ..stack import Stack
 from .many import start_many
 
 
@@ -58,13 +59,19 @@ def test_queued_tasks_survive_a_flush_of_the_broker_that_nobody_noticed(new_stac
     assert table.run(running)["attempt"] == 1, "a worker that lives was taken for dead"
 
 
-@pytest.mark.parametrize(
-    ("number", "sentence"),
-    [("8a", "broker refuses connections"), ("8b", "broker hangs (SIGSTOP)"), ("8c", "broker is out of memory")],
-)
-def test_a_start_is_answered_and_kept_while(number, sentence, new_stack, rows, fault):
-    stack = new_stack(env={"STARTS_PER_MINUTE": "1000"}, breaks_broker=True).start()  # starts are counted in Redis
-    fault = fault(number, f"{sentence} while tasks are started")
+#: Number in the table → what happens to the broker.
+DAMAGES = {"8a": "broker refuses connections", "8b": "broker hangs (SIGSTOP)", "8c": "broker is out of memory"}
+
+
+def test_a_start_is_answered_and_kept_while_the_broker_cannot_take_it(new_stack, rows, fault):
+    env = {"STARTS_PER_MINUTE": "1000"}  # starts are counted in Redis
+    stacks = {number: new_stack(env=env, breaks_broker=True) for number in DAMAGES}
+    at_once(lambda number: starts_while(number, stacks[number], rows, fault), DAMAGES)
+
+
+def starts_while(number: str, stack: Stack, rows: Any, fault: Any) -> None:
+    stack.start()
+    damaged = fault(number, f"{DAMAGES[number]} while tasks are started")
     table = rows(stack)
     first = stack.start_job("echo", 0)
     stack.wait_state(first, "SUCCESS")
@@ -81,13 +88,13 @@ def test_a_start_is_answered_and_kept_while(number, sentence, new_stack, rows, f
     watcher.wait_for(lambda frame: (frame.get("task", frame).get("waiting") or {}).get("reason") == "broker_down", 6)
 
     repair(stack, number)
-    fault.begins()
+    damaged.begins()
     table.wait_all("SUCCESS", 36, 40)
-    later = fault.seconds
+    later = damaged.seconds
     assert watcher.wait_final()["state"] == "SUCCESS"
     table.assert_ended_once([first, *alone, *crowded])
     slowest = max(slowest_alone, slowest_crowded)
-    fault.took(
+    damaged.took(
         2, f"0 lost, all done {later:.1f} s after; answered (30 by ten at once {slowest_crowded:.2f} s) in", slowest
     )
 

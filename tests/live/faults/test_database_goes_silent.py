@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-
-import pytest
+from collections.abc import Callable
+from typing import Any
 
 from progress.messages import CloseCode
 from tests.waiting import wait_until
 
-from .database import Program
+from ..at_once import at_once
+from ..stack import Stack
+from .database import Database, Program
 from .rows import Rows
 
 #: Seconds that a question to the database may take, whatever happens to it.
@@ -31,15 +33,23 @@ while True:
 """
 
 
-@pytest.mark.parametrize("how", ["cut", "forgotten", "stopped"])
-def test_every_question_is_bounded(how, database, new_stack, guard, fault):
-    """`cut`: every cable, for 20 s. `forgotten`: connections from before, for ever. `stopped`: the server itself."""
-    stack = new_stack(env=database.env)
-    stack.start(workers=0)
-    stack.start_worker("w1", env={"DATABASE_POOL": "0"})
-    stack.web.kill()
+def test_every_question_is_bounded(make_database, new_stack, fault):
+    """`cut`: every cable, for 20 s. `forgotten`: connections from before, for ever. `stopped`: the server itself.
+
+    Each with a server and a stack of its own, at the same time: most of it is waiting.
+    """
+    databases = {how: make_database() for how in ("cut", "forgotten", "stopped")}
+    stacks = {how: new_stack(env=database.env) for how, database in databases.items()}
+    at_once(lambda how: goes_silent(how, databases[how], stacks[how], fault), databases)
+
+
+def goes_silent(how: str, database: Database, stack: Stack, fault: Callable[[str, str], Any]) -> None:
+    stack.prepare_database()
+    stack.valkey.start()
+    worker = stack.start_worker("w1", env={"DATABASE_POOL": "0"}, wait=False)
     stack.start_web(env={"DATABASE_POOL": "10"})
-    fault = fault(f"14{how[0]}", f"PostgreSQL falls silent: {how}")
+    worker.wait_ready()
+    line = fault(f"14{how[0]}", f"PostgreSQL falls silent: {how}")
     table = Rows({**stack.env, "DATABASE_URL": database.server.url()}, stack.folder)
     program = Program(stack, "loop", LOOP)
     program.start()
@@ -56,7 +66,7 @@ def test_every_question_is_bounded(how, database, new_stack, guard, fault):
     for _ in range(4):
         person.get("/")  # the pool has several connections
 
-    fault.begins()
+    line.begins()
     if how == "cut":
         database.proxy.cut(silent=True)
     elif how == "forgotten":
@@ -66,7 +76,7 @@ def test_every_question_is_bounded(how, database, new_stack, guard, fault):
     slowest = 0.0
     answers: list[int] = []
     refused = stack.watch(running[0]) if how != "forgotten" else None
-    while fault.seconds < 20:
+    while line.seconds < 20:
         asked = time.monotonic()
         answers.append(person.get("/api/tasks/" + ended_before + "/").status)
         slowest = max(slowest, time.monotonic() - asked)
@@ -81,16 +91,17 @@ def test_every_question_is_bounded(how, database, new_stack, guard, fault):
         database.proxy.mend()
     elif how == "stopped":
         database.server.resume()
-    fault.begins() if how != "forgotten" else None
+    line.begins() if how != "forgotten" else None
     wait_until(lambda: person.get("/").status == 200, BACK)
     everything = [*running, *waiting]
     found = lambda: [table.run(one)["state"] for one in everything]  # noqa: E731
     errors = lambda: table.query("SELECT error FROM tasks_taskrun WHERE error IS NOT NULL")  # noqa: E731
     wait_until(lambda: set(found()) == {"SUCCESS"}, 60, lambda: f"{found()} {errors()}", every=0.2)
-    everybody = fault.seconds
+    everybody = line.seconds
     again = stack.watch(running[0])
     again.wait_snapshot()
     program.wait_ok(BACK)
+    program.kill()
 
     table.assert_effects_once(waiting)
     table.assert_ended_once(everything)
@@ -99,9 +110,9 @@ def test_every_question_is_bounded(how, database, new_stack, guard, fault):
     assert slowest < BOUND + 5, slowest  # a page waits for a place in the pool as well
     took = [float(line.split()[2]) for line in program.lines() if line.startswith(("ok", "error"))]
     assert max(took) < BOUND, program.lines()
-    assert stack.workers["w1"].alive
+    assert worker.alive
     assert watcher.wait_final(30)["state"] == "SUCCESS"
     table.close()
-    fault.measured(
+    line.measured(
         f"pages ≤ {slowest:.1f} s, a loop ≤ {max(took):.1f} s, all runs ended after {everybody:.1f} s", f"≤ {BOUND:g} s"
     )

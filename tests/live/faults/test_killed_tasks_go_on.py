@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from functools import partial
 from typing import Any
-
-import pytest
 
 from tests.waiting import wait_until
 
@@ -75,26 +74,42 @@ def test_what_is_done_stays_done_through_kills(new_stack, rows, fault):
         assert any("Resumed at" in line for line in watcher.log_texts())
 
 
-@pytest.mark.parametrize("pool", POOLS)
-def test_a_deploy_costs_no_work(new_stack, rows, fault, pool):
+def test_a_deploy_costs_no_work(new_stack, rows, fault):
+    """In each pool, at the same time: each has a queue and a worker of its own."""
     stack = new_stack().start(workers=1, concurrency=1)
-    fault = fault(f"17 {pool}", f"SIGTERM to the worker ({pool}) of a task with checkpoints")
     table = rows(stack)
     stack.shell(MAKE_TABLE)
-    worker = stack.start_worker("w2", concurrency=2, pool=pool, queues=["deployed"])
+    for pool in POOLS:
+        stack.start_worker(pool, concurrency=2, pool=pool, queues=[pool], wait=False)
     total = 500
-    task_id = stack.start_job("open_inserts", total, 0.01, options={"queue": "deployed"})
-    wait_until(lambda: len(done_by(table, task_id)) > total * 0.3, 60)
-    fault.begins()
-    worker.signal(signal.SIGTERM)
-    wait_until(lambda: table.run(task_id)["state"] == "RETRY", 20, every=0.02)
-    fault.took(2, "nothing done twice, no attempt counted; given back after")
-    wait_until(lambda: not worker.alive, 20, worker.log)
-    stack.start_worker("w2", concurrency=2, pool=pool, queues=["deployed"])
-    task = stack.wait_state(task_id, "SUCCESS", timeout=60)
-    assert done_by(table, task_id) == list(range(total))
-    assert table.run(task_id)["lost"] == 0
-    assert task["attempt"] == 2
+    started = {}
+
+    def has_begun(task_id: str) -> bool:
+        return len(done_by(table, task_id)) > total * 0.3
+
+    def is_over(pool: str) -> bool:
+        return not stack.workers[pool].alive
+
+    def is_given_back(task_id: str) -> bool:
+        return bool(table.run(task_id)["state"] == "RETRY")
+
+    for pool in POOLS:
+        stack.workers[pool].wait_ready()
+        started[pool] = stack.start_job("open_inserts", total, 0.01, options={"queue": pool})
+    for pool, task_id in started.items():
+        wait_until(partial(has_begun, task_id), 60)
+        deploy = fault(f"17 {pool}", f"SIGTERM to the worker ({pool}) of a task with checkpoints")
+        stack.workers[pool].signal(signal.SIGTERM)
+        wait_until(partial(is_given_back, task_id), 20, every=0.02)
+        deploy.took(2, "nothing done twice, no attempt counted; given back after")
+    for pool in POOLS:
+        wait_until(partial(is_over, pool), 20, stack.workers[pool].log)
+        stack.start_worker(pool, concurrency=2, pool=pool, queues=[pool], wait=False)
+    for task_id in started.values():
+        task = stack.wait_state(task_id, "SUCCESS", timeout=60)
+        assert done_by(table, task_id) == list(range(total))
+        assert table.run(task_id)["lost"] == 0
+        assert task["attempt"] == 2
 
 
 def test_an_attempt_that_was_overtaken_in_its_sleep_writes_no_checkpoint(new_stack, rows, fault):
