@@ -73,7 +73,7 @@ def tour(browser: Browser, url: str) -> None:
     page.locator(".axis").get_by_text("Import").wait_for()
     page.wait_for_timeout(6000)
     page.get_by_role("button", name="Kill its worker now").click()
-    page.get_by_text("resumed at").first.wait_for(timeout=60_000)
+    page.get_by_text("worker lost 1 of 3").first.wait_for(timeout=60_000)
     page.wait_for_timeout(3000)
     page.screenshot(path=PICTURES / "tour-2.png")
     page.get_by_text("4 parts: 3 done, 1 failed").wait_for(timeout=60_000)

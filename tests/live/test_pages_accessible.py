@@ -106,7 +106,6 @@ def test_a_page_is_accessible_to_all_in_every_size_and_colour_and_light(seen, na
 
     weights = {one.url.rpartition("/static/")[2]: len(one.body()) for one in came}
     assert weights, "no script, no style"
-    print("WEIGHT", name, sum(weights.values()), sorted(weights))
     assert sum(weights.values()) < MOST, weights
     page.close()
     for person in seen.people.values():

@@ -68,6 +68,8 @@ def test_the_tour_goes_on_when_its_worker_is_killed_from_its_page(system, person
     expect(axis(page).filter(has_text="attempt 1")).to_contain_text("retried")
     expect(axis(page).filter(has_text="Page 3")).to_contain_text("done")  # nested steps
     wait_moving(page, above=40)
+    names = [name.splitlines()[0] for name in axis(page).all_inner_texts()]
+    assert names[-5:] == ["Fetch", "Page 1", "Page 2", "Page 3", "Import"] and names[-6] == "attempt 2"
     page.get_by_role("button", name="Kill its worker now").click()
     wait_until(lambda: not system.workers["w1"].alive, 10, "its worker is dead")
     system.start_worker()

@@ -76,6 +76,7 @@ def test_a_retry_is_told_as_a_try_and_its_times_are_its_own(stack, person, tmp_p
         assert names[:5] == ["queue", "attempt 1", "attempt 2", "wait", "attempt 3"]
         starts = [box["x"] for box in bars if box]
         assert starts == sorted(starts) and len(starts) == len(names)
+        assert bars[0] and bars[0]["x"] + bars[0]["width"] <= starts[1] + 3  # the queue was left by the first
         live = attempts(page)
         page.reload()
         expect(tries).to_have_count(2)

@@ -43,7 +43,7 @@ const DOES = {
 	"/": () => {
 		go("[data-dialog=start]");
 		const field = document.querySelector("#find-task, [data-log=find]");
-		const focus = () => (field.hidden ? requestAnimationFrame(focus) : field.focus()); // it comes with its script
+		const focus = () => (isShown(field) ? field.focus() : requestAnimationFrame(focus)); // it comes with its script
 		if (field) focus();
 	},
 	"[": () => choose(-1),
