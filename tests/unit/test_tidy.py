@@ -146,6 +146,20 @@ async def test_many_sockets_that_have_gone_leave_nothing(calls, kept):
     assert calls == ["trim"]
 
 
+async def test_few_sockets_that_were_sent_much_count_as_many(calls):
+    tidy = Tidy()
+    tidy.gone(sent=8 * module.MUCH)
+    await turn()
+    assert calls == []
+    tidy.gone()
+    tidy.gone()
+    await turn()
+    assert calls == ["trim"], "once, and the next ones count anew"
+    tidy.gone(sent=8 * module.MUCH)
+    await turn()
+    assert calls == ["trim"]
+
+
 async def test_a_flood_of_them_costs_a_small_part_of_the_time(calls, monkeypatch):
     tidy = Tidy()
     now = 100.0
