@@ -63,10 +63,10 @@ async def in_a_batch_of_few_answers(kept: list[weakref.ref[Read]]) -> None:
     assert [type(one) for one in failed] == [ValueError] * 2
 
 
-async def in_the_answer_to_a_frame(kept: list[weakref.ref[Read]]) -> None:
+async def in_the_admission(kept: list[weakref.ref[Read]]) -> None:
     inbox = Inbox(asyncio.Queue[Any]().get, Traffic())
     with pytest.raises(ConnectionError):
-        await inbox.during(fails(kept))
+        await inbox.during(fails(kept), for_it_alone=True)
     inbox.close()
 
 
@@ -84,7 +84,7 @@ async def in_a_socket_that_is_cancelled(kept: list[weakref.ref[Read]]) -> None:
 
 @pytest.mark.parametrize(
     "way",
-    [in_a_batch, in_a_batch_of_few_answers, in_the_answer_to_a_frame, in_a_socket_that_is_cancelled],
+    [in_a_batch, in_a_batch_of_few_answers, in_the_admission, in_a_socket_that_is_cancelled],
 )
 async def test_what_failed_is_not_kept(way: Callable[[Any], Awaitable[None]], kept):
     await way(kept)
