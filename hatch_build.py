@@ -62,6 +62,7 @@ def rewritten(path: Path, text: str, package: str) -> str:
         text = text.replace(f'name = "{package}"\n', lines)
     if path.parent.name == "migrations":
         text = re.sub(rf'(get_model\(|\()"{package}"(?=, ")', rf'\1"{LABELS[package]}"', text)
+        text = re.sub(rf'"{package}\.(?=[a-z]+")', f'"{LABELS[package]}.', text)  # of a relation: to="tasks.taskrun"
     return re.sub(r"""(["'])tasks/(?=\w+\.html)""", rf"\1{NAMESPACE}/", text)
 
 

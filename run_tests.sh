@@ -86,7 +86,8 @@ prepare_rabbitmq() {
 prepare_django6() {
   local name python='' wanted installed
   django6=.venv-django6
-  wanted=$(sed 's/^django==.*/django>=6.0,<7/' requirements-dev.txt)
+  # Hashes are those of one version: without them here.
+  wanted=$(sed -e '/^ *--hash=/d' -e 's/ \\$//' -e 's/^django==.*/django>=6.0,<7/' requirements-dev.txt)
   installed=$django6/installed-requirements
   [ "$wanted" = "$(cat "$installed" 2>/dev/null)" ] && return
   for name in ${DJANGO6_PYTHON:-} python3.13 python3.12; do

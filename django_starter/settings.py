@@ -322,8 +322,7 @@ LOGGING = {
         "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
         "json": {"()": "django_starter.logs.JsonFormatter"},
     },
-    # A thousand sockets that are dropped at once are one line.
-    "filters": {"floods": {"()": "django_starter.floods.Floods"}},
+    "filters": {"floods": {"()": "django_starter.floods.Floods"}},  # a thousand dropped sockets are one line
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
@@ -339,8 +338,7 @@ LOGGING = {
         "django.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "django.channels.server": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "django.utils.autoreload": {"handlers": ["console"], "level": "INFO", "propagate": False},
-        # run_huey gives this one a handler of its own where it has none.
-        "huey": {"handlers": ["console", "progress"], "propagate": False},
+        "huey": {"handlers": ["console", "progress"], "propagate": False},  # or run_huey gives it one of its own
         "axes": {"level": "WARNING"},  # or four lines for each login
         "daphne": {"level": "WARNING"},
         "uvicorn.error": {"filters": ["floods"]},  # uvicorn gives it a handler of its own

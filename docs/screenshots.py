@@ -62,6 +62,25 @@ def shoot(browser: Browser, url: str) -> None:
         view.close()
 
 
+def tour(browser: Browser, url: str) -> None:
+    """The tour in three pictures: it asks for another try; killed, it goes on where it was; one of its parts failed."""
+    page = browser.new_context(viewport={"width": 900, "height": 900}).new_page()
+    page.goto(url)
+    page.get_by_role("button", name="Take the tour").click()
+    page.get_by_text("trying again", exact=True).first.wait_for()
+    page.wait_for_timeout(500)
+    page.screenshot(path=PICTURES / "tour-1.png")
+    page.locator(".axis").get_by_text("Import").wait_for()
+    page.wait_for_timeout(6000)
+    page.get_by_role("button", name="Kill its worker now").click()
+    page.get_by_text("resumed at").first.wait_for(timeout=60_000)
+    page.wait_for_timeout(3000)
+    page.screenshot(path=PICTURES / "tour-2.png")
+    page.get_by_text("4 parts: 3 done, 1 failed").wait_for(timeout=60_000)
+    page.wait_for_timeout(1000)
+    page.screenshot(path=PICTURES / "tour-3.png")
+
+
 def main() -> None:
     """Find the browser and the site, and make the pictures."""
     url = sys.argv[1] if len(sys.argv) > 1 else "http://localhost:8001"
@@ -70,6 +89,7 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
         shoot(browser, url.rstrip("/") + "/")
+        tour(browser, url.rstrip("/") + "/")
         browser.close()
 
 

@@ -49,7 +49,7 @@ def times_anew(held: Changing, came: Changing) -> dict[str, None]:
     """What was told of the attempt before is not of this one."""
     if came.get("attempt", 0) <= held.get("attempt", 0):
         return {}
-    return {name: None for name in ("started_at", "finished_at") if name in held}
+    return {name: None for name in ("started_at", "finished_at", "error") if name in held}
 
 
 def telling(state: Changing) -> tuple[object, ...]:

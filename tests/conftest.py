@@ -48,6 +48,8 @@ from django.conf import settings  # noqa: E402
 
 # Hundreds of tests sign somebody in: what makes a password hard to guess would be half of their time.
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# A client of Django's makes the middleware anew, and WhiteNoise would look at all static files each time.
+settings.WHITENOISE_AUTOREFRESH = True
 # What pytest-xdist starts inherits the environment: with this in it, the settings would be read before this file.
 del os.environ["DJANGO_SETTINGS_MODULE"]
 

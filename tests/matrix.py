@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 #: Of a checkout alone: data, keys, history, and what tools keep.
 LEFT = shutil.ignore_patterns(
-    *(".git", ".venv", ".dev", ".env", ".matrix", "__pycache__", ".*_cache", ".hypothesis", "staticfiles"),
+    *(".git", ".venv*", ".dev", ".env", ".matrix", "__pycache__", ".*_cache", ".hypothesis", "staticfiles"),
 )
 PYTHONS = ("3.11", "3.12", "3.13")
 #: Each Django, and the first Python that it runs on.

@@ -13,13 +13,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cuts import change, without_demos, without_downloads, without_starter
+from .cuts import change, without_dead_links, without_demos, without_downloads, without_starter
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 #: Of this checkout alone: history, keys, data, what tools keep.
 LEFT = shutil.ignore_patterns(
-    *(".git", ".venv", ".dev", ".env", "__pycache__", "*.pyc", ".*_cache", ".hypothesis", ".coverage", ".matrix"),
+    *(".git", ".venv*", ".dev", ".env", "__pycache__", "*.pyc", ".*_cache", ".hypothesis", ".coverage", ".matrix"),
     *("node_modules", "staticfiles", "media", "dist", "build", "*.egg-info"),
 )
 #: What cannot be a name: these are packages of a checkout already.
@@ -54,6 +54,7 @@ def import_orders():
 ```
 
 How it is built: [docs/ARCHITECTURE.md](docs/ARCHITECTURE.md). On servers: [docs/OPERATIONS.md](docs/OPERATIONS.md).
+(`docs/` came along with the starter that this project began as.)
 """
 
 
@@ -83,6 +84,7 @@ def create(wanted: Wanted) -> None:
         without_demos(root)
     add_users(root)
     begin_documents(root, wanted.name)
+    without_dead_links(root)
     rename(root, wanted.name)
     begin_settings(root)
     tidy(root)

@@ -45,3 +45,18 @@ class ImportOrdersForm(forms.Form):
 
     orders = _count("orders", 300)
     delay = _delay("an order")
+
+
+class TourForm(forms.Form):
+    """The arguments of `tour`."""
+
+    seconds = forms.IntegerField(
+        required=False,
+        initial=20,
+        min_value=2,
+        max_value=120,
+        help_text="of its import, 2 to 120",
+        error_messages=dict.fromkeys(
+            ("invalid", "min_value", "max_value"), "seconds must be a whole number from 2 to 120."
+        ),
+    )

@@ -276,9 +276,11 @@ def _let_go(run: TaskRun, wanted: TaskRun) -> bool:
     for name, value in known.items():
         setattr(run, name, value)
     known["after"] = wanted.after or (None if run.after == run.pk else run.after)  # what it waited for stays known
-    run.held, run.after, run.sent_at = wanted.held, known["after"], None
+    run.held, run.after = wanted.held, known["after"]
+    # As a start is: a thousand parts of a header are not all sent before the sweep looks, which would send them too.
+    run.sent_at = wanted.accepted_at if goes_now(run) else None
     free = TaskRun.objects.filter(pk=run.pk, held=True, state=State.PENDING)
-    return bool(free.update(held=wanted.held, sent_at=None, **known))
+    return bool(free.update(held=wanted.held, sent_at=run.sent_at, **known))
 
 
 def _insert(run: TaskRun, *, known_id: bool) -> tuple[TaskRun, bool]:

@@ -180,14 +180,14 @@ _watching = threading.Lock()
 
 
 def watch() -> None:
-    """Look from this web process as well, in a thread, where anybody is to be told."""
+    """Look from this web process as well, in one thread, where anybody is to be told."""
     if settings.TASKS_ALERT_URLS and _watching.acquire(blocking=False):
-        threading.Thread(target=_watch, args=(Alerts(),), name="tasks-alerts", daemon=True).start()
+        watcher = threading.Thread(target=_watch, args=(Alerts(), threading.Event()), name="tasks-alerts", daemon=True)
+        watcher.start()
 
 
-def _watch(alerts: Alerts) -> None:
-    while True:
-        time.sleep(LOOK_EVERY)
+def _watch(alerts: Alerts, stop: threading.Event) -> None:
+    while not stop.wait(LOOK_EVERY):
         close_old_connections()
         try:
             alerts.look()

@@ -7,23 +7,26 @@ from datetime import UTC, datetime
 
 from django.db import connection
 
+from tasks.models import TaskRun
+
 from .bounded import COUNTED, Count
 
 #: So many are looked at, and counted by one question: SQLite takes few parts.
 MOST, AT_ONCE = 1_000, 100
 
-_NAMES = """
+_TABLE = TaskRun._meta.db_table
+_NAMES = f"""
 WITH RECURSIVE alike(name) AS (
-  SELECT (SELECT MIN(fingerprint) FROM tasks_taskrun WHERE fingerprint IS NOT NULL)
+  SELECT (SELECT MIN(fingerprint) FROM {_TABLE} WHERE fingerprint IS NOT NULL)
   UNION ALL
-  SELECT (SELECT MIN(fingerprint) FROM tasks_taskrun WHERE fingerprint > alike.name)
+  SELECT (SELECT MIN(fingerprint) FROM {_TABLE} WHERE fingerprint > alike.name)
   FROM alike WHERE alike.name IS NOT NULL
 )
 """
-_FIRST_AND_LAST = """
+_FIRST_AND_LAST = f"""
 SELECT alike.name,
-  (SELECT MIN(finished_at) FROM tasks_taskrun WHERE fingerprint = alike.name),
-  (SELECT MAX(finished_at) FROM tasks_taskrun WHERE fingerprint = alike.name)
+  (SELECT MIN(finished_at) FROM {_TABLE} WHERE fingerprint = alike.name),
+  (SELECT MAX(finished_at) FROM {_TABLE} WHERE fingerprint = alike.name)
 FROM alike WHERE alike.name IS NOT NULL LIMIT %s
 """
 
@@ -47,7 +50,7 @@ def counted(names: Sequence[str], begin: datetime | None = None, end: datetime |
     found: dict[str, Count] = {}
     bounds = [(sign, moment) for sign, moment in ((">=", begin), ("<", end)) if moment is not None]
     where = "".join(f" AND finished_at {sign} %s" for sign, _ in bounds)
-    one = f"SELECT %s, COUNT(*) FROM (SELECT 1 FROM tasks_taskrun WHERE fingerprint = %s{where} LIMIT %s) AS alike"
+    one = f"SELECT %s, COUNT(*) FROM (SELECT 1 FROM {_TABLE} WHERE fingerprint = %s{where} LIMIT %s) AS alike"
     moments = [connection.ops.adapt_datetimefield_value(moment) for _, moment in bounds]
     for slice_of in (names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE)):
         asked = [[place, name, *moments, COUNTED + 1] for place, name in enumerate(slice_of)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict, cast
+from typing import cast
 
 from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
@@ -12,15 +12,6 @@ from tasks.models import CLAIMABLE, State, TaskRun
 
 #: Parts that a page lists; the others are counted.
 MOST_LISTED = 100
-
-
-class Family(TypedDict):
-    """The runs around one: where it comes from, what it waited for, what follows it, its parts."""
-
-    parent: TaskRun | None
-    before: TaskRun | None
-    after: list[TaskRun]
-    parts: list[TaskRun]
 
 
 def parts_of(found: Sequence[TaskRun]) -> dict[str, Parts]:
@@ -45,26 +36,20 @@ def roots(found: QuerySet[TaskRun]) -> QuerySet[TaskRun]:
     return found.filter(Q(parent_id=None) | Q(parent_id=F("pk")) | ~Exists(above))
 
 
-def family_of(run: TaskRun, visible: QuerySet[TaskRun]) -> Family:
-    """The runs around `run`, of those that are `visible` and have an address."""
-    visible = visible.filter(pk__regex=f"^{ID_PATTERN.pattern}$")
-    above = {one.pk: one for one in visible.filter(pk__in=[pk for pk in (run.parent_id, run.after) if pk])}
-    parts = _started_by([run.pk]) | (_grouped([run.after]) if run.after else TaskRun.objects.none())
-    listed = visible.filter(pk__in=parts.values("pk")).order_by("accepted_at", "pk")
-    follows = Q(after=run.pk) | (Q(after=run.group_id) if run.group_id else Q(pk__in=()))
-    return {
-        "parent": above.get(run.parent_id or ""),
-        "before": above.get(run.after or ""),
-        "after": [*visible.filter(follows).exclude(pk=run.pk).order_by("accepted_at", "pk")[:MOST_LISTED]],
-        "parts": [*listed[:MOST_LISTED]],
-    }
+def parts_within(run: TaskRun, visible: QuerySet[TaskRun]) -> QuerySet[TaskRun]:
+    """The parts of `run` among those that are `visible`, the first one first."""
+    return visible.filter(pk__in=_parts(run).values("pk")).order_by("accepted_at", "pk")
 
 
 def failed_parts(run: TaskRun) -> QuerySet[TaskRun]:
     """The parts of `run` that have failed and were not started again since."""
-    parts = _started_by([run.pk]) | (_grouped([run.after]) if run.after else TaskRun.objects.none())
-    failed = TaskRun.objects.filter(pk__in=parts.values("pk"), state=State.FAILURE)
+    failed = TaskRun.objects.filter(pk__in=_parts(run).values("pk"), state=State.FAILURE)
     return failed.filter(~Exists(TaskRun.objects.filter(retry_of=OuterRef("pk")))).order_by("accepted_at", "pk")
+
+
+def _parts(run: TaskRun) -> QuerySet[TaskRun]:
+    """What it has started; of a chord's body, what it waits for."""
+    return _started_by([run.pk]) | (_grouped([run.after]) if run.after else TaskRun.objects.none())
 
 
 def _started_by(parents: list[str]) -> QuerySet[TaskRun]:

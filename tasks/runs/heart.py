@@ -76,15 +76,14 @@ class Heart:
         client = make_client(settings.REDIS_URL)
         trouble = False
         known = False
-        asked = where.Parent(identity(), self._work.stack) if self._work is not None else None
+        asked = where.Parent(identity(), self._work.stack if self._work is not None else lambda _: "")
         while True:  # the first beat comes at once: whoever waits learns that somebody is there
             with _beat_lock:
                 try:
                     if not beats.beat(client, self._describe()) and known:
                         sweep.disconnected()
                     known = True
-                    if asked is not None:
-                        asked.look()
+                    asked.look()
                     if trouble:
                         logger.info("Redis answers again.")
                         trouble = False

@@ -27,7 +27,7 @@ from .engine import get_engine
 from .fingerprint import fingerprint_of
 from .message import MAX_TRACEBACK, plain, sayable
 from .returning import update_returning
-from .sending import send
+from .sending import send, send_new
 from .state import tell
 from .stuck import cancelled_parents
 
@@ -230,13 +230,15 @@ def postpone(task_id: str, attempt: int, at: datetime, values: Mapping[str, obje
     """The running attempt asks for another one at `at`, with these columns of its message, because of what `left` says.
     False from a stale one.
     """
-    asked = {"state": State.RETRY, "next_retry_at": at, "sent_at": None, **values}
+    soon = at - timezone.now() <= settings.TASKS_LONGEST_COUNTDOWN
+    # As a start is, it is sent as far as the sweep knows: else that would send it too, once a short pause is over.
+    asked = {"state": State.RETRY, "next_retry_at": at, "sent_at": timezone.now() if soon else None, **values}
     left = left or Left(Attempt.How.RETRIED, cast("TaskError | None", values.get("error")))
     if not _leave(task_id, attempt, asked, left):
         return False
-    if at - timezone.now() <= settings.TASKS_LONGEST_COUNTDOWN:
+    if soon:
         run = TaskRun.objects.get(pk=task_id)
-        transaction.on_commit(lambda: send(run), robust=True)
+        transaction.on_commit(lambda: send_new(run), robust=True)
     return True
 
 

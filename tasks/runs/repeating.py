@@ -13,6 +13,11 @@ START, CHECKPOINT = "start", "checkpoint"
 BEGINNINGS = (START, CHECKPOINT)
 
 
+def is_repeated(task_id: str) -> bool:
+    """True of a run that a person has started because another one had ended."""
+    return TaskRun.objects.filter(pk=task_id, retry_of__isnull=False).exists()
+
+
 def again(run: TaskRun, owner: Owner | None = None, *, begin: str = START) -> TaskRun:
     """A new run with the arguments of an ended one, linked to it; it begins at the `START` or at the `CHECKPOINT`.
 

@@ -44,7 +44,7 @@ def goes_now(run: TaskRun) -> bool:
 
 
 def send_new(run: TaskRun) -> bool:
-    """`send` of a run whose row says from its start that it was sent: no second write, unless that was wrong.
+    """`send` of a run whose row says beforehand that it was sent: no second write, unless that was wrong.
 
     A process that dies in between leaves a row whose message is missing from the queue: `missing.py` finds it.
     """
@@ -53,7 +53,7 @@ def send_new(run: TaskRun) -> bool:
             return True
     except Unsendable as error:
         logger.warning("%s cannot be sent: %s", run, error)
-    TaskRun.objects.filter(pk=run.pk, attempt=0, sent_at=run.sent_at).update(sent_at=None)
+    TaskRun.objects.filter(pk=run.pk, attempt=run.attempt, sent_at=run.sent_at).update(sent_at=None)
     run.sent_at = None
     return False
 

@@ -65,7 +65,7 @@ def public_state(run: TaskRun, waiting: Waiting | None = None) -> TaskState:
         "max_attempts": run.max_attempts,
         "max_tries": run.max_tries,
         "queue": run.queue,
-        "args_text": _args_text(run),
+        "args_text": args_text(run),
         "parent_id": run.parent_id,
         "retry_of": run.retry_of,
         "accepted_at": iso(run.accepted_at),
@@ -228,7 +228,7 @@ def _held(found: Sequence[TaskRun]) -> dict[str, Held]:
         return {}
 
 
-def _args_text(run: TaskRun) -> str:
+def args_text(run: TaskRun) -> str:
     """The arguments as Python shows them."""
     try:
         args, kwargs = get_engine(run.engine).arguments(run)

@@ -225,8 +225,9 @@ class Sweep:
         now = timezone.now()
         countdown = settings.TASKS_LONGEST_COUNTDOWN
         is_due = Q(eta=None) | Q(eta__lte=now + countdown)
-        # What was to wait in the database has no sender but this one.
-        nobodys = long_ago("accepted_at", UNSENT_AFTER) | Q(eta__gt=F("accepted_at") + countdown)
+        # What was let go has a sender from then on. What was to wait in the database has none but this one.
+        let_go = Q(freed_at=None) | long_ago("freed_at", UNSENT_AFTER)
+        nobodys = Q(long_ago("accepted_at", UNSENT_AFTER), let_go) | Q(eta__gt=F("accepted_at") + countdown)
         late = Q(next_retry_at=None) | Q(next_retry_at__lte=now)
         wanted = Q(late, state=State.RETRY) | Q(is_due, nobodys, state=State.PENDING)
         # In the words of an index, which has what was not sent alone.

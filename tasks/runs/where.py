@@ -16,6 +16,8 @@ from django.conf import settings
 from progress.record import get_record
 from tasks.models import State, TaskRun
 
+from .killing import KILL, die
+
 logger = logging.getLogger(__name__)
 
 #: Seconds in which one that lives answers.
@@ -82,9 +84,13 @@ class Parent:
         record, key, now = get_record(), key_of(self._worker), time.monotonic()
         self._since = {one: self._since.get(one, now) for one in record.heard(key).items()}
         for one, since in self._since.items():
+            run_id, question = one
+            if question == KILL:
+                record.unheard(key, run_id)
+                die(run_id)
+                continue
             if now - since < PATIENCE:
                 continue
-            run_id, question = one
             if record.answered(question) is None and (stack := self._look_into(run_id)):
                 record.answer(run_id, question, stack)
             record.unheard(key, run_id)

@@ -13,6 +13,8 @@ from django.utils.safestring import SafeString, mark_safe
 from progress.messages import FINAL_STATES, LogLine, TaskState
 from progress.texts import not_kept as lines_not_kept
 from progress.texts import path, said_parts, said_percent, said_reached, said_silence, said_state, said_tries
+from tasks.models import TaskRun
+from tasks.runs.state import args_text as said_arguments
 from tasks.web.services import flower_url, status
 
 register = template.Library()
@@ -22,6 +24,12 @@ register = template.Library()
 def short_name(name: str | None) -> str:
     """The task's name without its module."""
     return (name or "").rpartition(".")[2]
+
+
+@register.filter
+def args_text(run: TaskRun) -> str:
+    """The arguments of a run as Python shows them."""
+    return said_arguments(run)
 
 
 @register.filter

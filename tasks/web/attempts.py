@@ -17,7 +17,7 @@ from tasks.runs.state import shown_error
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table."""
+    """A line of the table; `bar`: what the axis says of it, which draws that of the newest attempt itself."""
 
     number: int
     how: str
@@ -33,6 +33,7 @@ class Row:
     worker: str = ""
     queue: str = ""
     host: str = ""
+    bar: str = ""
     now: datetime = field(default_factory=timezone.now)
 
     @property
@@ -69,6 +70,7 @@ def _left(one: Attempt) -> Row:
         worker=one.worker,
         queue=one.queue,
         host=one.host,
+        bar=one.how.replace("_", " "),
     )
 
 

@@ -13,7 +13,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from progress.types import JSON
-from tasks.models import TaskRun
+from tasks.models import State, TaskRun
+from tasks.runs.bounded import count
 from tasks.runs.family import roots
 
 from .access import Viewer, own_runs, shown, viewer_of
@@ -94,6 +95,23 @@ class Lists:
 lists = Lists()
 
 
+def newest(viewers: Collection[Viewer]) -> dict[Viewer, JSON]:
+    """To staff, of everybody's runs: which was accepted last, which ended last, how many run. A list that shows them
+    has to be made anew when this says something else."""
+    staff = [viewer for viewer in viewers if viewer.is_staff]
+    said: JSON = _newest() if staff else None
+    return dict.fromkeys(staff, said)
+
+
+def _newest() -> dict[str, JSON]:
+    every = TaskRun.objects.order_by
+    return {
+        "accepted": every("-accepted_at").values_list("pk", flat=True).first(),
+        "ended": every("-finished_at").filter(finished_at__isnull=False).values_list("pk", flat=True).first(),
+        "running": str(count(TaskRun.objects.filter(state=State.STARTED))),
+    }
+
+
 def look(asked: Sequence[tuple[Viewer, str]]) -> list[JSON]:
     """`progress.source.Source.feeds`."""
     viewers: dict[str, dict[Viewer, None]] = {}
@@ -107,6 +125,7 @@ def look(asked: Sequence[tuple[Viewer, str]]) -> list[JSON]:
 #: What each says to these viewers.
 _FEEDS: dict[str, Callable[[Collection[Viewer]], Mapping[Viewer, JSON]]] = {
     "mine": lists.look,
+    "newest": newest,
     "status": lambda viewers: dict.fromkeys(viewers, status()),
 }
 
@@ -116,6 +135,15 @@ _FEEDS: dict[str, Callable[[Collection[Viewer]], Mapping[Viewer, JSON]]] = {
 def my_runs(request: HttpRequest) -> JsonResponse:
     """The feed `mine` over HTTP."""
     return JsonResponse(mine(viewer_of(request)))
+
+
+@require_safe
+@never_cache
+def newest_runs(request: HttpRequest) -> JsonResponse:
+    """The feed `newest` over HTTP; 403 for others than staff."""
+    if not viewer_of(request).is_staff:
+        return JsonResponse({"error": "This is for staff."}, status=403)
+    return JsonResponse(_newest())
 
 
 @require_safe

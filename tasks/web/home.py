@@ -14,6 +14,7 @@ from django.urls import reverse
 from progress.messages import FINAL_STATES, TaskState
 from tasks.models import State
 from tasks.runs.family import roots
+from tasks.runs.killing import may_kill
 from tasks.runs.state import listed, live_states
 from tasks.runs.waiting import explain
 
@@ -72,6 +73,8 @@ def home_page(
             *forms,
         ][not begin.parts :],
         "can_start": bool(begin.parts),
+        "has_tour": "tour" in begin.parts,
+        "may_kill": may_kill(),
         "groups": groups,
         "banner": banner_of(states),
         "no_additions": additions([]).of(""),

@@ -17,13 +17,16 @@ from django.views.decorators.http import require_POST, require_safe
 from progress.paths import sockets_path
 from tasks import runs
 from tasks.models import TaskRun
-from tasks.runs.family import MOST_LISTED, failed_parts, family_of
+from tasks.runs.family import MOST_LISTED, failed_parts
+from tasks.runs.killing import NotKilled, may_kill
+from tasks.runs.killing import kill_worker as kill
 from tasks.runs.owner import current_owner
 from tasks.runs.repeating import BEGINNINGS
 from tasks.runs.search import repeated, said_repeated
 from tasks.runs.state import live_log, live_states, public_state, readable
+from tasks.runs.tree import family_of
 from tasks.runs.waiting import explain
-from tasks.runs.where import where
+from tasks.runs.where import key_of, where
 
 from .access import shown, viewer_of, visible_runs
 from .attempts import table_of
@@ -54,7 +57,10 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_POST
 @limit_starts
 def start_task(request: HttpRequest) -> HttpResponse:
-    """Accept a run and answer at once: 202 with its addresses for JSON, a redirect home for a form."""
+    """Accept a run and answer at once: 202 with its addresses for JSON, a redirect for a form.
+
+    That leads home, or to the run's own page if the form says `open`.
+    """
     try:
         fields = read_body(request, boxes=True)
         key = idempotency_key(request)
@@ -75,7 +81,7 @@ def start_task(request: HttpRequest) -> HttpResponse:
     run = TaskRun.objects.get(pk=result.id)
     if wants_json(request):
         return JsonResponse(addresses(request, run), status=202)
-    return redirect("home")
+    return redirect("run", task_id=run.pk) if fields.get("open") else redirect("home")
 
 
 @require_safe
@@ -104,6 +110,7 @@ def run(request: HttpRequest, task_id: str) -> HttpResponse:
         "repeated": said_repeated(last) if (last := repeated([found]).get(found.pk)) else "",
         "family": family_of(found, visible_runs(viewer_of(request))),
         "flower_url": _flower_url(found),
+        "may_kill": may_kill(),
         "additions": left,
         "tab": "files" if any(one["content"] for one in left) else "args" if found.result is None else "result",
     }
@@ -186,6 +193,27 @@ def _retry_parts(request: HttpRequest, found: TaskRun) -> HttpResponse:
         answer = {"id": found.pk, "url": reverse("run", args=[found.pk]), "task_ids": started}
         return JsonResponse(answer, status=202) if started else refuse({"task": [refused]}, 409)
     messages.info(request, f"{len(started)} started again." if started else refused)
+    return redirect("run", task_id=found.pk)
+
+
+@require_POST
+def kill_worker(request: HttpRequest, task_id: str) -> HttpResponse:
+    """In development: kill the worker that holds a run: 202 for JSON, 409 where none has it. Elsewhere 404."""
+    if not may_kill():
+        raise Http404("There is no such address.")
+    found = find_run(request, task_id)
+    if found is None:
+        return gone(request, "Nothing was killed.")
+    try:
+        kill(found, key_of(found.worker))
+    except NotKilled as error:
+        if wants_json(request):
+            return refuse({"worker": [str(error)]}, 409)
+        messages.error(request, str(error))
+        return redirect("run", task_id=found.pk)
+    if wants_json(request):
+        return JsonResponse({"id": found.pk, "worker": found.worker}, status=202)
+    messages.info(request, "Its worker is killed.")
     return redirect("run", task_id=found.pk)
 
 

@@ -1,15 +1,17 @@
-"""A wheel of the checkout, installed into a folder of its own: nothing here sees the checkout itself."""
+"""A wheel of the checkout, in a folder or an environment of its own: nothing here sees the checkout itself."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from .document import ROOT
+from .document import ROOT, section
 
 
 @pytest.fixture(scope="session")
@@ -41,12 +43,37 @@ def namespaced_site(tmp_path_factory) -> Path:
     return folder
 
 
+@dataclass(frozen=True)
+class Installed:
+    """An environment in which ours has just been installed, and the seconds that its installation took."""
+
+    python: str
+    took: float
+    #: The same of celery-progress, which was there before.
+    peer_took: float
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory) -> Installed:
+    """What a project has, Django, Celery and celery-progress; then ours, as the document's first step has it."""
+    folder = tmp_path_factory.mktemp("venv")
+    run([sys.executable, "-m", "venv", "."], folder)
+    (step,) = [block.text.strip() for block in section("Progress and runs") if "pip install" in block.text]
+    took = []
+    for command in ("pip install Django celery[redis]", "pip install celery-progress", step):
+        began = time.monotonic()
+        words = command.replace("path/of/the/checkout", str(ROOT)).split()
+        run([str(folder / "bin" / "python"), "-m", *words], folder, environment(""))
+        took.append(time.monotonic() - began)
+    return Installed(str(folder / "bin" / "python"), took[2], took[1])
+
+
 def install(what: Path, folder: Path, **more: str) -> None:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), str(what)]
     run(command, folder, {**os.environ, **more})
 
 
-def environment(site: Path) -> dict[str, str]:
+def environment(site: Path | str) -> dict[str, str]:
     """Of a shell that knows nothing of this checkout."""
     kept = ("PATH", "HOME", "LANG", "TMPDIR")
     return {**{name: os.environ[name] for name in kept if name in os.environ}, "PYTHONPATH": str(site)}

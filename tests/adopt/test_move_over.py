@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import re
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.live.visitor import Visitor
+from tests.waiting import wait_until
+
 from .conftest import environment
 from .document import ROOT, Block, section
-from .test_adopt import CELERY, INIT, OWN_BACKEND, Project, start
+from .test_adopt import OWN_BACKEND, Project, start
 
 TASKS = """import time
 
@@ -66,8 +72,8 @@ def test_readme_counts_what_celery_progress_itself_took():
         for name, text in {"settings": SETTINGS, "urls": URLS, "tasks": TASKS}.items()
     }
     template = len(BEFORE.splitlines()) - 1
-    row = f"| celery-progress, polling | {len(took)} | {sum(took.values())} | {template} lines |"
-    assert row in (ROOT / "README.md").read_text(), row
+    row = rf"^\| celery-progress, polling \| \d\.\d \| {len(took)} \| {sum(took.values())} \| {template} lines \|"
+    assert re.search(row, (ROOT / "README.md").read_text(), re.MULTILINE), row
 
 
 def texts(folder: Path) -> dict[str, list[str]]:
@@ -81,28 +87,66 @@ def steps() -> list[Block]:
 
 
 @pytest.fixture(scope="module")
-def project(steps, site, valkey_server, tmp_path_factory):
-    found = Project(tmp_path_factory.mktemp("over") / "shop", environment(site), valkey_server)
+def old(installed, valkey_server, tmp_path_factory):
+    """The project as it is before."""
+    found = Project(tmp_path_factory.mktemp("over") / "shop", environment(""), valkey_server, python=installed.python)
+    found.began = time.monotonic() - installed.peer_took
     found.create(BEFORE, SETTINGS.format(redis=valkey_server))
-    for name, text in {
-        "shop/celery.py": CELERY,
-        "shop/__init__.py": INIT,
-        "orders/tasks.py": TASKS,
-        "orders/views.py": VIEWS,
-    }.items():
+    for name, text in {"orders/tasks.py": TASKS, "orders/views.py": VIEWS}.items():
         (found.folder / name).write_text(text)
     urls = found.folder / "shop" / "urls.py"
     urls.write_text(urls.read_text().partition("\nfrom orders")[0] + URLS)
-    found.manage("manage.py", "check")
-    before = texts(found.folder)
+    for command in ("migrate", "check"):
+        found.manage("manage.py", command)
+    yield found
+    found.stop()
+
+
+def polled(visitor: Visitor, task_id: str) -> dict[str, Any]:
+    """What celery-progress' address answers, as its script asks it."""
+    found: dict[str, Any] = visitor.get(f"/celery-progress/{task_id}/").json()
+    return found
+
+
+@pytest.fixture(scope="module")
+def polled_before(old, guard) -> set[int]:
+    """The percents that its bar had, which polls."""
+    alice = old.start(guard)
+    found = re.search(r"/celery-progress/([^/]+)/", alice.get("/import/recorded/").text)
+    assert found
+    task_id, seen = found[1], set()
+
+    def complete() -> bool:
+        now = polled(alice, task_id)
+        seen.add(now["progress"]["percent"])
+        return bool(now["complete"])
+
+    wait_until(complete, 60)
+    print(
+        f"README: celery-progress, polling: {old.minutes()} minutes from its installation to the end of the first bar"
+    )
+    alice.close()
+    old.stop()
+    return seen
+
+
+def test_before_its_bar_polls(polled_before):
+    assert len(polled_before) > 3
+
+
+@pytest.fixture(scope="module")
+def project(old, polled_before, installed, steps, valkey_server) -> Project:
+    """The same after the steps."""
+    before = texts(old.folder)
+    old.began = time.monotonic() - installed.took
     for block in steps:
         if block.language == "python":
-            path = found.folder / block.file
+            path = old.folder / block.file
             text = block.text.replace("redis://127.0.0.1:6379/0", valkey_server)
             path.write_text(f"{path.read_text()}\n{text}")
         elif block.language == "html":
-            (found.folder / "orders/templates/orders/import.html").write_text(f"{BEFORE.splitlines()[0]}\n{block.text}")
-    after = texts(found.folder)
+            (old.folder / "orders/templates/orders/import.html").write_text(f"{BEFORE.splitlines()[0]}\n{block.text}")
+    after = texts(old.folder)
     changed = {name: list(difflib.ndiff(before[name], text)) for name, text in after.items() if text != before[name]}
     written = sum(line.startswith("+ ") and bool(line[2:].strip()) for lines in changed.values() for line in lines)
     taken = sum(line.startswith("- ") for lines in changed.values() for line in lines)
@@ -110,10 +154,11 @@ def project(steps, site, valkey_server, tmp_path_factory):
     assert written + taken <= 12
     said = f"{len(changed)} files: {written} lines are written, {taken} go."
     assert said in " ".join((ROOT / "docs/ADOPT.md").read_text().split()), said
+    row = rf"^\| from celery-progress to progress \| \d\.\d \| 1 \| {written - 1} \| 1 line for {taken} \|"
+    assert re.search(row, (ROOT / "README.md").read_text(), re.MULTILINE), row
     for command in ("migrate", "check"):
-        found.manage("manage.py", command)
-    yield found
-    found.stop()
+        old.manage("manage.py", command)
+    return old
 
 
 def test_its_task_moves_a_live_bar_and_its_old_address_still_answers(project, guard):
@@ -121,9 +166,10 @@ def test_its_task_moves_a_live_bar_and_its_old_address_still_answers(project, gu
     task_id = start(alice, "recorded")
     watcher = alice.watch(task_id)
     watcher.wait_final(30)
+    print(f"README: from celery-progress: {project.minutes()} minutes from step 1 to the end of the first bar")
     assert watcher.state == "SUCCESS", watcher.task
     said = [frame.get("percent") for frame in watcher.of_type("update") if frame["state"] == "STARTED"]
     assert len({percent for percent in said if percent}) > 3, said
-    polled = alice.get(f"/celery-progress/{task_id}/").json()
-    assert (polled["complete"], polled["success"], polled["result"]) == (True, True, 150)
+    now = polled(alice, task_id)
+    assert (now["complete"], now["success"], now["result"]) == (True, True, 150)
     alice.close()

@@ -27,12 +27,25 @@ def call(command: list[str], cwd: Path) -> str:
     return done.stdout
 
 
-def own_task() -> str:
-    """README's example of a task of one's own."""
-    part = (ROOT / "README.md").read_text().partition("## Your own task")[2]
-    found = re.search(r"^```python\n(.*?)^```$", part, re.MULTILINE | re.DOTALL)
-    assert found
-    return found[1]
+def own_task() -> tuple[str, str]:
+    """README's example of a task of one's own, and of the line that starts it each weekday."""
+    part = (ROOT / "README.md").read_text().partition("## Your own task")[2].partition("\n## ")[0]
+    task, schedule = re.findall(r"^```python\n(.*?)^```$", part, re.MULTILINE | re.DOTALL)
+    return task, schedule
+
+
+def make_app(project: Path, *, with_django: bool) -> None:
+    """The two ways that README has."""
+    if not with_django:
+        (project / "shop").mkdir()
+        (project / "shop" / "__init__.py").touch()
+        return
+    python = [".venv/bin/python"]
+    call([*python, "manage.py", "startapp", "shop"], project)
+    tidy = "ruff check --fix shop && ruff format shop"
+    assert f"`{tidy}`" in (ROOT / "README.md").read_text()
+    for command in tidy.split(" && "):
+        call([*python, "-m", *command.split()], project)
 
 
 @pytest.fixture(scope="module", params=WAYS)
@@ -41,13 +54,16 @@ def project(request, tmp_path_factory) -> Path:
     call([str(ROOT / "start_project.sh"), request.param, request.param, *WAYS[request.param]], folder)
     made: Path = folder / request.param
     share_packages(made)
-    (made / "shop").mkdir()
-    (made / "shop" / "__init__.py").touch()
-    (made / "shop" / "tasks.py").write_text(own_task())
+    make_app(made, with_django=request.param == "myshop")
+    task, schedule = own_task()
+    (made / "shop" / "tasks.py").write_text(task)
     settings = made / request.param / "settings.py"
     text = settings.read_text()
     assert '    "tasks",\n' in text
-    settings.write_text(text.replace('    "tasks",\n', '    "tasks",\n    "shop",\n'))
+    text = text.replace('    "tasks",\n', '    "tasks",\n    "shop",\n')
+    begin = "CELERY_BEAT_SCHEDULE = {\n"
+    assert begin in text
+    settings.write_text(text.replace(begin, begin + schedule))
     return made
 
 

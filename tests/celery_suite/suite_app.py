@@ -16,17 +16,10 @@ import django
 django.setup()
 
 from celery import Celery  # noqa: E402
-from celery.app import backends  # noqa: E402
 from django.conf import settings  # noqa: E402
 
-from tasks.celery.heart import Heart  # noqa: E402
+import tasks  # noqa: E402
 from tasks.celery.install import DEFAULTS  # noqa: E402
-
-TASK_CLASS = "tasks.celery.task:TrackedTask"
-#: The suite skips half of its canvas tests for a backend whose name does not begin with "redis".
-BACKEND = "redis-is-not-asked-but-the-rows"
-
-backends.BACKEND_ALIASES[BACKEND] = "tasks.celery.results:RunBackend"
 
 
 def our_settings() -> dict[str, Any]:
@@ -37,16 +30,16 @@ def our_settings() -> dict[str, Any]:
         for name in dir(settings)
         if name.startswith(prefix)
     }
-    return {**DEFAULTS, **found, "result_backend": BACKEND}
+    return {**DEFAULTS, **found, "result_backend": os.environ["TEST_BACKEND"]}
 
 
 def make_ours(app: Celery) -> Celery:
-    """Add what a worker of ours has."""
-    app.steps["worker"].add(Heart)
+    """As a project does it."""
+    tasks.install(app)
     return app
 
 
-app = make_ours(Celery("celery.tests", task_cls=TASK_CLASS, set_as_current=False))
+app = make_ours(Celery("celery.tests", set_as_current=False))
 app.conf.update(our_settings(), result_extended=True, task_create_missing_queues=False, include=["t.integration.tasks"])
 
 

@@ -31,7 +31,9 @@ def python(tmp_path_factory) -> Path:
 
 def run(python: Path, *arguments: str, timeout: float = 60.0) -> str:
     env = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR", "TEST_BROWSER") if name in os.environ}
-    env |= {"ENV_FILE": os.devnull, "DJANGO_SETTINGS_MODULE": "django_starter.settings"}
+    env["ENV_FILE"] = os.devnull
+    if "pytest" not in arguments:  # which would read the settings before tests/conftest.py has said what they are
+        env["DJANGO_SETTINGS_MODULE"] = "django_starter.settings"
     done = subprocess.run([str(python), *arguments], cwd=ROOT, env=env, capture_output=True, text=True, timeout=timeout)
     assert done.returncode == 0, f"{arguments}:\n{done.stdout[-6_000:]}\n{done.stderr[-6_000:]}"
     return done.stdout

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import threading
 import time
+from collections.abc import Iterator
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from django.db import OperationalError
+from django.http import HttpResponse
 from django.utils import timezone
 
 from tasks.models import Alert, State, TaskRun
 from tasks.runs import alerts, beats, failures
 from tasks.runs.notify import Messenger
 from tasks.runs.waiting import Pulse
+from tasks.web.middleware import OwnerMiddleware
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -211,3 +219,79 @@ def test_what_was_over_long_ago_is_forgotten(everybody):
         Alert.objects.create(key=key, title=key, is_open=is_open, changed_at=now - timedelta(days=days))
     alerts.forget(timedelta(days=30))
     assert set(Alert.objects.values_list("key", flat=True)) == {"new:b", "new:c"}
+
+
+# --- the thread in a web process --------------------------------------------------------------------------------------
+
+
+class Service(BaseHTTPRequestHandler):
+    """Takes what Apprise's json:// posts."""
+
+    def do_POST(self) -> None:
+        said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.said.append(said["title"])  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def service(settings) -> Iterator[list[str]]:
+    """The titles that a service of ALERT_URLS has heard."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
+        heard: list[str] = []
+        server.said = heard  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        settings.TASKS_ALERT_URLS = [f"json://127.0.0.1:{server.server_port}/"]
+        yield heard
+        server.shutdown()
+
+
+@pytest.fixture
+def stop(monkeypatch) -> Iterator[threading.Event]:
+    """What ends the threads that a test has started. No look is later than another one's by more than a moment."""
+    stop, watch = threading.Event(), alerts._watch
+    monkeypatch.setattr(alerts, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(alerts, "_watching", threading.Lock())
+    monkeypatch.setattr(alerts, "_watch", lambda one, _: watch(one, stop))
+    yield stop
+    stop.set()
+    for thread in watchers():
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def watchers() -> set[threading.Thread]:
+    return {one for one in threading.enumerate() if one.name == "tasks-alerts"}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # as above
+@pytest.mark.django_db(transaction=True)
+def test_a_web_process_tells_by_itself_whatever_one_look_has_met(service, stop, monkeypatch, caplog):
+    """No worker is there that could; the first look finds no database."""
+    looks: list[object] = []
+    compare = alerts.Alerts.compare
+
+    def first_without_a_database(self: alerts.Alerts, *args: Any) -> None:
+        looks.append(self)
+        if len(looks) == 1:
+            raise OperationalError("the database is away")
+        compare(self, *args)
+
+    monkeypatch.setattr(alerts.Alerts, "compare", first_without_a_database)
+    failed()
+    for _ in range(3):
+        OwnerMiddleware(lambda request: HttpResponse())
+    wait_until(lambda: service, 20, "the service has heard of it")
+    wait_until(lambda: len(looks) > 4, 20, "it goes on to look")
+    assert service == [f"New failure: {SAVE}"]
+    assert len(set(looks)) == 1 == len(watchers()), "one thread looks, however many ask"
+    assert "A look for alerts failed: the database is away" in caplog.text
+
+
+def test_a_web_process_with_nobody_to_tell_has_no_such_thread(settings, stop):
+    settings.TASKS_ALERT_URLS = []
+    OwnerMiddleware(lambda request: HttpResponse())
+    assert not watchers()

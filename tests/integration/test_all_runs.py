@@ -18,7 +18,8 @@ from tasks.runs import counts
 from tasks.runs.bulk import act_on_all
 from tasks.runs.search import Filter
 from tasks.tasks import act_on_runs, demo_task, long_running_task
-from tasks.web import all_runs
+from tasks.web import all_runs, feeds
+from tasks.web.access import Viewer
 
 from .people import signed_in
 
@@ -299,3 +300,45 @@ def test_a_held_run_that_is_let_go_waits_from_then_on(monkeypatch):
     assert claimed is not None and claimed.after == "something"
     counts.claimed(claimed)
     assert observed[0] < 60
+
+
+# --- live -------------------------------------------------------------------------------------------------------------
+
+
+def test_staff_hear_that_the_list_is_another_one_whenever_it_is(django_assert_max_num_queries):
+    sarah, bob = Viewer(1, is_staff=True), Viewer(2)
+
+    def said() -> Any:
+        with django_assert_max_num_queries(3):  # for all of the staff
+            first, second, other = feeds.look(
+                [(sarah, "newest"), (Viewer(3, is_staff=True), "newest"), (bob, "newest")]
+            )
+        assert first == second and other is None
+        return first
+
+    heard = [said()]
+    run = made()
+    heard.append(said())
+    runs.claim(run.pk, "w1")
+    heard.append(said())
+    runs.end(run.pk, State.SUCCESS, attempt=1)
+    heard.append(said())
+    assert all(one != other for number, one in enumerate(heard) for other in heard[:number])
+    TaskRun.objects.filter(pk=run.pk).update(progress={"message": "numbers come over the socket"})
+    assert said() == heard[-1]
+
+
+def test_what_has_not_ended_is_live_and_what_has_ended_is_plain(staff):
+    live = [made(state) for state in (State.PENDING, State.STARTED, State.RETRY)]
+    ended = [made(state) for state in (State.SUCCESS, State.FAILURE, State.REVOKED)]
+    page = staff.get("/runs/").content.decode()
+    rows = dict(re.findall(r'<tr data-run="([^"]+)"(.*?)</tr>', page, re.DOTALL))
+    assert {pk for pk, row in rows.items() if "<task-progress" in row} == {run.pk for run in live}
+    assert {pk for pk, row in rows.items() if 'role="progressbar"' not in row} == {run.pk for run in ended}
+
+
+def test_who_tells_nothing_for_long_leads_to_where_it_is(staff, monkeypatch):
+    run = made(State.STARTED, attempt=1)
+    monkeypatch.setattr("tasks.templatetags.runs.said_silence", lambda state: "no news for 4 min")
+    page = staff.get("/runs/").content.decode()
+    assert re.search(rf'<a href="/tasks/{run.pk}/\?where=1#where"[^>]*>no news for 4 min</a>', page)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -343,6 +343,42 @@ def test_the_page_shows_every_attempt_with_what_it_took(twice):
         assert said in table, said
     assert "secret/path.py" not in page
     assert "web-1" not in page, "the worker is for staff"
+
+
+def bars(page: str) -> list[dict[str, str]]:
+    """What the axis' script reads of the table."""
+    rows = re.findall(r'<tr data-attempt="\d+"[^>]*data-kind="attempt"[^>]*>', page)
+    return [dict(re.findall(r'data-(\w+)="([^"]*)"', row)) for row in rows]
+
+
+def axis(page: str) -> list[list[str]]:
+    """The rows of the axis without script: name and time."""
+    (rows,) = re.findall(r'<ol class="axis".*?</ol>', page, re.DOTALL)
+    return [re.sub(r"<[^>]*>", " ", one).split() for one in re.findall(r"<li.*?</li>", rows)]
+
+
+@pytest.mark.usefixtures("valkey")
+def test_an_attempt_that_was_left_has_a_bar_and_the_newest_is_its_runs_own(twice):
+    page = owner_of(twice).get(f"/tasks/{twice.pk}/").content.decode()
+    (one,) = bars(page)
+    (row,) = left(twice)
+    assert (one["bar"], one["state"]) == ("attempt 1", "lost")
+    assert [datetime.fromisoformat(one[name]) for name in ("from", "to")] == [row.began, row.ended]
+    assert [" ".join(words[:2]) for words in axis(page) if words[0] == "attempt"] == ["attempt 1", "attempt 2"]
+
+
+@pytest.mark.usefixtures("valkey")
+@pytest.mark.parametrize(
+    ("how", "word"), [("lost", "lost"), ("hung", "hung"), ("given_back", "given back"), ("killed", "killed")]
+)
+def test_a_run_that_ended_as_its_attempt_was_left_has_one_bar_of_that(how, word):
+    run = running()
+    runs.lost(run.pk, run.worker, send_again=False)
+    runs.end(run.pk, "FAILURE", error=ERROR)
+    Attempt.objects.filter(run=run).update(how=how)
+    page = owner_of(run).get(f"/tasks/{run.pk}/").content.decode()
+    assert [one["state"] for one in bars(page)] == [word]
+    assert [words[:2] for words in axis(page) if words[0] == "attempt"] == [["attempt", "1"]]
 
 
 @pytest.mark.usefixtures("valkey")

@@ -103,6 +103,7 @@ def test_a_start_is_one_query_and_one_message(monkeypatch):
     assert tuple(cost) == (1, 1), cost
 
 
+@pytest.mark.slow
 def test_a_thousand_starts_at_once_are_few_statements(monkeypatch):
     with counted(monkeypatch) as cost, runs.at_once():
         results = [demo_task.delay() for _ in range(1_000)]
@@ -209,6 +210,7 @@ def test_what_waits_for_a_cancelled_child_still_hears_of_it(monkeypatch):
     assert TaskRun.objects.get(pk=last.id).state == State.REVOKED
 
 
+@pytest.mark.slow
 def test_a_thousand_home_pages_are_one_query_a_look(monkeypatch):
     asked: list[Any] = [(Viewer(session_key=f"s{number}"), "mine") for number in range(1_000)]
     before = look(asked)

@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from celery import chain
 from django.utils import timezone
 
+from tasks import runs
 from tasks.celery.engine import CeleryEngine
 from tasks.models import State, TaskGroup, TaskRun
 from tasks.runs import beats, clock, sweep
@@ -163,3 +165,65 @@ def test_what_was_left_over_before_the_clock_was_set_is_found_as_always(set_by, 
     assert TaskRun.objects.get(pk=orphan).state == State.FAILURE
     assert TaskGroup.objects.get().done
     assert {TaskRun.objects.get(pk=pk).state for pk in (behind, body)} == {State.FAILURE}
+
+
+def test_what_was_let_go_is_its_sender_s_and_the_sweep_s_when_the_broker_refused(
+    machine, look, sent, monkeypatch, django_capture_on_commit_callbacks
+):
+    """Else its message went twice, and every signal of it: a look between its commit and its message saw it unsent."""
+    last = chain(demo_task.si(), demo_task.si())()
+    machine.passes(60)
+    runs.claim(last.parent.id, "w1")
+    with django_capture_on_commit_callbacks() as sends:
+        runs.end(last.parent.id, State.SUCCESS, attempt=1, result=1)
+    assert TaskRun.objects.get(pk=last.id).held is False
+    for _ in range(3):  # others are sent before it
+        machine.passes(1)
+        look._unsent()
+    assert sent == []
+    refused(sends, monkeypatch)
+    look._unsent()
+    assert sent == [last.id]
+
+
+def test_what_was_let_go_while_the_broker_rested_is_left_to_its_sender_for_a_moment(machine, look, sent, monkeypatch):
+    monkeypatch.setattr("tasks.runs.accepting.goes_now", lambda run: False)
+    last = chain(demo_task.si(), demo_task.si())()
+    machine.passes(60)
+    runs.claim(last.parent.id, "w1")
+    runs.end(last.parent.id, State.SUCCESS, attempt=1, result=1)
+    TaskRun.objects.filter(pk=last.parent.id).update(sent_at=machine.utc())
+    look._unsent()
+    assert sent == []
+    machine.passes(sweep.UNSENT_AFTER.total_seconds() + 0.1)
+    look._unsent()
+    assert sent == [last.id]
+
+
+def refused(sends: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was to be sent on commit meets a broker that refuses it, and is there again."""
+
+    def refuse(self: Any, run: TaskRun) -> None:
+        raise OSError("no broker")
+
+    with monkeypatch.context() as away:
+        away.setattr(CeleryEngine, "publish", refuse)
+        for send in sends:
+            send()
+    monkeypatch.setattr("tasks.runs.sending._rests_until", {})
+
+
+def test_a_retry_is_its_sender_s_while_that_sends_it_and_the_sweep_s_when_the_broker_refused(
+    machine, look, sent, monkeypatch, django_capture_on_commit_callbacks
+):
+    task_id = demo_task.delay().id
+    runs.claim(task_id, "w1")
+    with django_capture_on_commit_callbacks() as sends:
+        runs.postpone(task_id, 1, machine.utc() + timedelta(seconds=0.1), {})
+    machine.passes(1)
+    look._unsent()
+    assert sent == []
+
+    refused(sends, monkeypatch)
+    look._unsent()
+    assert sent == [task_id]

@@ -65,6 +65,7 @@ def people() -> dict[str, Client]:
     }
 
 
+@pytest.mark.slow
 def test_every_page_can_be_read(trouble):
     for name, client in people().items():
         if name == "an anonymous visitor":

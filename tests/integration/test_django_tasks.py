@@ -308,6 +308,7 @@ print("found", found)
 """
 
 
+@pytest.mark.slow
 def test_without_huey_and_without_djangos_tasks_nothing_of_them_is_imported():
     env = {**os.environ, "DJANGO_SETTINGS_MODULE": "django_starter.settings"}
     done = subprocess.run([sys.executable, "-c", WITHOUT], env=env, capture_output=True, text=True, timeout=60)

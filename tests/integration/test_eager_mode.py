@@ -97,6 +97,7 @@ def run(prelude, *, always, env):
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("always", [True, False], ids=["task_always_eager", "apply"])
 def test_what_celery_does_at_once_is_done_at_once(always, tmp_path):
     env = {"DEV_DIR": str(tmp_path), "REDIS_URL": "redis://127.0.0.1:1/0"}

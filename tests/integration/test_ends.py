@@ -231,6 +231,7 @@ def assert_all_that_is_held_can_be_freed() -> None:
     assert set(held.values_list("after", flat=True)) <= known
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("luck", [1.0, 0.9])
 @pytest.mark.parametrize("seed", range(20))
 def test_a_random_canvas_whose_runs_end_in_a_random_order_ends(seed, luck):

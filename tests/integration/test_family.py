@@ -13,6 +13,7 @@ from django.utils import timezone
 from tasks import runs
 from tasks.models import State, TaskRun
 from tasks.runs.state import live_states
+from tasks.runs.tree import MOST_LINKS, Part, family_of, tree
 from tasks.tasks import demo_task
 
 from .people import signed_in, started
@@ -135,3 +136,92 @@ def test_the_parts_of_many_runs_are_asked_for_at_once(alice, parent, django_asse
     rows = list(TaskRun.objects.all())
     with django_assert_max_num_queries(2):
         live_states(rows, {})
+
+
+# --- as a tree --------------------------------------------------------------------------------------------------------
+
+
+def drawn(parts: list[Part]) -> str:
+    """`a > b > c`: links; `(a b) > c`: parts together, and what waits for them."""
+    said = []
+    for part in parts:
+        one = part.run.pk if part.run else f"({drawn(part.parts)})"
+        said.append(" > ".join([one, *(link.pk for link in part.then)]))
+    return " ".join(said)
+
+
+#: What is drawn of rows "name after group".
+TREES = {
+    "one part": (["a - -"], "a"),
+    "two": (["a - -", "b - -"], "a b"),
+    "a group that nothing follows": (["a - g", "b - g"], "a b"),
+    "a chain": (["a - -", "b a -", "c b -"], "a > b > c"),
+    "a chain, in another order": (["c b -", "b a -", "a - -"], "a > b > c"),
+    "a chord": (["a - g", "b - g", "z g -"], "(a b) > z"),
+    "a chord whose body is said to be in its group": (["a - g", "b - g", "z g g"], "(a b) > z"),
+    "a chord and what follows it": (["y z -", "a - g", "b - g", "z g -"], "(a b) > z > y"),
+    "a chord of chains": (["a - -", "b a g", "c - g", "z g -"], "(a > b c) > z"),
+    "a chord of one": (["a - g", "z g -"], "a > z"),
+    "two chords": (["a - g", "b - h", "c - g", "d - h", "y g -", "z h -"], "(a c) > y (b d) > z"),
+    "a chord with two that wait": (["a - g", "b - g", "y g -", "z g -"], "(a b) > y > z"),
+    "a chord within a chain": (["a - -", "b a g", "c a g", "z g -"], "a > b > c > z"),
+    "its body is not there": (["a - g", "z h -"], "a z"),
+    "in a circle": (["a b -", "b a -"], "a > b"),
+    "after itself": (["a a -", "b g g"], "a b"),
+}
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_parts_are_drawn_as_a_tree(name):
+    rows, said = TREES[name]
+    found = []
+    for row in rows:
+        pk, after, group_id = (None if word == "-" else word for word in row.split())
+        found.append(TaskRun(id=pk, after=after, group_id=group_id))
+    assert drawn(tree(found)) == said
+
+
+def test_the_page_draws_a_chord_below_its_parent_and_the_parent_above_its_part(alice, parent):
+    parts, body = chord_of(parent, 2)
+    page = alice.get(f"/tasks/{parent.pk}/").content.decode()
+    (drawing,) = re.findall(r'<ol class="tree".*</ol>', page, re.DOTALL)
+    below = drawing[drawing.index('id="parts"') :]
+    assert re.findall(r'href="/tasks/([^/"]+)/', below) == [*sorted(parts, key=below.index), body]
+    assert below.index("Together") < below.index(parts[0]) < below.index("then") < below.index(body)
+    page = alice.get(f"/tasks/{parts[0]}/").content.decode()
+    (drawing,) = re.findall(r'<ol class="tree".*</ol>', page, re.DOTALL)
+    assert drawing.index(parent.pk) < drawing.index('aria-current="true"') < drawing.index(body)
+    assert 'id="parts"' not in drawing
+
+
+def test_what_waits_for_others_has_a_bar_once_it_runs(alice, parent):
+    parts, body = chord_of(parent, 2)
+
+    def bars() -> int:
+        return alice.get(f"/tasks/{parent.pk}/").content.count(b"data-bar=")
+
+    assert bars() == 2
+    for one in parts:
+        end(one)
+    runs.claim(body, "w1")
+    assert bars() == 3
+
+
+def test_a_long_chain_is_shown_as_far_as_it_can_be_read(alice, parent):
+    demo: Any = demo_task
+    last: Any = chain(*[demo.si() for _ in range(3 * MOST_LINKS)]).apply_async()
+    ids = [last.id]
+    while last.parent is not None:
+        last = last.parent
+        ids.insert(0, last.id)
+    TaskRun.objects.filter(pk__in=ids).update(owner=parent.owner)
+    middle = TaskRun.objects.get(pk=ids[15])
+    family = family_of(middle, TaskRun.objects.all())
+    assert [one.pk for one in family.before] == ids[15 - MOST_LINKS : 15]
+    assert [one.pk for one in family.after] == ids[16 : 16 + MOST_LINKS]
+
+
+def test_a_run_that_stands_alone_has_no_tree_and_asks_for_none(alice, parent, django_assert_max_num_queries):
+    with django_assert_max_num_queries(3):
+        assert not family_of(parent, TaskRun.objects.all())
+    assert "tree.css" not in alice.get(f"/tasks/{parent.pk}/").content.decode()

@@ -123,7 +123,7 @@ def test_dialogs_are_opened_by_an_address_and_by_what_is_wrong_in_them():
 def test_start_task_alone_starts_the_first_task_with_its_own_values():
     client = visitor()
     html = client.get("/").content.decode()
-    (form,) = re.findall(r'<form class="start" method="post" action="/tasks/start/">(.*?)</form>', html, re.DOTALL)
+    form, _tour = re.findall(r'<form class="start" method="post" action="/tasks/start/">(.*?)</form>', html, re.DOTALL)
     assert re.findall(r"<button[^>]*>(.*?)</button>", form) == ["Start Task"]
     assert client.post("/tasks/start/", {}).status_code == 302
     run = TaskRun.objects.get()
@@ -160,3 +160,29 @@ def test_the_failed_parts_are_started_again_once_by_one_click():
     answer = client.post("/tasks/starts/retry/", again, headers={"Accept": "application/json"})
     assert answer.status_code == 409 and TaskRun.objects.count() == 7
     assert client.post("/tasks/starts/retry/", again).status_code == 302
+
+
+def test_the_empty_home_offers_a_tour_which_leads_to_its_own_page():
+    client = visitor()
+    html = client.get("/").content.decode()
+    (form,) = re.findall(r"<form((?:(?!<form).)*?)Take the tour</button>", html, re.DOTALL)
+    assert 'action="/tasks/start/"' in form
+    fields = dict(re.findall(r'name="(\w+)" value="(\w+)"', form))
+    del fields["csrfmiddlewaretoken"]
+    answer = client.post("/tasks/start/", fields)
+    run = TaskRun.objects.get()
+    assert (run.name, answer.status_code, answer["Location"]) == ("tasks.tasks.tour", 302, f"/tasks/{run.pk}/")
+    assert "Take the tour" not in client.get("/?page=2").content.decode()
+    assert "Take the tour" not in client.get("/?show=failed").content.decode()
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_the_tour_speaks_of_a_kill_in_development_alone(settings, debug):
+    settings.DEBUG = debug
+    assert ("Kill its worker" in visitor().get("/").content.decode()) == debug
+
+
+def test_a_site_without_the_demo_tasks_offers_no_tour(monkeypatch):
+    monkeypatch.setattr("tasks.startable._registered", [])
+    html = visitor().get("/").content.decode()
+    assert "No runs yet." in html and "tour" not in html

@@ -154,6 +154,7 @@ def reads_everything(sql: str) -> list[str]:
     return [line for line in scans if "USING" not in line or not bounded]
 
 
+@pytest.mark.slow
 def test_no_statement_reads_all_runs(some_runs, monkeypatch, django_capture_on_commit_callbacks):
     everything: dict[str, list[str]] = {}
     for name, ask in questions(monkeypatch).items():

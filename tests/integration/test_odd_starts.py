@@ -268,6 +268,7 @@ def test_saved_groups_are_pruned_with_the_runs():
     assert list(TaskGroup.objects.values_list("pk", flat=True)) == ["waits"]
 
 
+@pytest.mark.slow
 def test_six_hundred_groups_that_nobody_can_read_starve_no_other(here: Here, monkeypatch):  # noqa: F811
     monkeypatch.setattr("tasks.celery.engine.CeleryEngine.tracks_everything", lambda _: True)  # whatever tests define
     body: Any = {"task": "tests.odd.gives_back", "args": [], "kwargs": {}, "options": {}, "subtask_type": None}

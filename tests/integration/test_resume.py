@@ -185,6 +185,7 @@ def test_what_was_saved_is_written_within_a_second_and_a_slow_item_delays_nothin
     assert life.row.advanced
 
 
+@pytest.mark.slow
 def test_fifty_thousand_saves_are_few_writes(life):
     with life.attempt():
         for number in range(50_000):

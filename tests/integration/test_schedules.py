@@ -94,6 +94,7 @@ def row(name: str = "one") -> Schedule:
 # --- once -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ten_workers_fire_sixty_ticks_sixty_times_whoever_of_them_dies(world):
     world.have(one=timedelta(seconds=1))
     world.deploy(10)
@@ -215,6 +216,7 @@ def test_ticks_a_second_apart_that_are_only_late_are_not_missed(world):
     assert len(fired()) == 9 and row().missed == 0
 
 
+@pytest.mark.slow
 def test_a_year_of_seconds_is_caught_up_with_in_no_time_and_all_of_many_in_slices(world):
     world.have(one=timedelta(seconds=1), two=timedelta(minutes=1), rules={"two": {"catch_up": "all"}})
     world.look()

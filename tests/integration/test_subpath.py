@@ -122,6 +122,7 @@ def links(page: str) -> set[str]:
     return {one for one in found if one and not one.startswith(("http://localhost:8054", "#", "?"))}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")  # WhiteNoise's files are ordinary ones
 def test_every_address_on_every_page_is_below_the_path_and_leads_somewhere(browser, django_user_model):
     django_user_model.objects.create_superuser("sarah", password="a long password")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from io import StringIO
@@ -223,3 +225,77 @@ def test_a_question_to_an_attempt_before_is_none_to_the_next(run):
     assert get_record().answered(asked) == "here"
     assert get_record().poll([(run.pk, 1)])[0].asked is None
     assert get_record().read(run.pk).changing == {}, "a question alone is no record"
+
+
+# --- in development its worker is killed ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def killed(monkeypatch) -> list[tuple[int, int]]:
+    """(process, signal) of what would be killed: here that is the tests' own process."""
+    found: list[tuple[int, int]] = []
+    monkeypatch.setattr("tasks.runs.killing.os.kill", lambda *one: found.append(one))
+    return found
+
+
+def test_in_development_the_owner_kills_the_worker_that_holds_the_run(run, killed, settings):
+    settings.DEBUG = True
+    owner, parent, other = people(run, is_staff=False), Parent(run.worker, str), Parent("celery@there:2:cd", str)
+    assert "Kill its worker now" in owner.get(f"/tasks/{run.pk}/").content.decode()
+    answer = owner.post(f"/tasks/{run.pk}/kill/", headers={"Accept": "application/json"})
+    assert (answer.status_code, answer.json()["worker"]) == (202, run.worker)
+    other.look()
+    assert killed == [], "it has another run"
+    parent.look()
+    parent.look()
+    assert killed == [(os.getpid(), signal.SIGKILL)], "once"
+    page = owner.post(f"/tasks/{run.pk}/kill/", follow=True)
+    assert "Its worker is killed." in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("values", "obeys"),
+    [
+        ({"DEBUG": False, "PRODUCTION": False}, True),  # as start_dev.sh starts it
+        ({"DEBUG": True, "PRODUCTION": False}, True),
+        ({"DEBUG": False, "PRODUCTION": True}, False),
+        ({"DEBUG": False}, False),  # a project that has no such setting
+        ({"DEBUG": True}, True),
+    ],
+)
+def test_a_worker_in_production_does_not_obey(run, killed, settings, values, obeys):
+    settings.DEBUG = True
+    people(run, is_staff=False).post(f"/tasks/{run.pk}/kill/")
+    del settings.PRODUCTION
+    for name, value in values.items():
+        setattr(settings, name, value)
+    Parent(run.worker, str).look()
+    assert len(killed) == int(obeys)
+
+
+@pytest.mark.parametrize(
+    ("debug", "who", "status"),
+    [(False, "owner", 404), (False, "staff", 404), (True, "nobody", 404), (True, "staff", 202)],
+)
+def test_who_may_kill_a_worker_and_where(run, killed, settings, debug, who, status):
+    settings.DEBUG = debug
+    client = Client() if who == "nobody" else people(run, is_staff=who == "staff")
+    assert client.post(f"/tasks/{run.pk}/kill/", headers={"Accept": "application/json"}).status_code == status
+    assert bool(get_record().heard(key_of(run.worker))) == (status == 202)
+    if not debug:
+        assert "Kill its worker" not in client.get(f"/tasks/{run.pk}/").content.decode()
+
+
+def test_what_no_worker_has_and_what_cannot_be_asked_is_said(run, settings, monkeypatch):
+    settings.DEBUG = True
+    owner, path = people(run, is_staff=False), f"/tasks/{run.pk}/kill/"
+    monkeypatch.setattr(type(get_record()), "hear_of", lambda *_: 1 / 0)
+    said = owner.post(path, headers={"Accept": "application/json"})
+    assert (said.status_code, said.json()) == (
+        409,
+        {"errors": {"worker": ["Redis does not answer, so its worker cannot be reached."]}},
+    )
+    runs.end(run.pk, "SUCCESS", attempt=1)
+    said = owner.post(path, headers={"Accept": "application/json"})
+    assert (said.status_code, said.json()) == (409, {"errors": {"worker": ["No worker has it: done."]}})
+    assert "No worker has it: done." in owner.post(path, follow=True).content.decode()

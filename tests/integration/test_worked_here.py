@@ -426,6 +426,7 @@ def _retries(self: Any) -> int:
 retries: Any = shared_task(name="tests.here.retries", bind=True)(_retries)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_a_random_canvas_whose_parts_end_in_random_ways_ends(here: Here, seed):  # noqa: F811
     dice = random.Random(seed)

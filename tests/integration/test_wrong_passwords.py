@@ -31,6 +31,7 @@ def log_in(
     return Client().post(path, {"username": name, "password": password}, headers=headers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FORMS)
 def test_of_forty_wrong_passwords_for_one_account_ten_are_tried(path):
     answers = [log_in("alice", address=f"198.51.100.{number}", path=path) for number in range(40)]
@@ -41,6 +42,7 @@ def test_of_forty_wrong_passwords_for_one_account_ten_are_tried(path):
     assert log_in("bob", RIGHT, address="198.51.100.200", path=path).status_code == 302
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FORMS)
 def test_of_forty_accounts_that_one_address_tries_ten_are_tried(path):
     answers = [log_in(f"nobody-{number}", path=path) for number in range(40)]

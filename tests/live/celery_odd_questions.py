@@ -105,6 +105,8 @@ def exceptions(ask: Ask) -> None:
         float("inf"),
         b"ab",
         {1: 2},
+        {"zero": 1, "a": 2, "aa": 3},
+        1e16,
     ]
     for number, value in enumerate(values):
         ask(f"value {number}", partial(called, odd.same, value))

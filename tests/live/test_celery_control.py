@@ -10,7 +10,7 @@ from tests.waiting import wait_until
 
 from .celery_control_questions import NODE
 from .stack import ROOT
-from .test_celery_results import answers, bare_env
+from .test_celery_results import answers, assert_same, bare_env
 
 #: Questions whose answers differ, and why.
 DIFFERS = dict.fromkeys(
@@ -56,6 +56,4 @@ def test_signals_control_and_queues_are_those_of_a_bare_celery_app(new_stack, tm
         for one in workers:
             one.wait(20)
     assert len(theirs) >= 80
-    assert list(ours) == list(theirs)
-    different = {name: (ours[name], theirs[name]) for name in theirs if ours[name] != theirs[name]}
-    assert set(different) == set(DIFFERS), different
+    assert_same(ours, theirs, DIFFERS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from ast import literal_eval
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -32,6 +33,10 @@ DIFFERS = {
     ),
 }
 
+#: Questions whose answers look otherwise on PostgreSQL, and are equal: its `jsonb` keeps values, not how they were put.
+#: Keys come by their length; a float as large as that has no fraction, and comes as an int.
+AS_JSONB = ("value 9", "value 10", "context", "context, with options", "context, in a group")
+
 
 def test_each_answer_is_that_of_a_bare_celery_app(stack, tmp_path):
     command = [sys.executable, "-m", "celery", "-A", "tests.live.bare_celery", "worker", "-c", "4", "-l", "info"]
@@ -51,9 +56,18 @@ def test_each_answer_is_that_of_a_bare_celery_app(stack, tmp_path):
         worker.terminate()
         worker.wait(20)
     assert len(bare) >= 250
+    if "DATABASE_URL" in stack.env:
+        put = [(literal_eval(ours.pop(name)), literal_eval(bare.pop(name))) for name in AS_JSONB]
+        assert all(here == there for here, there in put), put
+    assert_same(ours, bare, DIFFERS)
+
+
+def assert_same(ours, bare, but):
+    """The same questions, and the same answers but to those named."""
     assert list(ours) == list(bare)
-    different = {name: (ours[name], bare[name]) for name in bare if ours[name] != bare[name]}
-    assert set(different) == set(DIFFERS), different
+    different = {name for name in bare if ours[name] != bare[name]}
+    wrong = [f"{name}\n  here: {ours[name]}\n  bare: {bare[name]}" for name in bare if name in different ^ set(but)]
+    assert not wrong, "\n".join(wrong)
 
 
 def answers(whose, folder, env, *more):

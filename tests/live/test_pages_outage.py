@@ -11,7 +11,7 @@ from playwright.sync_api import Page, WebSocketRoute, expect
 from tests.waiting import wait_until
 
 from .conftest import end
-from .pages import newest, part, runs, start, value, wait_moving
+from .pages import axis, newest, part, runs, start, value, wait_moving
 from .stack import Stack
 
 WORKER = "celery -A django_starter worker -l info"
@@ -19,10 +19,16 @@ WORKER = "celery -A django_starter worker -l info"
 
 @pytest.fixture(scope="module")
 def system(make_stack) -> Iterator[Stack]:
-    """A stack that these tests break, each leaving it whole."""
+    """A stack that these tests break, each leaving it whole; as start_dev.sh starts it, so that pages kill workers."""
     stack = make_stack()
     try:
-        yield stack.start()
+        stack.prepare_database()
+        for needed in stack.servers():
+            needed.start()
+        stack.start_worker(wait=False)
+        stack.start_web(env={"DEBUG": "1"})
+        stack.workers["w1"].wait_ready()
+        yield stack
     finally:
         end(stack)
 
@@ -51,6 +57,29 @@ def test_without_a_worker_the_page_says_so_with_the_command_and_goes_on_when_one
     expect_end(page, 10)
     expect(part(page, "Workers")).to_contain_text("1, ")
     expect(part(page, "Workers").get_by_text(WORKER)).to_be_hidden()
+
+
+def test_the_tour_goes_on_when_its_worker_is_killed_from_its_page(system, person):
+    page = person(system).open()
+    tour = page.locator("form").filter(has_text="Take the tour")
+    tour.evaluate("form => form.insertAdjacentHTML('beforeend', '<input type=hidden name=seconds value=4>')")
+    tour.get_by_role("button").click()
+    expect(page.get_by_role("heading", name="tour", exact=True)).to_be_visible()
+    expect(axis(page).filter(has_text="attempt 1")).to_contain_text("retried")
+    expect(axis(page).filter(has_text="Page 3")).to_contain_text("done")  # nested steps
+    wait_moving(page, above=40)
+    page.get_by_role("button", name="Kill its worker now").click()
+    wait_until(lambda: not system.workers["w1"].alive, 10, "its worker is dead")
+    system.start_worker()
+    expect(page.get_by_text(re.compile(r"worker lost 1 of 3, resumed at \d+")).first).to_be_visible(timeout=30_000)
+    expect(axis(page).filter(has_text="attempt 2")).to_contain_text("lost")
+    expect(page.get_by_text("4 parts: 3 done, 1 failed")).to_be_visible(timeout=30_000)
+    expect(axis(page).filter(has_text="tour_part 3")).to_contain_text("failed")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Run the failed again").click()
+    page.locator(".tree [state=FAILURE]").filter(has_text="tour_part").get_by_role("link").click()
+    page.get_by_role("link", name="run again").click()
+    expect(page.get_by_text("done", exact=True)).to_be_visible()
 
 
 def test_a_broker_that_restarts_in_the_middle_is_seen_and_nothing_is_lost(system, person, tmp_path):

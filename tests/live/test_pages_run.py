@@ -90,6 +90,33 @@ def test_a_bar_of_the_time_shows_its_lines_and_words_find_theirs(stack, person):
     page.get_by_label("Find").fill("SLO")
     expect(log).to_have_text([re.compile("slow$")])
     load.click()
+    page.get_by_label("Find").fill("")
+    page.get_by_role("heading", level=1).click()
+    bars = axis(page).get_by_role("button")
+    chosen = bars.and_(page.locator("[aria-pressed=true]"))
+    for key, name in (("]", "queue"), ("]", "attempt 1"), ("[", "queue"), ("[", ""), ("[", "Write"), ("]", "")):
+        page.keyboard.press(key)  # beyond the ends none is chosen
+        expect(chosen).to_have_text([re.compile(f"^{name}")] if name else [])
+
+    def where_lines_are_marked() -> set[int]:
+        """Pixels from the left edge of the bars' room, as a line through every row has it."""
+        return set(
+            page.evaluate(
+                """() => [...document.querySelectorAll(".axis button")].map((row) => {
+                    const mark = getComputedStyle(row, "::after");
+                    return mark.content === "none" ? -1 : Math.round(parseFloat(mark.marginLeft));
+                })"""
+            )
+        )
+
+    assert where_lines_are_marked() == {-1}
+    log.nth(2).hover()  # "slow", the one warning: its mark is there as well
+    (at,) = where_lines_are_marked()
+    warning = attempt.nth(1).bounding_box()
+    room = axis(page).nth(1).locator("svg").bounding_box()
+    assert warning and room and abs(warning["x"] - room["x"] - at) <= 2
+    page.get_by_role("heading", level=1).hover()
+    assert where_lines_are_marked() == {-1}
     page.get_by_label("Find").fill("ing")
     expect(log).to_have_count(3)
     page.get_by_label("Find").fill("")

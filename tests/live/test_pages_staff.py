@@ -123,13 +123,44 @@ def test_ticked_runs_are_cancelled_and_started_again_while_the_list_moves(stack,
     dave.close()
 
 
+def test_a_row_tells_its_numbers_and_its_end_over_the_socket(stack, staff, person, tmp_path):
+    """Nothing of the list is asked for anew here: every such question is refused."""
+    heidi = Visitor(stack.url, "heidi")
+    task_id = heidi.start_job("stages", str(tmp_path), 2)
+    sarah = person(stack, account=staff)
+    page = sarah.open("/runs/?task=testjobs.stages")
+    bar = row(page, task_id).get_by_role("progressbar")
+    expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^50(\.0)?$"))
+    row(page, task_id).get_by_role("checkbox").check()
+    sarah.cut = True
+    page.route("**/runs/?*", lambda route: route.abort())
+    (tmp_path / "go-1").touch()
+    expect(bar).to_have_attribute("aria-valuenow", re.compile("^9|^100"))
+    (tmp_path / "go-2").touch()
+    expect(row(page, task_id).get_by_text("done", exact=True)).to_be_visible()
+    expect(row(page, task_id)).to_have_attribute("state", "SUCCESS")
+    expect(row(page, task_id).get_by_role("checkbox")).to_be_checked()
+    page.unroute_all()
+    other = heidi.start_job("stages", str(tmp_path), 2)  # at once, though the list is asked for every 30 s
+    expect(row(page, other)).to_contain_text("done")
+    expect(row(page, task_id).get_by_role("checkbox")).to_be_checked()
+    heidi.close()
+
+
 def test_all_that_match_are_cancelled_by_a_run_with_a_bar(stack, staff, person):
     erin = Visitor(stack.url, "erin")
     naps = [erin.start_job("nap", seconds=60) for _ in range(55)]
     page = person(stack, account=staff).open("/runs/?task=testjobs.nap&owner=anonymous&since=hour")
     page.get_by_label("that match").check()
     page.get_by_role("button", name="Cancel ticked").click()
-    page.get_by_role("button", name=re.compile(r"Cancel \d+ runs")).click()
+    question = page.get_by_role("dialog", name=re.compile(r"Cancel \d+ runs\?"))
+    expect(question).to_contain_text("All that match the filter, on every page.")
+    question.get_by_role("link", name="Back to the list").click()
+    expect(question).to_have_count(0)
+    expect(page.get_by_role("button", name="Cancel ticked")).to_be_focused()
+    expect(page.get_by_label("that match")).to_be_checked()
+    page.keyboard.press("Enter")
+    question.get_by_role("button", name=re.compile(r"Cancel \d+ runs")).click()
     expect(page.get_by_role("progressbar", name="Progress of act_on_runs")).to_have_attribute("aria-valuenow", "100")
     expect(page.get_by_text(re.compile(r"\d+ cancelled"))).to_be_visible()
     wait_until(lambda: {erin.task(one)["state"] for one in naps} == {"REVOKED"}, 30, "all are cancelled")
@@ -142,10 +173,11 @@ def test_what_fails_is_found_and_run_again_within_three_clicks(stack, staff, per
     for task_id in failed:
         stack_wait(frank, task_id, "FAILURE")
     page = person(stack, account=staff).open("/runs/")
-    page.get_by_role("link", name="Now").click()
+    lists = page.get_by_role("navigation", name="Of all runs")
+    lists.get_by_role("link", name="Now").click()
     expect(page.get_by_role("region", name="In words")).to_contain_text(re.compile("fail since|All is well"))
     expect(page.get_by_role("region", name="Workers", exact=True).last).to_contain_text("idle")
-    page.get_by_role("link", name="Failures", exact=True).click()
+    lists.get_by_role("link", name="Failures").click()
     group = page.get_by_role("article").filter(has_text="the ladder fell on")
     expect(group).to_have_count(1)
     late = frank.start_job("fail", message="the last ladder")

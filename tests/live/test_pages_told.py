@@ -66,13 +66,20 @@ def test_a_retry_is_told_as_a_try_and_its_times_are_its_own(stack, person, tmp_p
     expect(page.get_by_text("done, 2 missing")).to_be_visible()
     tries = page.get_by_text("try 3 of 6 · worker lost 0 of 3")
     expect(tries).to_have_count(2)  # beside the state, and with the attempts
-    live = attempts(page)
-    page.reload()
-    expect(tries).to_have_count(2)
-    expect(axis(page).filter(has_text="attempt 3")).to_contain_text("done")
-    assert [one for one in axis(page).all_inner_texts() if "attempt" in one] == [
-        one for one in live if "attempt" in one
+    said = [
+        re.compile(rf"^attempt {number}\s*{how} · ") for number, how in ((1, "retried"), (2, "retried"), (3, "done"))
     ]
+    for _ in ("live", "reloaded"):
+        expect(axis(page).filter(has_text="attempt")).to_have_text(said)
+        bars = [row.locator(".span").bounding_box() for row in axis(page).all()]
+        names = [name.splitlines()[0] for name in axis(page).all_inner_texts()]
+        assert names[:5] == ["queue", "attempt 1", "attempt 2", "wait", "attempt 3"]
+        starts = [box["x"] for box in bars if box]
+        assert starts == sorted(starts) and len(starts) == len(names)
+        live = attempts(page)
+        page.reload()
+        expect(tries).to_have_count(2)
+    assert attempts(page) == live
 
 
 def test_a_run_that_failed_before_it_told_anything_has_no_number_and_no_green_end(stack, person):
@@ -100,6 +107,14 @@ def test_the_parts_of_a_chord_are_told_after_its_parent_has_ended(stack, person,
     children = axis(page).filter(has_text="ends_at")
     expect(children).to_have_count(3)
     expect(children.filter(has_text="failed")).to_have_count(1)
-    page.get_by_role("list", name="Parts").get_by_role("link").first.click()
-    page.get_by_role("link", name="starts_chord").click()
+    parts = page.get_by_role("list", name="Parts")
+    expect(parts.get_by_role("listitem").filter(has_text="then")).to_contain_text(["Together", "then failed"])
+    expect(parts.get_by_role("link")).to_have_count(4)  # the body waited for all
+    left = [link.bounding_box() for link in parts.get_by_role("link").all()]
+    head = page.locator(".tree b").bounding_box()
+    assert head and all(box and box["x"] > head["x"] and box["y"] > head["y"] for box in left)
+    parts.get_by_role("link").first.click()
+    tree = page.get_by_role("list", name="Where it belongs")
+    expect(tree.get_by_role("link")).to_have_text(["starts_chord", "ends_at"])  # its parent, and what follows it
+    tree.get_by_role("link", name="starts_chord").click()
     expect(page.get_by_text("3 parts: 2 done, 1 failed")).to_be_visible()

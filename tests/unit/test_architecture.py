@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -113,6 +114,12 @@ MAX_LINES = 350
 MAX_ANY = 50
 
 
+@cache
+def nodes(source: str) -> list[ast.AST]:
+    """Of its tree; many tests look at the same files."""
+    return list(ast.walk(ast.parse(source)))
+
+
 def files_of(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
@@ -126,7 +133,7 @@ def imports_in(source: str, path: Path) -> set[str]:
     """`imports_of` of another text in that file's place."""
     package = path.relative_to(ROOT).with_suffix("").parts[:-1]
     found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -155,7 +162,7 @@ def test_names_in_settings_or_strings_do_not_smuggle_an_arrow_back(package):
     forbidden = set(MAY_IMPORT) - MAY_IMPORT[package] - {package}
     if package == "progress":
         for path in files_of(package):
-            for node in ast.walk(ast.parse(path.read_text())):
+            for node in nodes(path.read_text()):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value:
                     assert not node.value.startswith(tuple(f"{name}." for name in forbidden)), (path, node.value)
 
@@ -228,7 +235,7 @@ def test_one_file_moves_a_state():
     for path in files_of("tasks"):
         if path.name in ("moves.py", "models.py") or "migrations" in path.parts:
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path.read_text()):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "update":
                 named = {word.arg for word in node.keywords}
                 assert "state" not in named or path.name == "ends.py", f"{path}:{node.lineno}"

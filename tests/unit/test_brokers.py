@@ -62,6 +62,7 @@ def test_one_server_is_told_as_it_stands():
     assert "socket_keepalive" not in layer_host("unix:///run/redis.sock?db=1")
 
 
+@pytest.mark.slow
 def test_a_broker_where_nobody_answers_is_one_sentence_without_its_password(monkeypatch):
     url = f"amqp://guest:secret@127.0.0.1:{free_port()}//"
     monkeypatch.setenv("BROKER_URL", url)

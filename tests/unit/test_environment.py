@@ -48,6 +48,7 @@ def test_what_is_empty_is_not_set(monkeypatch, value):
     assert environment.words("X", ["a"]) == ["a"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -132,6 +133,7 @@ def test_a_host_that_others_reach_demands_a_secret_key():
     assert "SECRET_KEY must be set" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["short", "x" * 60, "abcd" * 20, KEY[:49]])
 def test_a_host_that_others_reach_demands_a_key_that_cannot_be_guessed(key):
     done = settings(ALLOWED_HOSTS="tasks.example.com", SECRET_KEY=key)
@@ -140,11 +142,13 @@ def test_a_host_that_others_reach_demands_a_key_that_cannot_be_guessed(key):
     assert settings("print(s.SECRET_KEY)", SECRET_KEY=key).stdout.strip() == key  # on one's own machine
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("debug", ["1", "0"])
 def test_debug_is_on_only_when_somebody_says_so(debug):
     assert settings("print(s.DEBUG)", DEBUG=debug).stdout.strip() == str(debug == "1")
 
 
+@pytest.mark.slow
 def test_check_deploy_is_silent_under_production_settings():
     done = settings(command=("check", "--deploy", "--fail-level", "WARNING"), **PRODUCTION)
     assert done.returncode == 0, done.stderr

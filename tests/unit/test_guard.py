@@ -52,6 +52,7 @@ def supervise(**moments: str) -> tuple[int, int]:
     return done.returncode, int(done.stdout.splitlines()[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_service_ends_with_its_supervisor(moment):
     code, group = supervise(**MOMENTS[moment])

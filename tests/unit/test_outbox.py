@@ -276,6 +276,7 @@ async def test_a_pong_opens_the_window_and_the_newest_state_follows(outbox, serv
     assert len(server.texts) == before + 2  # and the next ping: there is still much under way
 
 
+@pytest.mark.slow
 async def test_a_healthy_reader_is_pinged_before_its_window_is_full(outbox, server, subscription):
     now = outbox._pinged_at
     for seq in range(1, 5000):

@@ -767,6 +767,7 @@ def test_a_forked_process_makes_its_own_flusher():
         module._flusher = parent
 
 
+@pytest.mark.slow
 def test_a_last_word_does_not_wait_for_the_interval():
     flusher, sink = Flusher(interval=5), FakeSink()
     busy = Reporter("busy", 1, FakeSink(), flusher).open()

@@ -187,7 +187,7 @@ BAD_PARTS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("part", BAD_PARTS, ids=range(len(BAD_PARTS)))
+@pytest.mark.parametrize("part", BAD_PARTS, ids=lambda part: "object" if type(part) is object else repr(part))
 def test_what_is_wrong_anywhere_in_a_small_dict_is_refused_at_the_call(part):
     for value in ({"a": part}, {"a": 1, "b": "x", "c": part, "d": 2}, {"a": {"b": part}}):
         with pytest.raises(CheckpointError, match="checkpoint"):

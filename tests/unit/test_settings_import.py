@@ -86,6 +86,7 @@ def test_an_address_that_a_start_script_left_counts_while_its_process_lives_and_
     assert found["same"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held", [True, False])
 def test_a_port_that_a_start_script_left_counts_while_its_process_lives(tmp_path, held):
     code = "import django_starter.settings as s; print(s.DOWNLOAD_SOURCE_URL.split('/')[2], s.FLOWER_URL)"
@@ -115,6 +116,7 @@ def test_celery_gets_the_brokers_address_without_what_kombu_cannot_read(tmp_path
     assert done.stdout.strip() == "amqps://rabbit.example.com//", done.stderr
 
 
+@pytest.mark.slow
 def test_what_a_process_writes_into_is_there_once_django_is_set_up(tmp_path):
     file = tmp_path / "env"
     file.write_text("AWS_ACCESS_KEY_ID=for-a-library\nREDIS_PREFIX=from-file\n")
@@ -125,6 +127,7 @@ def test_what_a_process_writes_into_is_there_once_django_is_set_up(tmp_path):
     assert not (tmp_path / "new" / "dev" / "secret_key").exists()  # nobody needed it
 
 
+@pytest.mark.slow
 def test_a_secret_key_is_made_when_it_is_first_needed_and_is_the_same_for_everybody(tmp_path):
     code = "import django; django.setup(); from django.core import signing; print(signing.{})"
     done = run(code.format("dumps('hello')"), tmp_path / "dev")
@@ -134,6 +137,7 @@ def test_a_secret_key_is_made_when_it_is_first_needed_and_is_the_same_for_everyb
     assert run(code.format(f"loads({signed!r})"), tmp_path / "dev").stdout.strip() == "hello"
 
 
+@pytest.mark.slow
 def test_a_fresh_clone_migrates(tmp_path):
     code = "import django; django.setup(); from django.core.management import call_command as call; call('migrate')"
     done = run(code, tmp_path / "dev")

@@ -82,6 +82,7 @@ def test_a_line_of_the_file_that_sets_nothing_is_named(text, tmp_path):
     assert read_file(path)["A"] == "1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["django_starter.dev", "django_starter.serve"])
 @pytest.mark.parametrize("content", [b"\xff\xfe nonsense", b"nonsense\n", b"DEBUG=flase\n"])
 def test_a_start_script_says_it_in_one_line(script, content, tmp_path):

@@ -150,7 +150,8 @@ def test_a_greenlet_that_waits_is_found():
         one = greenlet.greenlet(task)
         one.switch()
         text = found[0].stack()
-        assert text.endswith("line 8, in task"), text
+        # Python 3.13 knows the text of this line, too.
+        assert any(line.endswith("line 8, in task") for line in text.splitlines()[-2:]), text
         """
     pytest.importorskip("greenlet")
     run(script)
@@ -188,10 +189,11 @@ def test_a_process_whose_c_code_holds_the_interpreter_is_asked_by_a_signal(tmp_p
 
         stack.listen()
         pids = []
+        secret = "4711"
         for _ in range(2):
             pid = os.fork()
             if pid == 0:
-                mine.task("4711-secret")
+                mine.task(secret)
                 os._exit(0)
             pids.append(pid)
         texts = []

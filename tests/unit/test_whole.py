@@ -69,6 +69,7 @@ def run(part: Part, look: Any) -> None:
         look()
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(parts())
 def test_the_percentage_never_falls_within_an_attempt(tree):

@@ -12,8 +12,8 @@ const SUBSCRIBE_MANY = 50; // ids a frame: the server refuses frames over 4 kB
 const comesBack = (code) => code !== 1000 && !(code >= 4400 && code <= 4999);
 const isFeed = (id) => id[0] === "@";
 
-// resume: what to name when coming back. heard: where the socket's own word ends, for a poll tells no log. signedIn: the
-// page was made for somebody: "not found" said to nobody means that they are signed out
+// resume: what to name when coming back. heard: where the socket's own word ends, a poll tells no log. signedIn: whose page
+// it is was known: "not found" means that they are signed out
 const nothingYet = (id, src, signedIn) => ({
 	...{ id, src, signedIn, view: null, resume: null, heard: null, status: null },
 	listeners: new Set(),
@@ -21,19 +21,19 @@ const nothingYet = (id, src, signedIn) => ({
 
 export class Connection {
 	state = "connecting";
-	login = ""; // where to log in, once the server has said that nobody is signed in
+	login = ""; // where to, of who is signed out
 	#url;
 	#list;
 	#onidle;
 	#tasks = new Map();
-	#unsaid = new Set(); // ids to subscribe to, sent together
+	#unsaid = new Set(); // sent together
 	#socket = null;
 	#heard = 0;
 	#failures = 0;
 	#away = false; // the server said: do not come back
 	#retry = 0;
 	#deadline = 0;
-	#polling = null; // AbortController of the running polls
+	#polling = null;
 	#life = new AbortController();
 
 	/** One for lists has `onidle`. */
@@ -119,7 +119,6 @@ export class Connection {
 		if (!this.#away) this.#retry = setTimeout(() => this.#open(), backoff(this.#failures - 1));
 	}
 
-	// the network or the viewer is back
 	#wake() {
 		if (this.#away) return;
 		// the machine slept: the socket is most likely dead
@@ -227,7 +226,6 @@ export class Connection {
 	}
 
 	#send(message) {
-		// what cannot be sent now is said again when the socket opens
 		if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
 	}
 
@@ -250,7 +248,7 @@ export class Connection {
 				become: (state) => this.#become(state),
 			});
 		} catch {
-			this.#failures += 1; // the next failure tries again
+			this.#failures += 1;
 			if (this.#away && !this.#life.signal.aborted) setTimeout(() => this.#poll(), backoff(this.#failures));
 		}
 		if (this.#polling === polling) this.#polling = null;

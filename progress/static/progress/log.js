@@ -42,7 +42,7 @@ export default class Log {
 		list.closest("task-progress")?.addEventListener("span", ({ detail }) => ((this.#span = detail), filter()), { signal });
 		for (const name of HANDS) list.addEventListener(name, () => (this.#hand = performance.now()), { passive: true, signal });
 		list.addEventListener("scroll", () => this.#scrolled(), { signal });
-		list.addEventListener("keydown", ({ key }) => key === "End" && this.#set(true), { signal }); // the end moves on the way there
+		list.addEventListener("keydown", ({ key }) => key === "End" && this.#set(true), { signal });
 		this.#size = new ResizeObserver(() => this.#set(this.#follow));
 		this.#size.observe(list);
 		for (const one of list.parentElement.querySelectorAll("[data-log][hidden], [hidden]:has(> [data-log])")) one.hidden = false;
@@ -112,7 +112,6 @@ export default class Log {
 		});
 	}
 
-	/** Back to the end, while it is followed. */
 	#pin() {
 		if (this.#follow) this.list.scrollTop = this.list.scrollHeight;
 		this.#top = this.list.scrollTop;

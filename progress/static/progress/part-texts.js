@@ -5,7 +5,6 @@ import { isFinal } from "./view-state.js";
 
 const seconds = (from, to) => (from && to ? Math.max(0, (new Date(to) - new Date(from)) / 1000) : null);
 
-/** A success in which something is missing. */
 export const isPartial = ({ state, missing }) => state === "SUCCESS" && missing > 0;
 
 // before a snapshot brings the stored time

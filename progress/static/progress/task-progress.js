@@ -6,7 +6,6 @@ import { paintSoon, tick } from "./painter.js";
 import { BLOCK, TEXT, announcement, fraction, isPartial } from "./part-texts.js";
 import { isFinal, isHeld } from "./view-state.js";
 
-// Parts that are more than a text.
 const LISTS = { log: () => import("./log.js"), steps: () => import("./steps.js"), axis: () => import("./axis.js"), plot: () => import("./plot.js") };
 const isOver = (status) => status === "gone" || status === "signed-out";
 const isMoving = (task) => task?.state === "STARTED" && task.current > 0;
@@ -37,7 +36,7 @@ class TaskProgress extends HTMLElement {
 		this.#followSoon();
 	}
 
-	connectedMoveCallback() {} // moved: nothing changes
+	connectedMoveCallback() {}
 
 	attributeChangedCallback(name, before, now) {
 		if (before === now) return;
@@ -178,14 +177,12 @@ class TaskProgress extends HTMLElement {
 		this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true }));
 	}
 
-	/** Another task's news are coming. */
 	#clear() {
 		this.#view = this.#status = this.#began = this.#result = null;
 		for (const name of ["connection", "state", "ended", "indeterminate"]) this.removeAttribute(name);
 		for (const name of ["connection", "announce", ...Object.keys(TEXT)]) this.#write(name, "");
 		for (const name in BLOCK) this.#writeBlock(name, "");
-		this.#parts.get("fill")?.setAttribute("width", "0%");
-		this.#parts.get("bar")?.removeAttribute("aria-valuenow");
+		this.#move(null);
 		for (const { list } of this.#lists.values()) list?.clear();
 		this.#observer.takeRecords();
 	}
@@ -212,7 +209,7 @@ class TaskProgress extends HTMLElement {
 			this.#writeBlock(name, BLOCK[name], task, clock);
 		}
 		for (const { list } of this.#lists.values()) list?.paint({ ...this.#view, task });
-		this.#observer.takeRecords(); // its own writing
+		this.#observer.takeRecords();
 	}
 
 	#paintConnection() {
@@ -235,7 +232,6 @@ class TaskProgress extends HTMLElement {
 		bar?.setAttribute("aria-valuenow", Math.floor(target * 10 + 1e-6) / 10);
 	}
 
-	/** Fills the part of that name, if there is one; answers it. */
 	#write(name, text, ...about) {
 		if (!this.#parts) this.#findParts();
 		const part = this.#parts.get(name);
@@ -245,7 +241,7 @@ class TaskProgress extends HTMLElement {
 		return part;
 	}
 
-	/** The same; it takes no room while it is empty. */
+	/** It takes no room while it is empty. */
 	#writeBlock(name, text, ...about) {
 		const part = this.#write(name, text, ...about);
 		if (part) (part.closest("[data-block]") ?? part).hidden = !part.textContent;

@@ -53,7 +53,7 @@ const outOfStep = (held) => (held.resync ? held : { ...held, resync: true });
 /** What was told of the attempt before is not of this one. */
 function timesAnew(held, came) {
 	if (attemptOf(came) <= attemptOf(held)) return {};
-	return Object.fromEntries(["started_at", "finished_at"].filter((name) => name in held).map((name) => [name, null]));
+	return Object.fromEntries(["started_at", "finished_at", "error"].filter((name) => name in held).map((name) => [name, null]));
 }
 
 const attemptOf = (task) => task.attempt ?? 0;

@@ -1,7 +1,7 @@
 // Cancel and Run again without leaving the page; a new run is handed to `onnew`.
 
-import { post, sentence } from "./post.js";
-
+// browsers remember what could not be loaded
+const load = () => import("./post.js").catch(() => import(`./post.js?${Date.now()}`));
 const busy = new WeakSet(); // not `disabled`: that takes the keyboard's place away
 
 export function enhanceActions(onnew) {
@@ -13,6 +13,7 @@ export function enhanceActions(onnew) {
 		mark(form, true);
 		let failed = "";
 		try {
+			const { post, sentence } = await load();
 			const { status, body } = await post(form.action, new FormData(form));
 			const id = body?.task_id ?? body?.id;
 			if (status >= 400) failed = sentence(status, body);
@@ -40,7 +41,7 @@ function say(form, text) {
 	form.append(note);
 }
 
-// Cancel goes away with the end: the keyboard moves on to what comes instead.
+// Cancel goes away with the end: the keyboard moves on.
 document.addEventListener("end", ({ target }) => {
 	if (!document.activeElement?.closest(".when-running") || !target.contains(document.activeElement)) return;
 	requestAnimationFrame(() => target.querySelector(".when-ended:not([hidden]) button")?.focus());

@@ -35,7 +35,8 @@ document.querySelectorAll("form.start").forEach((form) => {
 				show(form, problem, {});
 				form.dispatchEvent(new Event("started"));
 				form.closest("dialog")?.close();
-				add(body.task_id);
+				if (form.elements.open) location.assign(body.url);
+				else add(body.task_id);
 			} else problem.textContent = sentence(status, body);
 			if (status === 429 && wait) {
 				const place = document.createElement("b");

@@ -8,6 +8,7 @@ const HELP = [
 	["n", "start a task"],
 	["f", "only the failed, or all; of a log: follow it"],
 	["/", "find a task, or in the log"],
+	["[ ]", "of a run: the bar before, the next, with its log lines alone"],
 	["← →", "newer runs, older runs"],
 	["?", "these keys"],
 ];
@@ -24,6 +25,13 @@ function step(by) {
 	all[Math.max(0, Math.min(all.length - 1, at < 0 ? 0 : at + by))]?.querySelector(".run-name").focus();
 }
 
+/** Choose the bar beside the one that is chosen; beyond the ends none is. */
+function choose(by) {
+	const bars = [...document.querySelectorAll(".axis button")];
+	const at = bars.findIndex(({ ariaPressed }) => ariaPressed === "true");
+	(bars[at < 0 && by < 0 ? bars.length - 1 : at + by] ?? bars[at])?.click();
+}
+
 const DOES = {
 	j: () => step(1),
 	k: () => step(-1),
@@ -38,6 +46,8 @@ const DOES = {
 		const focus = () => (field.hidden ? requestAnimationFrame(focus) : field.focus()); // it comes with its script
 		if (field) focus();
 	},
+	"[": () => choose(-1),
+	"]": () => choose(1),
 	ArrowLeft: () => go("a[rel=prev]"),
 	ArrowRight: () => go("a[rel=next]"),
 	"?": help,

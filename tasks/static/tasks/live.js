@@ -4,17 +4,21 @@
 import { clock } from "../progress/format.js";
 
 const EVERY = 5_000; // ms
+const GAP = 3_000; // ms: not more often, however much happens
 let timer = 0;
+let asked = -GAP;
+let isDue = false;
 let taking = (page) => {
 	for (const fresh of page.querySelectorAll("[data-live]"))
 		change(document.querySelector(`[data-live="${fresh.dataset.live}"]`), fresh);
 };
 
-/** Take a page that was asked for anew in another way, so many ms after the last. */
-export function follow(take, every) {
+/** Take a page that was asked for anew in another way, `pace()` ms after the last. */
+export function follow(take, pace) {
 	const regions = taking;
 	taking = (page) => (regions(page), take(page));
-	schedule(every);
+	every = pace;
+	schedule();
 }
 
 export function change(old, fresh) {
@@ -32,20 +36,29 @@ export function localTimes(within) {
 	}
 }
 
-let every = EVERY;
-function schedule(ms = every) {
-	every = ms;
+let every = () => EVERY;
+function schedule() {
 	clearTimeout(timer);
-	timer = setTimeout(() => (document.hidden ? schedule() : refresh()), every);
+	timer = setTimeout(() => (document.hidden ? schedule() : refresh()), every());
+}
+
+/** What is shown is not what is any more. */
+export function soon() {
+	isDue = true;
+	clearTimeout(timer);
+	timer = setTimeout(() => (document.hidden ? schedule() : refresh()), Math.max(100, asked + GAP - performance.now()));
 }
 
 async function refresh() {
-	const asked = location.href;
-	const answer = await fetch(asked).catch(() => null);
+	const address = location.href;
+	asked = performance.now();
+	isDue = false;
+	const answer = await fetch(address).catch(() => null);
 	if (answer?.redirected) return signedOut(answer.url); // to the page to log in
 	const text = answer?.ok ? await answer.text() : "";
-	if (text && asked === location.href) taking(new DOMParser().parseFromString(text, "text/html"));
-	schedule();
+	if (text && address === location.href) taking(new DOMParser().parseFromString(text, "text/html"));
+	if (isDue) soon();
+	else schedule();
 }
 
 function signedOut(login) {

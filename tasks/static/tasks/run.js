@@ -5,7 +5,6 @@ import { enhanceActions } from "./actions.js";
 
 const run = document.querySelector("task-progress");
 const icon = document.querySelector("link[rel=icon]");
-const bell = document.getElementById("notify");
 const site = document.title.split("·").pop();
 
 function show(task) {
@@ -23,18 +22,15 @@ run.addEventListener("progress", async ({ detail: task }) => {
 if (run.task) show(run.task); // the next news may be far away
 
 run.addEventListener("end", ({ detail: task }) => {
-	bell.hidden = true;
 	if (task.state === "SUCCESS") document.querySelector("[name=tab][value=result]").checked = true;
 	if (document.hidden) import("./notify.js").then(({ notify }) => notify(task));
 });
 
-bell.hidden = run.hasAttribute("ended") || globalThis.Notification?.permission !== "default";
-bell.onclick = async () => (bell.hidden = (await Notification.requestPermission()) !== "default");
+if (!run.hasAttribute("ended") && globalThis.Notification?.permission === "default") import("./notify.js").then(({ offer }) => offer(run));
 
 // a number in the title would say that it goes on
 run.addEventListener("connection", ({ target, detail }) => {
 	if (detail === "gone" && target.task) document.title = `– ${TEXT.name(target.task)} ·${site}`;
-	bell.hidden ||= detail === "gone" || detail === "signed-out";
 });
 
 if (document.querySelector("[data-open]")) refresh();
