@@ -31,7 +31,7 @@ FRAME = {
     "eta": 12.3,
     "waiting": None,
     "cancel_requested": False,
-    "ts": 1_700_000_000.123,
+    "ts": 0.0,
 }
 
 
@@ -45,8 +45,8 @@ def main(url: str, channel: str, gate: Path, seconds: float, rate: float, paddin
     began = time.monotonic()
     for number in range(1, count + 1):
         state = "SUCCESS" if number == count else "STARTED"
-        now = f"{time.time():.6f}"
-        frame = {**FRAME, "seq": number, "state": state, "current": number, "message": f"{now} {now}"}
+        now = round(time.time(), 6)
+        frame = {**FRAME, "seq": number, "state": state, "current": number, "message": f"{now} {now}", "ts": now}
         if padding:
             frame["log"] = "x" * padding
         client.publish(channel, json.dumps(frame, separators=(",", ":")))

@@ -91,12 +91,13 @@ class Inbox:
         Work `for_it_alone` is dropped once the client is gone, and this raises `Left`.
         """
         reading = self._begin()
+        if not for_it_alone:
+            return await work
         task = asyncio.ensure_future(work)
         try:
-            if for_it_alone:
-                await asyncio.wait((task, reading), return_when=asyncio.FIRST_COMPLETED)
-                if self.left and not task.done():
-                    raise Left
+            await asyncio.wait((task, reading), return_when=asyncio.FIRST_COMPLETED)
+            if self.left and not task.done():
+                raise Left
             return await task
         finally:
             if not task.done():
@@ -116,6 +117,7 @@ class Inbox:
     def _begin(self) -> asyncio.Task[None]:
         if self._reading is None:
             self._reading = asyncio.create_task(self._read())
+            self._reading.add_done_callback(self._wake)
         return self._reading
 
     async def _read(self) -> None:
@@ -129,7 +131,7 @@ class Inbox:
         if self._reading.done():
             self._reading.result()  # the server's `receive` has failed
         self._news = asyncio.get_running_loop().create_future()
-        await asyncio.wait((self._news, self._reading), return_when=asyncio.FIRST_COMPLETED)
+        await self._news
 
     def _take(self, message: Event) -> None:
         if message["type"] == "websocket.disconnect":
@@ -140,7 +142,11 @@ class Inbox:
             self._count(_size(text))
             if self._is_full():
                 self._flood()
-        if self._news is not None and not self._news.done() and (self._waiting or self.left):
+        if self._waiting or self.left:
+            self._wake()
+
+    def _wake(self, _: object = None) -> None:
+        if self._news is not None and not self._news.done():
             self._news.set_result(None)
 
     def _is_full(self) -> bool:

@@ -54,6 +54,7 @@ async def progress_socket(scope: Scope, receive: Receive, send: Send) -> None:
     handshake = Handshake(_cookies(scope), task_id, _address(scope))
     inbox = Inbox(receive, hub.traffic)
     counted: str | None = None
+    session: _Session | None = None
     try:
         try:
             viewer, stored = await inbox.during(hub.admission.admit(handshake), for_it_alone=True)
@@ -75,7 +76,7 @@ async def progress_socket(scope: Scope, receive: Receive, send: Send) -> None:
         await session.serve(inbox, stored, _since(scope))
     finally:
         inbox.close()
-        hub.tidy.gone()
+        hub.tidy.gone(session.outbox.sent if session is not None else 0)
         if counted is not None:
             hub.admission.leave(counted)
 

@@ -14,9 +14,9 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-#: Sockets that have gone since it was done last.
-MANY = 250
-#: Seconds after the last of them: a web server itself forgets a socket only a moment after its end (Daphne: a second).
+#: Sockets that have gone since it was done last; one that was sent much, snapshots with long logs, counts as several.
+MANY, MUCH = 250, 64 * 1024
+#: Seconds until then: a web server itself forgets a socket only a moment after its end (Daphne: a second).
 LATER = 3.0
 #: Of all time, the part that may be spent with it: all others wait meanwhile.
 SHARE = 0.01
@@ -28,16 +28,18 @@ class Tidy:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._gone = 0
+        self._begun = False
         self._not_before = 0.0
 
-    def gone(self) -> None:
-        """One more."""
-        self._gone += 1
-        if self._gone == MANY:
+    def gone(self, sent: int = 0) -> None:
+        """One more, which was sent so many bytes."""
+        self._gone += 1 + sent // MUCH
+        if self._gone >= MANY and not self._begun:
+            self._begun = True
             self._loop.call_at(max(self._loop.time() + LATER, self._not_before), self._tidy)
 
     def _tidy(self) -> None:
-        self._gone = 0
+        self._gone, self._begun = 0, False
         began = self._loop.time()
         gc.collect()
         give_back()

@@ -83,7 +83,7 @@ class Parent:
         """Answer what the processes themselves have not answered in time. One round trip where nobody asks."""
         record, key, now = get_record(), key_of(self._worker), time.monotonic()
         self._since = {one: self._since.get(one, now) for one in record.heard(key).items()}
-        for one, since in list(self._since.items()):
+        for one, since in self._since.items():
             run_id, question = one
             if question == KILL:
                 record.unheard(key, run_id)
@@ -94,4 +94,3 @@ class Parent:
             if record.answered(question) is None and (stack := self._look_into(run_id)):
                 record.answer(run_id, question, stack)
             record.unheard(key, run_id)
-            del self._since[one]

@@ -205,13 +205,13 @@ def test_the_numbers_of_an_attempt_are_its_own(who):
     ahead, same, by_redis = TELLERS[who]
     run = running()
     told_id = run.pk if same else demo_task.delay().id
-    if by_redis:
-        told = {"state": "STARTED", "attempt": 1, "current": 30, "total": 40}
-        get_record().publish(told_id, 1, dumps(told), [], final=False)
     if ahead:
         runs.lost(run.pk, run.worker, send_again=False)
         assert runs.claim(run.pk, run.worker)
         left(run)[0].delete()
+    if by_redis:
+        told = {"state": "STARTED", "attempt": 1, "current": 30, "total": 40}
+        get_record().publish(told_id, 1, dumps(told), [], final=False)
     reporter = Reporter(told_id, 1, Deaf(), Flusher())
     reporter.current = 30
     token = None if by_redis else activate(reporter)

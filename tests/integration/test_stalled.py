@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from progress.held import Held
 from progress.messages import dumps
 from progress.record import get_record
 from tasks import runs
@@ -154,6 +155,18 @@ def test_the_next_attempt_has_its_own_time(monkeypatch):
     scene.look(6)
     assert scene.row.state == State.RETRY
     assert [one.number for one in Attempt.objects.filter(run=scene.id).order_by("number")] == [1, 2]
+
+
+def test_the_silence_of_an_attempt_is_not_that_of_the_next(monkeypatch):
+    """Neither has ever said a word."""
+    scene = Scene(monkeypatch)
+    get_record()._client.flushdb()
+    scene.look(4)
+    runs.lost(scene.id, identity(), send_again=False)
+    assert runs.claim(scene.id, identity())
+    monkeypatch.setattr(type(get_record()), "read_many", lambda _, ids, since: [Held() for _ in ids])
+    scene.look(4)
+    assert (scene.row.state, scene.row.attempt) == (State.STARTED, 2)
 
 
 def test_its_last_attempt_ends_the_run(monkeypatch):

@@ -68,7 +68,7 @@ def test_back_and_forward_show_what_is_true_now(stack, person):
     expect(page).to_have_url(f"{stack.url}/tasks/{task_id}/")
     expect(bar).to_have_attribute("connection", "live")
     page.go_back()
-    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    expect(page.get_by_role("button", name="Cancel", exact=True)).to_be_visible()
     expect(bar).to_have_attribute("connection", "live")
     page.go_forward()
     expect(bar).to_have_attribute("connection", "live")
@@ -77,7 +77,7 @@ def test_back_and_forward_show_what_is_true_now(stack, person):
     expect(page.get_by_text("cancelled").first).to_be_visible()
     page.go_forward()
     expect(page.get_by_text("cancelled").first).to_be_visible()
-    expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+    expect(page.get_by_role("button", name="Cancel", exact=True)).to_be_hidden()
 
 
 def test_without_script_a_running_task_has_its_numbers_and_its_log(stack, browser, tmp_path):

@@ -247,6 +247,8 @@ def test_a_small_dict_is_never_larger_than_a_checkpoint_may_be():
     largest = {f"{number:02}" + "\x01" * (SHORT_OF_FEW - 2): "\x01" * SHORT_OF_FEW for number in range(FEW)}
     assert type(kept(largest)) is dict
     assert len(json.dumps(largest)) <= MAX_CHECKPOINT
+    with pytest.raises(CheckpointError, match="65,536"):
+        kept(dict.fromkeys(largest, "x" * 5_000))
     numbers = dict.fromkeys(largest, -sys.float_info.max)
     assert len(json.dumps(numbers)) <= MAX_CHECKPOINT
 
