@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests everything, and does all its own set-up in a fresh clone.
 #
-#   ./run_tests.sh                     ruff, mypy and the tests (a browser included), in about twenty minutes
+#   ./run_tests.sh                     ruff, mypy and the tests (a browser included), in about fifteen minutes
 #   ./run_tests.sh quick               ruff, mypy, unit and integration tests but the slow ones, in about a minute
 #   ./run_tests.sh faults              only tests/live/faults: what is broken on purpose
 #   ./run_tests.sh hosts               several machines, played by network namespaces; Linux, root, PostgreSQL, Redis, nginx

@@ -69,9 +69,20 @@ hypothesis.settings.load_profile("untimed")
 collect_ignore_glob = [] if DOWNLOADS else ["*/test_download*"]
 
 
+#: Files of tests that take longest. They begin first: nobody waits for them at the end.
+LONGEST = (
+    "test_everything_at_once",
+    "test_matrix",
+    "test_redis_refuses",
+    "test_pages_accessible",
+    "test_security",
+    "test_start_dev",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files that compute evenly between the live ones, which wait: several at a time use the machine all along."""
-    files = list(dict.fromkeys(item.path for item in items))
+    files = sorted(dict.fromkeys(item.path for item in items), key=lambda path: path.stem not in LONGEST)
     live, others = ([one for one in files if ("live" in one.parts) is wanted] for wanted in (True, False))
     place = {one: number / len(group) for group in (live, others) for number, one in enumerate(group)}
     items.sort(key=lambda item: place[item.path])

@@ -45,6 +45,15 @@ class Flower(Process):
         """What a button of its pages sends."""
         return self.ask("POST", path, urllib.parse.urlencode(form).encode())
 
+    def state(self, task_id: str) -> str | None:
+        """What it has heard of a task; None before it has heard of it."""
+        try:
+            return str(self.ask("GET", f"/api/task/info/{task_id}")["state"])
+        except urllib.error.HTTPError as error:
+            if error.code != 404:
+                raise
+            return None
+
     def ask(self, method: str, path: str, body: bytes | None = None) -> Any:
         request = urllib.request.Request(self.url + path, body, method=method)
         with urllib.request.urlopen(request, timeout=10) as answer:
@@ -75,13 +84,13 @@ def test_revoke_ends_a_run_that_waits_and_leaves_one_that_runs(stack, flower, tm
 def test_terminate_ends_a_run_that_does_not_listen_and_its_worker_works_on(stack, flower, signal):
     deaf = stack.start_job("deaf", seconds=60)
     stack.wait_state(deaf, "STARTED")
-    wait_until(lambda: flower.ask("GET", f"/api/task/info/{deaf}")["state"] == "STARTED", 10)
+    wait_until(lambda: flower.state(deaf) == "STARTED", 10, "Flower knows it")
     flower.press(f"/api/task/revoke/{deaf}", terminate="true", signal=signal)
     task = stack.wait_state(deaf, "SUCCESS", "FAILURE", "REVOKED", timeout=10)
     assert (task["state"], task["attempt"], task["error"]["type"]) == ("REVOKED", 1, "Cancelled")
     echo = stack.start_job("echo", 1)
     assert stack.wait_state(echo, "SUCCESS")["result"] == 1
-    wait_until(lambda: flower.ask("GET", f"/api/task/info/{deaf}")["state"] == "REVOKED", 10)
+    wait_until(lambda: flower.state(deaf) == "REVOKED", 10, "Flower knows its end")
 
 
 def test_flower_shows_results_and_sends_tasks(stack, flower):

@@ -50,7 +50,7 @@ class Tls:
         self._target = target_port
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate, certificate.with_name(KEY))
-        self._loop = asyncio.new_event_loop()
+        self._loop: Any = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._server = self._call(asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._context))
@@ -66,6 +66,8 @@ class Tls:
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
+            for transport in list(self._loop._transports.values()):  # whose handshake goes on: no task serves it yet
+                transport.abort()
             for _ in range(3):  # what was aborted is closed in a later turn
                 await asyncio.sleep(0)
 
