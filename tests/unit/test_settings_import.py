@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.downloads import of_downloads
+
 ROOT = Path(__file__).resolve().parents[2]
 
 #: Imports the settings under watch, then prints what else happened than reading.
@@ -89,17 +91,20 @@ def test_an_address_that_a_start_script_left_counts_while_its_process_lives_and_
 @pytest.mark.slow
 @pytest.mark.parametrize("held", [True, False])
 def test_a_port_that_a_start_script_left_counts_while_its_process_lives(tmp_path, held):
-    code = "import django_starter.settings as s; print(s.DOWNLOAD_SOURCE_URL.split('/')[2], s.FLOWER_URL)"
+    asked = ("s.PORT", "s.FLOWER_URL", *of_downloads("s.DOWNLOAD_SOURCE_URL.split('/')[2]"))
+    code = f"import django_starter.settings as s; print({', '.join(asked)})"
+
+    def told(port: int, flower: int) -> list[str]:
+        return [str(port), f"http://localhost:{flower}", *of_downloads(f"127.0.0.1:{port}")]
+
     with (tmp_path / "port").open("w+") as lock, (tmp_path / "flower_port").open("w+") as other:
         for file, port in ((lock, 8123), (other, 8124)):
             file.write(f"{port}\n")
             file.flush()
             if held:
                 fcntl.flock(file, fcntl.LOCK_EX)
-        ports = ("8123", "8124") if held else ("8001", "8054")
-        assert run(code, tmp_path).stdout.split() == [f"127.0.0.1:{ports[0]}", f"http://localhost:{ports[1]}"]
-        told = run(code, tmp_path, PORT="9001", FLOWER_PORT="9002").stdout.split()
-        assert told == ["127.0.0.1:9001", "http://localhost:9002"]
+        assert run(code, tmp_path).stdout.split() == (told(8123, 8124) if held else told(8001, 8054))
+        assert run(code, tmp_path, PORT="9001", FLOWER_PORT="9002").stdout.split() == told(9001, 9002)
 
 
 def test_the_broker_that_celery_was_told_of_is_left_alone(tmp_path):
