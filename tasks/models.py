@@ -133,7 +133,7 @@ class TaskRun(models.Model):
 
     class Meta:
         verbose_name = "run"
-        ordering = ("-accepted_at",)
+        ordering = ("-accepted_at", "-pk")  # those of a group came in the same moment
         constraints = (
             models.UniqueConstraint(fields=["idempotency_key"], name="one_run_for_a_key"),
             models.UniqueConstraint(fields=["active_key"], name="one_active_run_for_a_key"),

@@ -122,7 +122,7 @@ class Filter:
         return named(words) if (words := Words.of(self.q).places.get("error")) else None
 
     def _without_word(self, any_state: bool, now: datetime | None) -> QuerySet[TaskRun]:
-        found = TaskRun.objects.order_by("-accepted_at")
+        found = TaskRun.objects.order_by("-accepted_at", "-pk")
         if self.state in State.values and not any_state:
             found = found.filter(state=self.state)
         if self.task:
@@ -151,7 +151,7 @@ class Filter:
 def in_order(found: QuerySet[TaskRun], sort: str) -> QuerySet[TaskRun]:
     """`found`, the newest first, as `sort` says: by the index of time, or so many of the newest by what has none."""
     if sort == "oldest":
-        return found.order_by("accepted_at")
+        return found.order_by("accepted_at", "pk")
     if sort not in SORTS[2:]:
         return found
     now = Value(timezone.now(), DateTimeField())
@@ -163,7 +163,11 @@ def in_order(found: QuerySet[TaskRun], sort: str) -> QuerySet[TaskRun]:
         "waited": Case(When(Q(state__in=CLAIMABLE, attempt=0, held=False) | Q(attempt=1), then=waited)),
     }[sort]  # type: ignore[assignment]  # F is none
     ids = list(found.values_list("pk", flat=True)[:READ])
-    return TaskRun.objects.filter(pk__in=ids).annotate(key=key).order_by(F("key").desc(nulls_last=True), "-accepted_at")
+    return (
+        TaskRun.objects.filter(pk__in=ids)
+        .annotate(key=key)
+        .order_by(F("key").desc(nulls_last=True), "-accepted_at", "-pk")
+    )
 
 
 def search(word: str) -> Searched:
