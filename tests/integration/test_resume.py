@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 
@@ -443,7 +444,8 @@ def test_a_queryset_that_cannot_go_on_is_refused_at_the_call(what):
 def test_the_order_of_the_model_counts():
     assert len(list(resumable(TaskRun.objects.order_by("pk")))) == 0
     with pytest.raises(NotResumable, match="several rows"):
-        resumable(TaskRun.objects.all())  # by accepted_at
+        resumable(LogEntry.objects.all())  # by action_time
+    assert len(list(resumable(TaskRun.objects.all()))) == 0  # by accepted_at and the key
 
 
 def test_rows_that_go_and_come_during_the_loop(life):

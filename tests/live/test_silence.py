@@ -51,7 +51,7 @@ def test_one_that_hangs_is_ended_and_goes_on_where_it_was(stack, staff, person, 
     table = page.get_by_role("region", name="All attempts")
     expect(table.get_by_role("row").filter(has_text="it hung, and was ended")).to_be_visible(timeout=30_000)
     task = sarah.visitor.task(task_id)
-    wait_until(lambda: sarah.visitor.task(task_id)["state"] == "SUCCESS", 30, "it ends well")
+    wait_until(lambda: sarah.visitor.task(task_id)["state"] == "SUCCESS", 60, "it ends well")
     task = sarah.visitor.task(task_id)
     assert task["result"] == [5, 6, 7, 8, 9], "what was done stays done"
     (left,) = task["attempts"]
